@@ -19,7 +19,9 @@ for suite in tree.parse(sys.argv[1]).getroot():
         else:
             area = "unit"
         areas[area].append((float(case.get("time")), case.get("name")))
-print("%8s %6s  %s" % ("seconds", "tests", "area (tests run side by side: the sum is work, not time)"))
+print(
+    "%8s %6s  %s" % ("seconds", "tests", "area (tests run side by side: the sum is work, not time)")
+)
 for area, cases in sorted(areas.items(), key=lambda item: -sum(t for t, _ in item[1])):
     print("%8.1f %6d  %s" % (sum(t for t, _ in cases), len(cases), area))
 every = sorted((case for cases in areas.values() for case in cases), reverse=True)

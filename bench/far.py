@@ -1,11 +1,15 @@
-"""A store that is far away: Swift on this machine, with a relay before it that hands every byte on later. python3 stdlib only, Linux."""
+"""A store that is far away: Swift on this machine, with a relay before it that hands every byte on
+later. python3 stdlib only, Linux."""
+
 import collections, os, re, selectors, shutil, socket, subprocess, threading, time, urllib.request
 
 from measure import HERE, Proc, Settings, log
 
 ENV = os.path.join(HERE, "..", "tests", "env")
 REQUEST = re.compile(rb"^(GET|HEAD|PUT|POST|DELETE) \S+ HTTP/1\.1\r\n")
-PIECE = 256 << 10  # bytes read at once; pieces are used again, as to get and give back memory costs more than to hand the bytes on
+# Bytes read at once. Pieces are used again, because to get and give back memory costs more than to
+# hand the bytes on.
+PIECE = 256 << 10
 MOST_WAITING = 64 << 20  # bytes on the line in one direction: far more than any window
 
 
@@ -36,19 +40,37 @@ class Server:
         self.env = dict(os.environ, **{k: str(v) for k, v in env.items()})
 
     def __enter__(self):
-        subprocess.run([self.script, "up", self.folder], env=self.env, check=True, stdout=Settings.log, stderr=Settings.log)
+        subprocess.run(
+            [self.script, "up", self.folder],
+            env=self.env,
+            check=True,
+            stdout=Settings.log,
+            stderr=Settings.log,
+        )
         with open(os.path.join(self.folder, "settings.env")) as f:
             self.settings = dict(ln.rstrip("\n").split("=", 1) for ln in f if "=" in ln)
         return self.settings
 
     def __exit__(self, *a):
-        subprocess.run([self.script, "down", self.folder], env=self.env, stdout=Settings.log, stderr=Settings.log)
+        subprocess.run(
+            [self.script, "down", self.folder],
+            env=self.env,
+            stdout=Settings.log,
+            stderr=Settings.log,
+        )
 
 
 def swift(folder):
     proxy, memcache = free_ports(2)
-    row, = free_ports(1, 3)
-    return Server("swift", folder, SWIFT_PORT=proxy, SWIFT_MEMCACHE_PORT=memcache, SWIFT_STORE_PORT=row, SWIFT_UPDATE_INTERVAL=300)
+    (row,) = free_ports(1, 3)
+    return Server(
+        "swift",
+        folder,
+        SWIFT_PORT=proxy,
+        SWIFT_MEMCACHE_PORT=memcache,
+        SWIFT_STORE_PORT=row,
+        SWIFT_UPDATE_INTERVAL=300,
+    )
 
 
 def sshd(folder):
@@ -56,7 +78,8 @@ def sshd(folder):
 
 
 class Relay:
-    """Hands bytes on to a server and back, each half of `delay` seconds later than it came; counts HTTP requests. One thread: what it costs, it costs everybody."""
+    """Hands bytes on to a server and back, each half of `delay` seconds later than it came; counts
+    HTTP requests. One thread: what it costs, it costs everybody."""
 
     def __init__(self, host, port, delay):
         self.to, self.half = (host, port), delay / 2
@@ -187,7 +210,18 @@ class FarMount:
     def __init__(self, url, env, key, mnt, name):
         self.mnt, self.env = mnt, env
         os.makedirs(mnt, exist_ok=True)
-        self.argv = [program(), "mount", name + "@latest", mnt, "--store", url, "--encrypt-pass-file", key, "--foreground", "--quiet"]
+        self.argv = [
+            program(),
+            "mount",
+            name + "@latest",
+            mnt,
+            "--store",
+            url,
+            "--encrypt-pass-file",
+            key,
+            "--foreground",
+            "--quiet",
+        ]
 
     def __enter__(self):
         dev = os.stat(os.path.dirname(self.mnt)).st_dev
@@ -200,23 +234,38 @@ class FarMount:
         raise SystemExit("the mount did not come about: see the log")
 
     def __exit__(self, *a):
-        subprocess.run([program(), "umount", self.mnt, "--quiet"], stdout=Settings.log, stderr=Settings.log)
+        subprocess.run(
+            [program(), "umount", self.mnt, "--quiet"], stdout=Settings.log, stderr=Settings.log
+        )
         self.p.wait(30)
 
 
 def seconds(argv, env, **kw):
     t = time.monotonic()
-    subprocess.run(argv, env=env, check=True, stdout=kw.get("stdout", Settings.log), stderr=Settings.log, stdin=subprocess.DEVNULL, cwd=kw.get("cwd"))
+    subprocess.run(
+        argv,
+        env=env,
+        check=True,
+        stdout=kw.get("stdout", Settings.log),
+        stderr=Settings.log,
+        stdin=subprocess.DEVNULL,
+        cwd=kw.get("cwd"),
+    )
     return time.monotonic() - t
 
 
 def token(st):
-    r = urllib.request.urlopen(urllib.request.Request(st["ST_AUTH"], headers={"X-Auth-User": st["ST_USER"], "X-Auth-Key": st["ST_KEY"]}))
+    r = urllib.request.urlopen(
+        urllib.request.Request(
+            st["ST_AUTH"], headers={"X-Auth-User": st["ST_USER"], "X-Auth-Key": st["ST_KEY"]}
+        )
+    )
     return r.headers["X-Storage-Url"], r.headers["X-Auth-Token"]
 
 
 def w_far(add, data, work, scale, reps, delay=0.020):
-    """First ls and cat over Swift with 20 ms added to each round trip, against curl and swift through the same relay."""
+    """First ls and cat over Swift with 20 ms added to each round trip, against curl and swift
+    through the same relay."""
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
     mib = int(1024 * scale)
@@ -225,13 +274,48 @@ def w_far(add, data, work, scale, reps, delay=0.020):
         f.write("a passphrase for the benchmark\n")
     os.mkdir(big)
     random_file(os.path.join(big, "file"), mib)
-    base = dict(os.environ, XDG_CACHE_HOME=work, XDG_DATA_HOME=work, XDG_STATE_HOME=work, XDG_CONFIG_HOME=work, PYTHONWARNINGS="ignore", LC_ALL="C.UTF-8")
+    base = dict(
+        os.environ,
+        XDG_CACHE_HOME=work,
+        XDG_DATA_HOME=work,
+        XDG_STATE_HOME=work,
+        XDG_CONFIG_HOME=work,
+        PYTHONWARNINGS="ignore",
+        LC_ALL="C.UTF-8",
+    )
     with swift(os.path.join(work, "swift")) as st:
         near = dict(base, **{k: st[k] for k in ("ST_AUTH", "ST_USER", "ST_KEY")})
         for name, source in (("many", data["n500k"]), ("big", big)):
-            seconds([program(), "backup", source, "-N", name, "--store", "swift:far/" + name, "--encrypt-pass-file", key, "--quiet"], near)
+            seconds(
+                [
+                    program(),
+                    "backup",
+                    source,
+                    "-N",
+                    name,
+                    "--store",
+                    "swift:far/" + name,
+                    "--encrypt-pass-file",
+                    key,
+                    "--quiet",
+                ],
+                near,
+            )
         url, tok = token(near)
-        seconds(["curl", "-sSf", "-X", "PUT", "-H", "X-Auth-Token: " + tok, "-T", os.path.join(big, "file"), url + "/far/plain"], near)
+        seconds(
+            [
+                "curl",
+                "-sSf",
+                "-X",
+                "PUT",
+                "-H",
+                "X-Auth-Token: " + tok,
+                "-T",
+                os.path.join(big, "file"),
+                url + "/far/plain",
+            ],
+            near,
+        )
         host, port = st["SWIFT_URL"].split("//")[1].split(":")
         with Relay(host, int(port), delay) as relay:
             far = dict(near, ST_AUTH="http://127.0.0.1:%d/auth/v1.0" % relay.port)
@@ -240,22 +324,61 @@ def w_far(add, data, work, scale, reps, delay=0.020):
             for rep in range(reps):
                 before = relay.requests
                 with FarMount("swift:far/many", far, key, mnt, "many") as m:
-                    add("far", "first ls of 500,000 files: requests", "freezer", "", relay.requests - before)
+                    add(
+                        "far",
+                        "first ls of 500,000 files: requests",
+                        "freezer",
+                        "",
+                        relay.requests - before,
+                    )
                     add("far", "first ls of 500,000 files", "freezer", "s", m.ready)
-                log("far: first ls %.3f s, %d requests: %s" % (m.ready, relay.requests - before, relay.seen[before:]))
+                log(
+                    "far: first ls %.3f s, %d requests: %s"
+                    % (m.ready, relay.requests - before, relay.seen[before:])
+                )
                 with FarMount("swift:far/big", far, key, mnt, "big"):
                     before = relay.requests
                     t = seconds(["cat", os.path.join(mnt, "file")], far, stdout=subprocess.DEVNULL)
                     add("far", "cat", "freezer", "MiB/s", mib / t)
                     add("far", "cat: requests", "freezer", "", relay.requests - before)
-                add("far", "cat", "curl", "MiB/s", mib / seconds(["curl", "-sSf", "-H", "X-Auth-Token: " + tok, "-o", "/dev/null", url + "/far/plain"], far))
-                add("far", "cat", "swift", "MiB/s", mib / seconds(["swift", "download", "far", "plain", "-o", "-"], far, stdout=subprocess.DEVNULL))
+                add(
+                    "far",
+                    "cat",
+                    "curl",
+                    "MiB/s",
+                    mib
+                    / seconds(
+                        [
+                            "curl",
+                            "-sSf",
+                            "-H",
+                            "X-Auth-Token: " + tok,
+                            "-o",
+                            "/dev/null",
+                            url + "/far/plain",
+                        ],
+                        far,
+                    ),
+                )
+                add(
+                    "far",
+                    "cat",
+                    "swift",
+                    "MiB/s",
+                    mib
+                    / seconds(
+                        ["swift", "download", "far", "plain", "-o", "-"],
+                        far,
+                        stdout=subprocess.DEVNULL,
+                    ),
+                )
                 log("far: cat %.0f MiB/s" % (mib / t))
     shutil.rmtree(work, ignore_errors=True)
 
 
 def w_stores(add, work, scale, reps):
-    """64 MiB objects put and got, and parts of them read, on Swift, S3 and SFTP: ours (benches/stores.rs), and the clients of each."""
+    """64 MiB objects put and got, and parts of them read, on Swift, S3 and SFTP: ours
+    (benches/stores.rs), and the clients of each."""
     shutil.rmtree(work, ignore_errors=True)
     count, mib = max(2, int(16 * scale)), 64
     files = os.path.join(work, "files")
@@ -267,8 +390,25 @@ def w_stores(add, work, scale, reps):
     base = dict(os.environ, PYTHONWARNINGS="ignore", LC_ALL="C.UTF-8")
 
     def ours(kind, url, env):
-        cargo = ["cargo", "bench", "--quiet", "--locked", "--bench", "stores", "--manifest-path", os.path.join(HERE, "..", "Cargo.toml"), "--"]
-        out = subprocess.run(cargo + [url, str(count), str(mib)], env=env, check=True, stdout=subprocess.PIPE, stderr=Settings.log, text=True).stdout
+        cargo = [
+            "cargo",
+            "bench",
+            "--quiet",
+            "--locked",
+            "--bench",
+            "stores",
+            "--manifest-path",
+            os.path.join(HERE, "..", "Cargo.toml"),
+            "--",
+        ]
+        out = subprocess.run(
+            cargo + [url, str(count), str(mib)],
+            env=env,
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=Settings.log,
+            text=True,
+        ).stdout
         for ln in out.splitlines():
             what, tab, value = ln.partition("\t")
             if tab:
@@ -291,30 +431,134 @@ def w_stores(add, work, scale, reps):
 
     with swift(os.path.join(work, "swift")) as st, sshd(os.path.join(work, "sshd")) as ssh:
         sw = dict(base, **{k: st[k] for k in ("ST_AUTH", "ST_USER", "ST_KEY")})
-        s3 = dict(base, AWS_ENDPOINT_URL=st["S3_ENDPOINT"], AWS_ACCESS_KEY_ID=st["S3_ACCESS_KEY"], AWS_SECRET_ACCESS_KEY=st["S3_SECRET_KEY"],
-                  AWS_DEFAULT_REGION=st["S3_REGION"], AWS_EC2_METADATA_DISABLED="true")
-        rc = dict(s3, RCLONE_CONFIG="/dev/null", RCLONE_CONFIG_T_TYPE="s3", RCLONE_CONFIG_T_PROVIDER="Other", RCLONE_CONFIG_T_ENV_AUTH="true",
-                  RCLONE_CONFIG_T_ENDPOINT=st["S3_ENDPOINT"], RCLONE_CONFIG_T_FORCE_PATH_STYLE="true")
+        s3 = dict(
+            base,
+            AWS_ENDPOINT_URL=st["S3_ENDPOINT"],
+            AWS_ACCESS_KEY_ID=st["S3_ACCESS_KEY"],
+            AWS_SECRET_ACCESS_KEY=st["S3_SECRET_KEY"],
+            AWS_DEFAULT_REGION=st["S3_REGION"],
+            AWS_EC2_METADATA_DISABLED="true",
+        )
+        rc = dict(
+            s3,
+            RCLONE_CONFIG="/dev/null",
+            RCLONE_CONFIG_T_TYPE="s3",
+            RCLONE_CONFIG_T_PROVIDER="Other",
+            RCLONE_CONFIG_T_ENV_AUTH="true",
+            RCLONE_CONFIG_T_ENDPOINT=st["S3_ENDPOINT"],
+            RCLONE_CONFIG_T_FORCE_PATH_STYLE="true",
+        )
         rc.pop("AWS_CA_BUNDLE", None)  # rclone takes no bundle from there, and stops
         there = ssh["SSH_DIR"] + "/files"
         os.makedirs(there, exist_ok=True)
         for rep in range(reps):
             ours("swift", "swift:bench/ours", sw)
-            theirs("swift", "swift", "put", ["swift", "upload", "-q", "--object-threads", "2", "bench", "."], sw, cwd=files)
-            theirs("swift", "swift", "get", ["swift", "download", "-q", "--object-threads", "2", "-D", back, "bench", "--prefix", "0"], sw)
+            theirs(
+                "swift",
+                "swift",
+                "put",
+                ["swift", "upload", "-q", "--object-threads", "2", "bench", "."],
+                sw,
+                cwd=files,
+            )
+            theirs(
+                "swift",
+                "swift",
+                "get",
+                [
+                    "swift",
+                    "download",
+                    "-q",
+                    "--object-threads",
+                    "2",
+                    "-D",
+                    back,
+                    "bench",
+                    "--prefix",
+                    "0",
+                ],
+                sw,
+            )
             ours("s3", "s3://bench-s3/ours", s3)
-            theirs("s3", "aws", "put", ["aws", "s3", "cp", "--quiet", "--recursive", files, "s3://bench-s3/aws/"], s3)
-            theirs("s3", "aws", "get", ["aws", "s3", "cp", "--quiet", "--recursive", "s3://bench-s3/aws/", back], s3)
-            theirs("s3", "rclone", "put", ["rclone", "copy", "--ignore-times", "--transfers", "2", files, "t:bench-s3/rclone"], rc)
-            theirs("s3", "rclone", "get", ["rclone", "copy", "--transfers", "2", "t:bench-s3/rclone", back], rc)
-            ours("sftp", "sftp://%s@%s:%s%s/ours?key=%s&known_hosts=%s" % tuple(
-                ssh[k] for k in ("SSH_USER", "SSH_HOST", "SSH_PORT", "SSH_DIR", "SSH_KEY", "SSH_KNOWN_HOSTS")), base)
-            theirs("sftp", "scp", "put", ["scp", "-q", "-r", "-F", ssh["SSH_CONFIG"], files, "fz-test:" + there], base)
-            theirs("sftp", "scp", "get", ["scp", "-q", "-r", "-F", ssh["SSH_CONFIG"], "fz-test:" + there + "/files", back], base)
+            theirs(
+                "s3",
+                "aws",
+                "put",
+                ["aws", "s3", "cp", "--quiet", "--recursive", files, "s3://bench-s3/aws/"],
+                s3,
+            )
+            theirs(
+                "s3",
+                "aws",
+                "get",
+                ["aws", "s3", "cp", "--quiet", "--recursive", "s3://bench-s3/aws/", back],
+                s3,
+            )
+            theirs(
+                "s3",
+                "rclone",
+                "put",
+                [
+                    "rclone",
+                    "copy",
+                    "--ignore-times",
+                    "--transfers",
+                    "2",
+                    files,
+                    "t:bench-s3/rclone",
+                ],
+                rc,
+            )
+            theirs(
+                "s3",
+                "rclone",
+                "get",
+                ["rclone", "copy", "--transfers", "2", "t:bench-s3/rclone", back],
+                rc,
+            )
+            ours(
+                "sftp",
+                "sftp://%s@%s:%s%s/ours?key=%s&known_hosts=%s"
+                % tuple(
+                    ssh[k]
+                    for k in (
+                        "SSH_USER",
+                        "SSH_HOST",
+                        "SSH_PORT",
+                        "SSH_DIR",
+                        "SSH_KEY",
+                        "SSH_KNOWN_HOSTS",
+                    )
+                ),
+                base,
+            )
+            theirs(
+                "sftp",
+                "scp",
+                "put",
+                ["scp", "-q", "-r", "-F", ssh["SSH_CONFIG"], files, "fz-test:" + there],
+                base,
+            )
+            theirs(
+                "sftp",
+                "scp",
+                "get",
+                ["scp", "-q", "-r", "-F", ssh["SSH_CONFIG"], "fz-test:" + there + "/files", back],
+                base,
+            )
             batch = os.path.join(work, "batch")
-            for metric, lines in (("put", "cd %s\nput -r %s\n" % (there, files)), ("get", "get -r %s/files %s\n" % (there, back))):
+            for metric, lines in (
+                ("put", "cd %s\nput -r %s\n" % (there, files)),
+                ("get", "get -r %s/files %s\n" % (there, back)),
+            ):
                 with open(batch, "w") as f:
                     f.write(lines)
-                theirs("sftp", "sftp", metric, ["sftp", "-q", "-F", ssh["SSH_CONFIG"], "-b", batch, "fz-test"], base)
+                theirs(
+                    "sftp",
+                    "sftp",
+                    metric,
+                    ["sftp", "-q", "-F", ssh["SSH_CONFIG"], "-b", batch, "fz-test"],
+                    base,
+                )
             log("stores: repetition %d done" % (rep + 1))
     shutil.rmtree(work, ignore_errors=True)

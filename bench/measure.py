@@ -1,4 +1,6 @@
-"""What the benchmark measures with: processes, adapters, mounts, page cache, results. python3 stdlib only, Linux."""
+"""What the benchmark measures with: processes, adapters, mounts, page cache, results. python3
+stdlib only, Linux."""
+
 import functools, json, os, shutil, signal, subprocess, sys, threading, time
 
 import gen
@@ -6,15 +8,19 @@ import gen
 HERE = os.path.dirname(os.path.abspath(__file__))
 BENCH_DIR = gen.BENCH_DIR
 PEERS = os.path.join(HERE, "peers")
-# Restored and copied trees go to memory, and what is deleted on disk is only moved aside until the end: ext4 passes over recently
-# deleted inodes one by one, and creating 16,000 files after such a deletion was seen to take 23 s in place of 1.4 s.
-OUT_DIR = os.environ.get("BENCH_OUT") or os.path.join("/dev/shm" if os.path.isdir("/dev/shm") else BENCH_DIR, "freezer-bench-%d" % os.getuid())
+# Restored and copied trees go to memory, and what is deleted on disk is only moved aside until the
+# end: ext4 passes over recently deleted inodes one by one, and creating 16,000 files after such a
+# deletion was seen to take 23 s in place of 1.4 s.
+OUT_DIR = os.environ.get("BENCH_OUT") or os.path.join(
+    "/dev/shm" if os.path.isdir("/dev/shm") else BENCH_DIR, "freezer-bench-%d" % os.getuid()
+)
 TRASH = os.path.join(BENCH_DIR, "work", ".trash")
 TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Settings:
     """Of this run; the command line sets them."""
+
     limit = 600.0  # seconds for any one command
     drop_caches = False
     log = subprocess.DEVNULL  # what the tools print
@@ -70,14 +76,22 @@ class Proc:
 
     def __init__(self, argv, env=None, watch=True):
         self.t0 = time.monotonic()
-        self.p = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=Settings.log, stderr=Settings.log, start_new_session=True)
+        self.p = subprocess.Popen(
+            argv,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=Settings.log,
+            stderr=Settings.log,
+            start_new_session=True,
+        )
         self.rss, self.stop = 0, threading.Event()
         self.th = threading.Thread(target=self.watch, daemon=True) if watch else None
         if self.th:
             self.th.start()
 
     def sample(self):
-        # every live process's own high-water mark (ru_maxrss would count this runner's memory from before the exec)
+        # every live process's own high-water mark (ru_maxrss would count this runner's memory from
+        # before the exec)
         self.rss = max(self.rss, sum(status_kb(p, "VmHWM:") for p in tree(self.p.pid)))
 
     def watch(self):
@@ -117,15 +131,24 @@ class Tool:
     def __init__(self, name):
         self.name = name
         self.ref = name.startswith("ref-")
-        r = subprocess.run(self.argv("version && echo && declare -F | cut -d' ' -f3 && echo ENC=$ENC"), env=self.env(),
-                           capture_output=True, text=True, timeout=60)
+        r = subprocess.run(
+            self.argv("version && echo && declare -F | cut -d' ' -f3 && echo ENC=$ENC"),
+            env=self.env(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         self.ok = r.returncode == 0
         head, _, rest = r.stdout.partition("\n\n")
         self.version = " ".join(head.split())
         self.funcs, self.enc = set(rest.split()), "ENC=no" not in rest
 
     def argv(self, code):
-        return ["bash", "-c", "set -eo pipefail; . \"$PEERS/common.sh\"; . \"$PEERS/%s.sh\"; %s" % (self.name, code)]
+        return [
+            "bash",
+            "-c",
+            "set -eo pipefail; . \"$PEERS/common.sh\"; . \"$PEERS/%s.sh\"; %s" % (self.name, code),
+        ]
 
     def dirs(self, key):
         b = os.path.join(BENCH_DIR, "work", self.name, key)
@@ -133,7 +156,16 @@ class Tool:
         return dict({k: os.path.join(b, k.lower()) for k in ("REPO", "CACHE", "MNT")}, DST=out)
 
     def env(self, key="x", **kw):
-        e = dict(os.environ, PASS="bench-passphrase", PEERS=PEERS, SRC="", NAME="", SEQ="0", LC_ALL="C.UTF-8", **self.dirs(key))
+        e = dict(
+            os.environ,
+            PASS="bench-passphrase",
+            PEERS=PEERS,
+            SRC="",
+            NAME="",
+            SEQ="0",
+            LC_ALL="C.UTF-8",
+            **self.dirs(key)
+        )
         e.update({k: str(v) for k, v in kw.items()})
         return e
 
@@ -144,12 +176,20 @@ class Tool:
         return r
 
     def text(self, func, key, **kw):
-        return subprocess.run(self.argv(func), env=self.env(key, **kw), capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            self.argv(func), env=self.env(key, **kw), capture_output=True, text=True
+        ).stdout.strip()
 
     @functools.cache
     def counts(self):
         """Whether the mount tells how many requests it answered."""
-        return self.can("mount_stats") and subprocess.run(self.argv("mount_stats"), env=self.env(), stdout=Settings.log, stderr=Settings.log).returncode == 0
+        return (
+            self.can("mount_stats")
+            and subprocess.run(
+                self.argv("mount_stats"), env=self.env(), stdout=Settings.log, stderr=Settings.log
+            ).returncode
+            == 0
+        )
 
     def fresh(self, key):
         d = self.dirs(key)
@@ -166,7 +206,11 @@ class Tool:
 def rmtree(p):
     if os.path.ismount(os.path.join(p, "mnt")):
         raise SystemExit("still mounted: " + p)
-    if os.path.exists(p) and os.path.realpath(p).startswith(os.path.realpath(BENCH_DIR) + os.sep) and not p.startswith(TRASH):
+    if (
+        os.path.exists(p)
+        and os.path.realpath(p).startswith(os.path.realpath(BENCH_DIR) + os.sep)
+        and not p.startswith(TRASH)
+    ):
         os.makedirs(TRASH, exist_ok=True)
         os.rename(p, os.path.join(TRASH, "%d-%d" % (os.getpid(), time.monotonic_ns())))
         return
@@ -189,7 +233,11 @@ def warm(p):
     for d, _, fs in os.walk(p):
         for f in fs:
             try:
-                with open(os.open(os.path.join(d, f), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb", buffering=0) as h:
+                with open(
+                    os.open(os.path.join(d, f), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK),
+                    "rb",
+                    buffering=0,
+                ) as h:
                     while h.read(1 << 20):
                         pass
             except OSError:
@@ -215,24 +263,32 @@ def evict(p):
 
 
 class Mount:
-    """with Mount(tool, key) as m: m.root, m.ready (seconds to the first ls of the root; None: it failed)"""
+    """with Mount(tool, key) as m: m.root, m.ready (seconds to the first ls of the root; None: it
+    failed)"""
 
     def __init__(self, tool, key, cold=True, fresh=False, **kw):
         self.tool, self.key, self.kw = tool, key, kw
         d = tool.dirs(key)
         self.mnt, self.stats = d["MNT"], os.path.join(os.path.dirname(d["MNT"]), "stats.json")
         self.counts = tool.counts()
-        if fresh:  # an empty client-side state of its own: the real one also holds what increments need
+        if (
+            fresh
+        ):  # an empty client-side state of its own: the real one also holds what increments need
             kw["CACHE"] = d["CACHE"] + "-fresh"
             shutil.rmtree(kw["CACHE"], ignore_errors=True)
             os.makedirs(kw["CACHE"])
-        if cold and not tool.ref:  # the reference stays warm: loose cold files would make it no limit at all
+        if (
+            cold and not tool.ref
+        ):  # the reference stays warm: loose cold files would make it no limit at all
             evict(d["REPO"])
             evict(d["CACHE"])
 
     def __enter__(self):
         self.root = self.tool.text("mount_root", self.key, **self.kw) + "/"  # it may be a link
-        self.p = Proc(self.tool.argv("mount"), self.tool.env(self.key, STATS=self.stats if self.counts else "", **self.kw))
+        self.p = Proc(
+            self.tool.argv("mount"),
+            self.tool.env(self.key, STATS=self.stats if self.counts else "", **self.kw),
+        )
         self.ready, dev = None, os.stat(os.path.dirname(self.mnt)).st_dev
         end = time.monotonic() + Settings.limit
         while time.monotonic() < end and self.p.p.poll() is None:
@@ -255,7 +311,8 @@ class Mount:
         return self.p.rss
 
     def requests(self):
-        """How many FUSE requests the mount has answered so far, but for STATFS: find asks that of the root in each run,
+        """How many FUSE requests the mount has answered so far, but for STATFS: find asks that of
+        the root in each run,
         and no kernel keeps the answer. None where the tool does not tell."""
         if not self.counts or self.p.p.poll() is not None:
             return None
@@ -281,7 +338,12 @@ class Mount:
         for _ in range(20):
             if not os.path.ismount(self.mnt):
                 break
-            subprocess.run(self.tool.argv("umount"), env=self.tool.env(self.key, **self.kw), stdout=Settings.log, stderr=Settings.log)
+            subprocess.run(
+                self.tool.argv("umount"),
+                env=self.tool.env(self.key, **self.kw),
+                stdout=Settings.log,
+                stderr=Settings.log,
+            )
             time.sleep(0.1)
         try:
             self.p.p.wait(15)
@@ -292,7 +354,8 @@ class Mount:
 
 
 def timed(cmd, limit=None):
-    """Seconds of a shell command. None: it failed. A Cut: stopped at `limit`, which only a caller that gives one gets."""
+    """Seconds of a shell command. None: it failed. A Cut: stopped at `limit`, which only a caller
+    that gives one gets."""
     p = Proc(["bash", "-c", "set -o pipefail; " + cmd], watch=False).wait(limit or Settings.limit)
     if p.rc == 124 and limit:
         log("  .. stopped after %.0f s: %s" % (limit, cmd[:100]))

@@ -1,5 +1,5 @@
-//! How fast a store takes and gives objects: `bench/run SCALE stores` runs it beside the clients of
-//! each store.
+//! Measures how fast a store takes and gives objects. `bench/run SCALE stores` runs it beside the
+//! clients of each store.
 //!
 //!     cargo bench --bench stores -- URL OBJECTS MIB
 //!
@@ -8,15 +8,15 @@
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
 
 use freezer::store::location::{IfMissing, Location};
-use freezer::store::{ObjectName, Settings, Store};
+use freezer::store::{ObjectName, Store, StoreExt, StoreSettings};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// Objects that are under way at once, as of a backup.
+/// How many objects are under way at once, as in a backup.
 const JOBS: u64 = 2;
-/// Readers of parts at once, as of a mount.
+/// How many readers read parts at once, as in a mount.
 const READERS: u64 = 16;
-/// A frame inside a large file, as it is stored.
+/// The length of a stored frame inside a large file, in bytes.
 const PART_BYTES: u64 = 256 << 10;
 const READS: u64 = 2000;
 const READS_BY_ONE: u64 = 200;
@@ -25,7 +25,7 @@ fn name(number: u64) -> ObjectName {
     ObjectName::new(format!("data/{number:08}")).expect("a legal name")
 }
 
-/// Pieces as a backup has them, of bytes that do not compress.
+/// Makes pieces such as a backup stores, of bytes that do not compress.
 fn body(number: u64, bytes: u64) -> Vec<Vec<u8>> {
     let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut word = || {
@@ -44,7 +44,7 @@ fn body(number: u64, bytes: u64) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Does the work of each number on so many threads; returns how long all of it took.
+/// Runs the work for each number below `count` on `threads` threads; returns the seconds it took.
 fn at_once(threads: u64, count: u64, work: impl Fn(u64) + Sync) -> f64 {
     let next = AtomicU64::new(0);
     let began = freezer::platform::monotonic();
@@ -77,7 +77,7 @@ fn main() {
         objects.parse().expect("a number"),
         mib.parse().expect("a number"),
     );
-    let settings = std::env::vars().fold(Settings::default(), |settings, (name, value)| {
+    let settings = std::env::vars().fold(StoreSettings::default(), |settings, (name, value)| {
         settings.with_variable(&name, value)
     });
     let location = Location::parse(url.as_ref()).expect("a store");

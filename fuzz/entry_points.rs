@@ -1,6 +1,6 @@
-//! What the fuzz targets do with their input, one function each. They panic when something is
-//! wrong. The tests of the package call the same functions with inputs that were sound before they
-//! were changed (`tests/it/format/mutated.rs`).
+//! The fuzz targets, one function each, which panics if a promise is broken. The tests of the
+//! package call the same functions with sound inputs that were changed
+//! (`tests/it/format/mutated.rs`).
 
 use freezer::catalog::names::{self, Meaning};
 use freezer::format::checkpoint::Checkpoint;
@@ -22,7 +22,7 @@ use freezer::model::{
     BackupName, BackupRef, Excludes, FrameNo, LevelId, PointInTime, StoreId, TreePath,
 };
 use freezer::store::ObjectName;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
@@ -30,12 +30,12 @@ use std::sync::{Arc, LazyLock};
 const STORE: StoreId = StoreId([3; 16]);
 const NUMBER: u64 = 7;
 
-/// The level that inputs belong to.
+/// Returns the level that inputs belong to.
 pub fn level() -> LevelId {
     LevelId::new(jiff::Timestamp::UNIX_EPOCH, 5)
 }
 
-/// SHA-256 over what a tag or checksum covers: docs/format.md, "Frame".
+/// Computes the tag of a frame, whose beginning is its checksum: docs/format.md, "Frame".
 fn tag(header: &[u8], payload: &[u8]) -> [u8; 32] {
     let level = level();
     let parts: [&[u8]; 5] = [
@@ -66,7 +66,7 @@ fn header(lane: u8, compression: u8, raw_length: u32, payload_length: usize) -> 
     header
 }
 
-/// Any bytes as a stored frame, sealed or bare, with encryption and without: refused.
+/// Opens any bytes as a stored frame, sealed or bare, with and without encryption: refused.
 pub fn frame(stored: &[u8]) {
     let keys = Protection::Encrypted(Arc::new(FrameKeys::new(&[1; 32].into(), &[2; 32].into())));
     let mut decoder = Decoder::new();
@@ -89,8 +89,8 @@ pub fn frame(stored: &[u8]) {
     }
 }
 
-/// A payload of any bytes whose tag is right: a codec's business. The first byte is the
-/// compression, the next three the length it is said to have.
+/// Opens any bytes as a payload with a right tag, which the codec then has to refuse or decode. The
+/// first byte is the compression, the next three the length that the header says.
 pub fn payload(data: &[u8]) {
     let Some((&[compression, length @ ..], payload)) = data.split_first_chunk::<4>() else {
         return;
@@ -111,7 +111,7 @@ pub fn payload(data: &[u8]) {
     }
 
     let Some(method) = Compression::from_number(compression) else {
-        from_sealed.expect_err("its compression is unknown");
+        from_sealed.expect_err("an unknown compression");
         return;
     };
     let checksum = tag(&header(0, compression, raw_length, payload.len()), payload);
@@ -125,8 +125,8 @@ pub fn payload(data: &[u8]) {
     assert_eq!(from_bare.ok(), from_sealed.ok(), "sealed and bare differ");
 }
 
-/// Any bytes as a manifest that was authenticated: refused, or it is written and read as the same;
-/// a view of it is refused or opens.
+/// Reads any bytes as a manifest that was authenticated: refused, or it reads back as it is
+/// written, and a view of it opens or is refused.
 pub fn manifest(json: &[u8]) {
     static READER: LazyLock<Arc<FileReader>> = LazyLock::new(|| {
         Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"))
@@ -147,13 +147,13 @@ pub fn manifest(json: &[u8]) {
         .unwrap_or_else(|_| BackupName::new("host", "docs").expect("legal"));
     let parts = ViewParts {
         manifest,
-        store: Arc::new(Memory::default()),
+        store: Arc::new(MemoryStore::default()),
         store_id: STORE,
         protection: Protection::Checksum,
         backup,
     };
     if let Ok(view) = View::open(parts, &READER) {
-        // Nothing is stored: all that is not in the manifest itself is an error.
+        // The store is empty: everything outside the manifest itself is an error.
         for entry in view.all().take(1000) {
             let Ok((node, entry)) = entry else { break };
             assert_eq!(view.entry(node).expect("it was just read"), entry);
@@ -161,8 +161,8 @@ pub fn manifest(json: &[u8]) {
     }
 }
 
-/// Any bytes as a checkpoint that was authenticated: refused, or it is written and read as the
-/// same; a tree of its run is refused or opens.
+/// Reads any bytes as a checkpoint that was authenticated: refused, or it reads back as it is
+/// written, and a tree of its run opens or is refused.
 pub fn checkpoint(json: &[u8]) {
     let Ok(checkpoint) = Checkpoint::decode(json) else {
         return;
@@ -185,7 +185,7 @@ pub fn checkpoint(json: &[u8]) {
         height,
         entries,
     };
-    // Nothing is stored: all that is not in the root itself is an error.
+    // The store is empty: everything outside the root itself is an error.
     if let Ok(tree) = Tree::of_run_alone(
         root,
         Arc::new(MemoryBlocks::default()),
@@ -203,8 +203,8 @@ pub fn checkpoint(json: &[u8]) {
     }
 }
 
-/// Any bytes as a signature: refused, or its runs are in order and have exactly the blocks that it
-/// has sums of.
+/// Reads any bytes as a signature: refused, or its runs are in order, and their blocks are exactly
+/// those with sums.
 pub fn signature(bytes: &[u8]) {
     let Some(head) = bytes.first_chunk() else {
         return;
@@ -241,8 +241,8 @@ pub fn signature(bytes: &[u8]) {
     assert_eq!(head.sums(blocks, 1), None);
 }
 
-/// Any bytes as live ranges: refused, or in order, apart, in whole units, and written as the same
-/// bytes.
+/// Reads any bytes as live ranges: refused, or the ranges are in order, apart and of whole units,
+/// and they are written as the same bytes.
 pub fn live_ranges(bytes: &[u8]) {
     let Ok(ranges) = live::decode(bytes) else {
         return;
@@ -262,8 +262,8 @@ pub fn live_ranges(bytes: &[u8]) {
     );
 }
 
-/// Any bytes as where a level was repacked to, once they were authenticated: refused, or written
-/// and read as the same.
+/// Reads any bytes as the document of a repacked level that was authenticated: refused, or it reads
+/// back as it is written.
 pub fn repacked(json: &[u8]) {
     let Ok(repacked) = Repacked::decode(json) else {
         return;
@@ -272,13 +272,13 @@ pub fn repacked(json: &[u8]) {
     let stored = repacked
         .seal(&sealer)
         .expect("what was read can be written");
-    // It may speak of another level than the one that it is sealed for.
+    // The document may name another level than the one that it is sealed for.
     if let Ok(opened) = Repacked::open(stored, &sealer.opener(), repacked.number) {
         assert_eq!(opened, repacked);
     }
 }
 
-/// Any bytes as a store's identity: refused, or written and read as the same.
+/// Reads any bytes as a store's identity: refused, or it reads back as it is written.
 pub fn identity(json: &[u8]) {
     if let Ok(identity) = Identity::decode(json) {
         assert_eq!(
@@ -288,7 +288,7 @@ pub fn identity(json: &[u8]) {
     }
 }
 
-/// Any bytes as a claim: refused, or written and read as the same.
+/// Reads any bytes as a claim: refused, or it reads back as it is written.
 pub fn claim(json: &[u8]) {
     if let Ok(claim) = Claim::decode(json) {
         assert_eq!(
@@ -299,8 +299,8 @@ pub fn claim(json: &[u8]) {
     }
 }
 
-/// Any bytes as a note of what is lost: refused, or written and read as the same, with ranges in
-/// order.
+/// Reads any bytes as a note of lost bytes: refused, or it reads back as it is written, with ranges
+/// in order.
 pub fn lost(json: &[u8]) {
     let Ok(lost) = Lost::decode(json) else { return };
     assert_eq!(
@@ -317,8 +317,8 @@ pub fn lost(json: &[u8]) {
     }
 }
 
-/// Any bytes as a key: refused, or written and read as the same; no passphrase opens what nobody
-/// sealed.
+/// Reads any bytes as a key: refused, or it reads back as it is written, and no passphrase opens it
+/// unless it was sealed.
 pub fn key(json: &[u8]) {
     let Ok(slot) = KeySlot::decode(json) else {
         return;
@@ -328,8 +328,8 @@ pub fn key(json: &[u8]) {
         KeySlot::decode(&written).expect("it was just written"),
         slot
     );
-    // What a forged key may cost is bounded, but that bound is minutes. Asked of what was written:
-    // fields that the decoder passes over may hold what is no text.
+    // The cost of a forged key is bounded, but by minutes. This looks at the written document,
+    // because fields that the decoder skips may hold values that are not text.
     let cost = serde_json::from_slice::<serde_json::Value>(&written).expect("it was just read");
     let is_cheap = |what: &str, limit: u64| {
         cost["cost"][what]
@@ -337,14 +337,14 @@ pub fn key(json: &[u8]) {
             .is_some_and(|cost| cost <= limit)
     };
     if is_cheap("memory_kib", 256) && is_cheap("passes", 2) && is_cheap("lanes", 8) {
-        // It opens when it is the sound one that the input was made of.
+        // It opens if it is the sound key that the input was made from.
         slot.open(STORE, b"passphrase")
             .map(drop)
             .unwrap_or_default();
     }
 }
 
-/// Any text as the name of an object: what it means leads back to it.
+/// Reads any text as the name of an object: its meaning leads back to it.
 pub fn object_name(text: &[u8]) {
     let Ok(text) = str::from_utf8(text) else {
         return;
@@ -376,8 +376,8 @@ pub fn object_name(text: &[u8]) {
     assert_eq!(again, name, "two names mean the same");
 }
 
-/// Any text as BACKUP[@DATE], a point in time and a level's id: refused, or shown as what reads as
-/// the same.
+/// Reads any text as BACKUP[@DATE], as a point in time and as a level's id: refused, or it is shown
+/// as a text that reads as the same.
 pub fn reference(text: &[u8]) {
     let Ok(text) = str::from_utf8(text) else {
         return;
@@ -411,8 +411,8 @@ pub fn reference(text: &[u8]) {
     }
 }
 
-/// Patterns, one a line, the last line a path: a pattern that is the path itself leaves it out, as
-/// does all that starts it.
+/// Reads exclude patterns, one a line, and a path in the last line. The path as a pattern excludes
+/// itself, and so does every directory that it lies in.
 pub fn excludes(data: &[u8]) {
     let mut lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
     let Some(path) = lines.pop().and_then(TreePath::parse) else {
@@ -454,54 +454,55 @@ fn rules(zone: TimeZone) -> freezer::sched::book::Rules {
     }
 }
 
-/// Any bytes as a scheduler's journal: refused, or written and read as the same; a book of it can
-/// be worked with.
+/// Reads any bytes as a scheduler's journal: refused, or it reads back as it is written, and a book
+/// of it works.
 #[cfg(unix)]
 pub fn journal(json: &[u8]) {
-    use freezer::sched::book::{Book, Seen};
-    let Ok(memory) = freezer::sched::journal::Memory::decode(json) else {
+    use freezer::sched::book::{Book, Sighting};
+    let Ok(memory) = freezer::sched::journal::JournalContent::decode(json) else {
         return;
     };
     let written = memory.encode().expect("what was read can be written");
     assert_eq!(
-        freezer::sched::journal::Memory::decode(&written).expect("it was just written"),
+        freezer::sched::journal::JournalContent::decode(&written).expect("it was just written"),
         memory
     );
     let mut book = Book::new(rules(TimeZone::UTC), memory.jobs, Vec::new());
     let now = jiff::Timestamp::UNIX_EPOCH;
     book.due(now, 3);
-    book.see(Vec::new(), Seen::All, now);
+    book.see(Vec::new(), Sighting::All, now);
     for id in book.ids() {
         book.ended(&id, "fail", now);
         book.sent(&id, None);
     }
 }
 
-/// Any bytes as the order of a run and as its outcome: refused, or written and read as the same but
-/// for the last digits of numbers.
+/// Reads any bytes as the order of a run and as its outcome: refused, or it reads back as it is
+/// written, except for the last digits of numbers.
 #[cfg(unix)]
 pub fn run_files(json: &[u8]) {
-    use freezer::sched::order::{Order, Outcome};
-    if let Ok(order) = serde_json::from_slice::<Order>(json) {
+    use freezer::model::job::Documented;
+    use freezer::sched::order::{RunOrder, RunOutcome};
+    if let Ok(order) = serde_json::from_slice::<RunOrder>(json) {
         let written = serde_json::to_vec(&order).expect("what was read can be written");
-        let again: Order = serde_json::from_slice(&written).expect("it was just written");
+        let again: RunOrder = serde_json::from_slice(&written).expect("it was just written");
         assert_eq!(
             (&again.run, &again.job, again.due, &again.agent),
             (&order.run, &order.job, order.due, &order.agent)
         );
-        let keys = |order: &Order| {
+        let keys = |order: &RunOrder| {
             order
                 .actions
                 .iter()
-                .map(|action| action.keys().cloned().collect::<Vec<_>>())
+                .map(|action| action.document().keys().cloned().collect::<Vec<_>>())
                 .collect::<Vec<_>>()
         };
         assert_eq!(keys(&again), keys(&order));
     }
-    if let Ok(outcome) = serde_json::from_slice::<Outcome>(json) {
+    if let Ok(outcome) = serde_json::from_slice::<RunOutcome>(json) {
         let written = serde_json::to_vec(&outcome).expect("what was read can be written");
-        let again: Outcome = serde_json::from_slice(&written).expect("it was just written");
-        let told = |outcome: &Outcome| {
+        let again: RunOutcome = serde_json::from_slice(&written).expect("it was just written");
+        let told = |outcome: &RunOutcome| {
             let each = outcome.actions.iter().map(|action| {
                 (
                     action.action.clone(),
@@ -522,20 +523,22 @@ pub fn run_files(json: &[u8]) {
     }
 }
 
-/// Any object of JSON as `job_schedule`: refused, or a timetable whose moments come one after the
-/// other, and of which none is done before it has come.
+/// Reads any JSON object as `job_schedule`: refused, or a timetable whose moments follow each
+/// other, and of which none counts as done before it has come.
 #[cfg(unix)]
 pub fn timetable(json: &[u8]) {
+    use freezer::model::job::{Documented, Schedule};
     use freezer::sched::timetable::{Lateness, Timetable};
     let Ok(serde_json::Value::Object(schedule)) = serde_json::from_slice(json) else {
         return;
     };
+    let when = Schedule::leniently(schedule).when;
     for zone in [
         TimeZone::UTC,
         TimeZone::get("Europe/Berlin").expect("a zone"),
         TimeZone::get("Australia/Lord_Howe").expect("a zone"),
     ] {
-        let Ok(timetable) = Timetable::read(&schedule, &zone) else {
+        let Ok(timetable) = Timetable::read(&when, &zone) else {
             continue;
         };
         for text in [
@@ -583,21 +586,19 @@ pub fn timetable(json: &[u8]) {
     }
 }
 
-/// Any list of JSON as the jobs of a server: one that is as it should be runs, whatever the others
-/// are.
+/// Reads any JSON list as the jobs of a server: a sound job runs, whatever the others are.
 #[cfg(unix)]
 pub fn jobs(json: &[u8]) {
-    use freezer::sched::book::{Book, Seen};
+    use freezer::model::job::{Documented, Job};
+    use freezer::sched::book::{Book, Sighting};
     let Ok(serde_json::Value::Array(list)) = serde_json::from_slice(json) else {
         return;
     };
-    let mut documents: Vec<serde_json::Map<String, serde_json::Value>> = list
-        .into_iter()
-        .filter_map(|one| one.as_object().cloned())
-        .collect();
-    documents.retain(|job| job.get("job_id").and_then(serde_json::Value::as_str) != Some("good"));
+    let objects = list.into_iter().filter(serde_json::Value::is_object);
+    let mut documents: Vec<Job> = objects.map(Job::leniently_of).collect();
+    documents.retain(|job| job.job_id.text() != "good");
     let good = serde_json::json!({ "job_id": "good", "job_schedule": {}, "job_actions": [] });
-    documents.extend(good.as_object().cloned());
+    documents.push(Job::leniently_of(good));
     let mut book = Book::new(
         rules(TimeZone::UTC),
         std::collections::BTreeMap::new(),
@@ -606,12 +607,10 @@ pub fn jobs(json: &[u8]) {
     let mut now: jiff::Timestamp = "2026-11-24T12:00:00Z".parse().expect("a moment");
     let mut begun = Vec::new();
     for _ in 0..3 {
-        book.see(documents.clone(), Seen::All, now);
+        book.see(documents.clone(), Sighting::All, now);
         for (id, _) in book.due(now, 1000).0 {
             book.begin(&id, "run", now);
-            let document = documents
-                .iter()
-                .find(|job| job.get("job_id").and_then(serde_json::Value::as_str) == Some(&*id));
+            let document = documents.iter().find(|job| job.job_id.text() == id);
             let patch = book
                 .patch(&id, document.expect("it was seen"))
                 .expect("it is known");
@@ -628,8 +627,7 @@ pub fn jobs(json: &[u8]) {
     );
 }
 
-/// How and where the server is asked, and what was made there before. The first byte of an input is
-/// a place in this list.
+/// Methods and paths of requests. The first byte of an input is a place in this list.
 pub const ASKED: [(&str, &str); 22] = [
     ("GET", "/v2/p/jobs?total=true"),
     ("GET", "/v2/p/sessions"),
@@ -655,8 +653,8 @@ pub const ASKED: [(&str, &str); 22] = [
     ("POST", "/v1/jobs"),
 ];
 
-/// What is made before the first input, so that changes have something to change: how, where, what,
-/// and the answer.
+/// Requests before the first input, so that later ones find something to change: method, path, body
+/// and expected status.
 pub const MADE: [(&str, &str, &str, u16); 6] = [
     ("POST", "/v2/p/clients", r#"{"client_id": "c"}"#, 201),
     (
@@ -681,14 +679,15 @@ pub const MADE: [(&str, &str, &str, u16); 6] = [
     ),
 ];
 
-/// What an input asks of a server.
+/// The request of an input.
 pub fn api_request(input: &[u8]) -> Option<(&'static str, &'static str, &[u8])> {
     let (place, body) = input.split_first()?;
     let (method, path) = ASKED[usize::from(*place) % ASKED.len()];
     Some((method, path, body))
 }
 
-/// Any bytes as the body of a request: done, or refused in words; never a fault of the server.
+/// Sends any bytes as the body of a request: done, or refused with a message; never a fault of the
+/// server.
 pub fn api_answer(status: u16, body: &[u8]) {
     let known = [
         200, 201, 202, 204, 400, 401, 403, 404, 405, 409, 412, 413, 422, 429,

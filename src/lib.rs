@@ -1,5 +1,7 @@
-//! Freezer: backs up file trees as a stream and gives every point in time back as a read-only
-//! filesystem.
+//! Freezer backs up file trees as a stream and shows every point in time as a read-only file system.
+//!
+//! This is the map. Each module answers one question, and its `mod.rs` says what it owns, what it
+//! does not know, and where to start reading.
 //!
 //! | module | the question it answers |
 //! |---|---|
@@ -18,7 +20,9 @@
 //! | [`sched`] | who runs what, when? |
 //! | [`config`], [`cli`] | what did the user ask for? |
 //!
-//! A module names only what stands below it: `tests/it/architecture.rs` holds the edges.
+//! A module names only modules that stand above it in this table, and not all of those:
+//! `tests/it/architecture.rs` holds the edges. `docs/glossary.md` says what words mean, and
+//! `docs/design` why things are as they are.
 pub mod api;
 pub mod backup;
 pub mod catalog;

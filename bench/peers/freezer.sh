@@ -1,4 +1,5 @@
-# freezer itself: zstd level 3, AES-256-CFB + HMAC-SHA256. PATH or $FREEZER finds the program, else this project's release build.
+# freezer itself: zstd level 3, AES-256-CFB + HMAC-SHA256. PATH or $FREEZER finds the program, else
+# this project's release build.
 if [ -z "${FREEZER:-}" ]; then FREEZER=$PEERS/../../target/release/freezer; [ -x "$FREEZER" ] || FREEZER=freezer; fi
 KEY=$(dirname "$REPO")/passphrase # beside the client's state, which a fresh client does not have
 export XDG_CONFIG_HOME=$CACHE/config XDG_CACHE_HOME=$CACHE XDG_DATA_HOME=$CACHE/data

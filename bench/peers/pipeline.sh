@@ -1,4 +1,5 @@
-# GNU tar | zstd -3 -T0 | openssl aes-256-ctr: no index, no MAC, no increments: what the bytes cost at least
+# GNU tar | zstd -3 -T0 | openssl aes-256-ctr: no index, no MAC, no increments: what the bytes cost
+# at least
 version() { have zstd && have openssl && echo "$(tar --version | sed -n 1p), $(zstd --version | tr -d '*' | xargs), $(openssl version)"; }
 init() { :; }
 backup() { tar -C "$SRC" --sparse -cf - . | zstd -3 -T0 -q -c | openssl enc -aes-256-ctr -pbkdf2 -pass env:PASS > "$REPO/a.tar.zst.enc"; }

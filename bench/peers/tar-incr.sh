@@ -1,4 +1,5 @@
-# GNU tar --listed-incremental | zstd -3 -T0: what an increment costs at least. No encryption, no index: the list of names and times is the client's.
+# GNU tar --listed-incremental | zstd -3 -T0: what an increment costs at least. No encryption, no
+# index: the list of names and times is the client's.
 ENC=no
 list() { echo "$CACHE/names.snar"; }
 version() { have zstd && echo "$(tar --version | sed -n 1p), $(zstd --version | tr -d '*' | xargs)"; }

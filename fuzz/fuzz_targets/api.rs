@@ -1,11 +1,11 @@
-//! The server, in this process and asked over HTTP as clients do.
+//! The server, in this process, asked over HTTP as by clients.
 #![no_main]
 
 #[path = "../entry_points.rs"]
 #[allow(dead_code, reason = "each target calls one of them")]
 mod entry_points;
 
-use freezer::api::{NewToken, Service, Settings, TokenScope};
+use freezer::api::{NewToken, ApiService, ServerSettings, TokenScope};
 use freezer::model::Cancel;
 use freezer::platform::SystemClock;
 use std::io::{Read, Write};
@@ -13,12 +13,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, LazyLock};
 
-/// Where it listens, and a token for everything.
+/// The address of the server, and a token for everything.
 static SERVER: LazyLock<(SocketAddr, String)> = LazyLock::new(|| {
     let folder = std::env::temp_dir().join(format!("freezer-fuzz-api-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let database = format!("sqlite:{}", folder.join("api.sqlite").display());
-    let service = Service::open(&database, 2, Arc::new(SystemClock)).expect("opened");
+    let service = ApiService::open(&database, 2, Arc::new(SystemClock)).expect("opened");
     let token = service
         .make_token(&NewToken::by_operator(&TokenScope::Admin, "p", "", None))
         .expect("made")
@@ -28,7 +28,7 @@ static SERVER: LazyLock<(SocketAddr, String)> = LazyLock::new(|| {
     std::thread::spawn(move || {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         service.serve(
-            Settings::default(),
+            ServerSettings::default(),
             listen,
             None,
             &Cancel::new(),
@@ -56,7 +56,8 @@ fn ask(
     body: &[u8],
 ) -> (u16, Vec<u8>) {
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Auth-Token: {token}\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         X-Auth-Token: {token}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = TcpStream::connect(address).expect("it listens");

@@ -1,4 +1,4 @@
-//! Any text as `clouds.yaml`: refused, or read.
+//! Reads any text as `clouds.yaml`: refused, or read.
 #![no_main]
 
 #[path = "../../src/net/openstack/section.rs"]

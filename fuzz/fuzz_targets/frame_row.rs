@@ -1,5 +1,5 @@
-//! Any bytes as the values of a frame table's rows: what is read is in order, does not overlap and
-//! is found again.
+//! Reads any bytes as the values of a frame table's rows. The rows that are read are in order, do
+//! not overlap and are found again.
 #![no_main]
 
 use freezer::index::{BlockCache, FrameTable, MemoryBlocks, RunRoot};
@@ -39,5 +39,5 @@ fuzz_target!(|data: &[u8]| {
         (end, last) = (row.end(), Some(row.number.0));
     }
     assert_eq!(table.stream_end().expect("it was read"), end);
-    table.locate(end).expect_err("nothing is there");
+    table.locate(end).expect_err("the stream ends here");
 });

@@ -1,4 +1,4 @@
-//! Any bytes as the value of an entry: refused, or the only encoding of the entry they give.
+//! Reads any bytes as the value of an entry: refused, or the only encoding of that entry.
 #![no_main]
 
 use freezer::index::{BlockCache, MemoryBlocks, RunRoot, Tree, TreeWriter};
@@ -14,7 +14,7 @@ fn put_varint(out: &mut Vec<u8>, mut number: usize) {
     out.push(number as u8);
 }
 
-/// A leaf with one entry, the root directory, that has this value.
+/// Makes a leaf with one entry, the root directory, that has this value.
 fn leaf(value: &[u8]) -> Vec<u8> {
     let mut node = vec![1, 0, 1, 0, 0];
     put_varint(&mut node, value.len());

@@ -1,5 +1,5 @@
-//! Any bytes as the roots of an index of one run or two, with the same blocks below both: read in
-//! every way.
+//! Reads any bytes, in every way, as the roots of an index of one or two runs, with the same blocks
+//! below both.
 #![no_main]
 
 use freezer::index::{
@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Blocks that follow one another in the input, each after its length in two bytes.
+/// Blocks that follow each other in the input, each after its length in two bytes.
 struct Blocks(Vec<Vec<u8>>);
 
 impl BlockSource for Blocks {
@@ -34,8 +34,8 @@ fn split(mut data: &[u8]) -> Vec<Vec<u8>> {
     blocks
 }
 
-/// The blocks come last to first: the root of the newer run if there are two, the root of the older
-/// one, what is below.
+/// The blocks come in this order, from the last: the root of the newer run if there are two, the
+/// root of the older one, the blocks below.
 fn tree_of(height: u8, entries: u8, two: bool, mut blocks: Vec<Vec<u8>>) -> Option<Tree> {
     let newer = if two { Some(blocks.pop()?) } else { None };
     let older = blocks.pop()?;
@@ -51,7 +51,7 @@ fn tree_of(height: u8, entries: u8, two: bool, mut blocks: Vec<Vec<u8>>) -> Opti
         source: Arc::clone(&source),
     };
     let older = run(1, older, height & 0x7f);
-    // A newer run of one block, whose entries are as many as it says.
+    // A newer run of one block. Its number of entries is the one in the block.
     let newer = newer.map(|node| TreeRun {
         root: RunRoot {
             entries: node.get(2).copied().map_or(0, u64::from),
@@ -97,7 +97,7 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(
                 found,
                 Some((node, entry)),
-                "by path it is another than in order"
+                "the history by path differs from the one in order"
             );
         }
         tree.children(node, None).take_while(Result::is_ok).count();
@@ -109,7 +109,10 @@ fuzz_target!(|data: &[u8]| {
         let Ok(history) = history else { break };
         assert!(!history.spells.is_empty(), "a path that was never there");
         if let Ok(again) = series.history(&history.path) {
-            assert_eq!(again, history, "by path it is another than in order");
+            assert_eq!(
+                again, history,
+                "the history by path differs from the one in order"
+            );
         }
         both += 1;
     }

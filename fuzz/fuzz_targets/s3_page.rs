@@ -1,4 +1,4 @@
-//! Any text as a page of a listing: refused, or read within what was sent.
+//! Reads any text as a page of a listing: refused, or only its own bytes are read.
 #![no_main]
 
 #[path = "../../src/store/s3/page.rs"]
@@ -9,7 +9,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(text) = str::from_utf8(data) else {
         return;
     };
-    if let Ok(page) = page::Page::parse(text) {
+    if let Ok(page) = page::ListingPage::parse(text) {
         assert!(
             page.objects
                 .iter()

@@ -1,4 +1,4 @@
-//! Any bytes as what an SFTP server sends: refused, or read within what was sent.
+//! Reads any bytes as packets of an SFTP server: refused, or only its own bytes are read.
 #![no_main]
 
 #[path = "../../src/store/sftp/wire.rs"]
@@ -11,15 +11,15 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         return;
     };
     match answer {
-        wire::Answer::Status { words, .. } => {
+        wire::SftpAnswer::Status { words, .. } => {
             assert!(words.len() <= 1200 && !words.chars().any(char::is_control))
         }
-        wire::Answer::Handle(bytes) | wire::Answer::Data(bytes) => {
+        wire::SftpAnswer::Handle(bytes) | wire::SftpAnswer::Data(bytes) => {
             assert!(bytes.len() < data.len())
         }
-        wire::Answer::Names(names) => {
+        wire::SftpAnswer::Names(names) => {
             assert!(names.iter().map(|(name, _)| name.len() + 12).sum::<usize>() < data.len())
         }
-        wire::Answer::Attributes(_) => {}
+        wire::SftpAnswer::Attributes(_) => {}
     }
 });

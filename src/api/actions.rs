@@ -2,64 +2,52 @@
 //! change here reaches the jobs in the same transaction.
 
 use super::auth::accounts::new_id;
-use super::call::{Call, Reply};
-use super::clients;
+use super::call::{ApiCall, ApiReply};
 use super::db::Transaction;
 use super::db::documents::{
-    ACTIONS, Beside, Document, JOBS, Scope, Stored, jobs_with_action, link_actions,
+    ACTIONS, Beside, JOBS, RowKey, RowScope, jobs_with_action, link_actions,
 };
 use super::error::Failure;
-use super::fields;
+use crate::model::job::{Action, Documented, Field, Job, WrongField};
 use axum::http::StatusCode;
-use serde_json::{Value, json};
-
-/// The keys of a `freezer_action` that are always answered.
-const ALWAYS: [&str; 8] = [
-    "action",
-    "mode",
-    "backup_name",
-    "container",
-    "path_to_backup",
-    "timeout",
-    "priority",
-    "log_file",
-];
+use serde_json::json;
 
 /// `GET /actions`.
-pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn list(call: &ApiCall) -> Result<ApiReply, Failure> {
     call.listing(&ACTIONS, "actions", call.scope(), call.search()?)
         .await
 }
 
 /// `GET /actions/{id}`.
-pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn get(call: &ApiCall) -> Result<ApiReply, Failure> {
     let row = ACTIONS
         .get(&call.server.database, &call.scope(), call.id("id"))
         .await?;
-    row.map(|row| Reply::object(&row)).ok_or(Failure::Absent)
+    row.map(|row| ApiReply::object(&row)).ok_or(Failure::Absent)
 }
 
 /// `POST /actions`.
-pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
-    let body = call.object()?;
-    let id = fields::id(&body, "action_id")?.map(str::to_owned);
+pub(super) async fn create(call: &ApiCall) -> Result<ApiReply, Failure> {
+    let action = Action::of(call.object()?);
+    action.action_id.check("action_id")?;
+    let id = Some(action.action_id.text().to_owned()).filter(|id| !id.is_empty());
     let mut transaction = call.server.database.begin().await?;
-    let id = store(call, &mut transaction, id, &body).await?;
+    let action = store(call, &mut transaction, id, action).await?;
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::CREATED, &json!({ "action_id": id })).at_version(1))
+    let made = json!({ "action_id": action.action_id });
+    Ok(ApiReply::json(StatusCode::CREATED, &made).at_version(1))
 }
 
 /// `PATCH /actions/{id}`: merges, however deep.
-pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn update(call: &ApiCall) -> Result<ApiReply, Failure> {
     let patch = call.object()?;
-    change(call, |old| {
-        let mut merged = old.document.clone();
-        fields::merge(&mut merged, &patch);
-        Ok(merged)
+    change(call, |mut action| {
+        action.merge(&patch);
+        action
     })
     .await?
     .map(|version| {
-        Reply::json(
+        ApiReply::json(
             StatusCode::OK,
             &json!({ "action_id": call.id("id"), "version": version }),
         )
@@ -69,19 +57,18 @@ pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `POST /actions/{id}`: makes it, or puts another in its place.
-pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
-    let (id, body) = (call.id("id"), call.object()?);
-    fields::check_id(id, "action_id")?;
-    let version = match change(call, |_| Ok(body.clone())).await? {
+pub(super) async fn replace(call: &ApiCall) -> Result<ApiReply, Failure> {
+    let (id, action) = (call.id_to_make("action_id")?, Action::of(call.object()?));
+    let version = match change(call, |_| action.clone()).await? {
         Some(version) => version,
         None => {
             let mut transaction = call.server.database.begin().await?;
-            store(call, &mut transaction, Some(id.to_owned()), &body).await?;
+            store(call, &mut transaction, Some(id.to_owned()), action).await?;
             transaction.commit().await?;
             1
         }
     };
-    Ok(Reply::json(
+    Ok(ApiReply::json(
         StatusCode::CREATED,
         &json!({ "action_id": id, "version": version }),
     )
@@ -89,7 +76,7 @@ pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `DELETE /actions/{id}`: from every job too.
-pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn delete(call: &ApiCall) -> Result<ApiReply, Failure> {
     let id = call.id("id");
     let mut transaction = call.server.database.begin().await?;
     let Some(row) = ACTIONS.locked(&mut transaction, &call.scope(), id).await? else {
@@ -108,91 +95,93 @@ fn not_found(id: &str) -> Failure {
 
 /// Changes the action of the address and what jobs have of it; its new version, or none if it is
 /// not there.
-async fn change(
-    call: &Call,
-    to: impl Fn(&Stored) -> Result<Document, Failure>,
-) -> Result<Option<i64>, Failure> {
+async fn change(call: &ApiCall, to: impl Fn(Action) -> Action) -> Result<Option<i64>, Failure> {
     let id = call.id("id");
     let mut transaction = call.server.database.begin().await?;
     let Some(row) = ACTIONS.locked(&mut transaction, &call.scope(), id).await? else {
         return Ok(None);
     };
     call.check_version(&row)?;
-    let document = complete(call, id, &to(&row)?)?;
+    let action = complete(call, id, to(row.read()))?;
     let version = ACTIONS
         .update(
             &mut transaction,
             &row,
-            &document,
+            &action.document(),
             &Beside::default(),
             call.now_us,
         )
         .await?;
-    in_jobs(call, &mut transaction, id, Some(&document)).await?;
+    in_jobs(call, &mut transaction, id, Some(&action)).await?;
     transaction.commit().await?;
     Ok(Some(version))
 }
 
-/// Puts an action's document in the jobs that have it, or takes it out of them.
+/// Puts an action in the jobs that have it, or takes it out of them.
 async fn in_jobs(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
-    document: Option<&Document>,
+    action: Option<&Action>,
 ) -> Result<(), Failure> {
-    for job in jobs_with_action(transaction, id).await? {
-        let Some(row) = JOBS.locked(transaction, &Scope::AllProjects, &job).await? else {
+    for job_id in jobs_with_action(transaction, id).await? {
+        let Some(row) = JOBS
+            .locked(transaction, &RowScope::AllProjects, &job_id)
+            .await?
+        else {
             continue;
         };
-        let mut changed = row.document.clone();
-        let Some(Value::Array(entries)) = changed.get_mut("job_actions") else {
+        let mut job = row.read::<Job>();
+        let Some(list) = job.job_actions.get_mut() else {
             continue;
         };
-        let is_it = |entry: &Value| entry.get("action_id").and_then(Value::as_str) == Some(id);
-        match document {
-            Some(document) => entries
+        let is_it = |entry: &Field<Action>| {
+            entry
+                .get()
+                .is_some_and(|entry| entry.action_id.text() == id)
+        };
+        match action {
+            Some(action) => list
+                .0
                 .iter_mut()
                 .filter(|entry| is_it(entry))
-                .for_each(|entry| *entry = Value::Object(document.clone())),
-            None => entries.retain(|entry| !is_it(entry)),
+                .for_each(|entry| *entry = Field::Is(action.clone())),
+            None => list.0.retain(|entry| !is_it(entry)),
         }
-        let left = ids_in(&changed);
-        JOBS.update(transaction, &row, &changed, &Beside::default(), call.now_us)
-            .await?;
-        link_actions(transaction, &job, &left).await?;
+        JOBS.update(
+            transaction,
+            &row,
+            &job.document(),
+            &Beside::default(),
+            call.now_us,
+        )
+        .await?;
+        link_actions(transaction, &job_id, &job.action_ids()).await?;
     }
     Ok(())
 }
 
-/// The ids of the actions of a job.
-pub(super) fn ids_in(job: &Document) -> Vec<String> {
-    let entries = job
-        .get("job_actions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    entries
-        .filter_map(|entry| Some(entry.get("action_id")?.as_str()?.to_owned()))
-        .collect()
-}
-
 /// Stores a new action under this id, or under a new one.
 pub(super) async fn store(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: Option<String>,
-    body: &Document,
-) -> Result<String, Failure> {
+    action: Action,
+) -> Result<Action, Failure> {
     let id = match id {
         Some(id) => id,
         None => new_id().map_err(|_| Failure::Internal("no random numbers"))?,
     };
-    let document = complete(call, &id, body)?;
+    let action = complete(call, &id, action)?;
+    let key = RowKey {
+        project: &call.project,
+        id: &id,
+    };
     match ACTIONS
         .insert(
             transaction,
-            (&call.project, &id),
-            &document,
+            key,
+            &action.document(),
             &Beside::default(),
             call.now_us,
         )
@@ -201,71 +190,20 @@ pub(super) async fn store(
         Err(error) if error.is_duplicate() => Err(Failure::Exists(format!(
             "Action already exists with ID {id}"
         ))),
-        done => Ok(done.map(|()| id)?),
+        done => Ok(done.map(|()| action)?),
     }
 }
 
 /// The action with this id as it would be answered, out of what was sent.
-pub(super) fn complete(call: &Call, id: &str, body: &Document) -> Result<Document, Failure> {
-    let options = fields::object(body, "freezer_action", "")?
-        .ok_or_else(|| Failure::invalid("'freezer_action' is a required property"))?;
-    let mut options = options.clone();
-    for key in ALWAYS {
-        options.entry(key).or_insert(Value::Null);
+fn complete(call: &ApiCall, id: &str, mut action: Action) -> Result<Action, Failure> {
+    action.action_id = Field::Absent;
+    action.project_id = call.project.as_str().into();
+    action.user_id = call.identity.user_id.as_str().into();
+    action.check("")?;
+    if action.freezer_action.is_unsaid() {
+        return Err(WrongField::missing("freezer_action").into());
     }
-    let mut document = body.clone();
-    let numbers = [("max_retries", 5), ("max_retries_interval", 6)];
-    for (key, usual) in numbers {
-        let number = fields::integer(body, key, "")?.unwrap_or(usual);
-        document.insert(key.into(), number.into());
-    }
-    document.insert(
-        "mandatory".into(),
-        fields::truth(body, "mandatory", "")?
-            .unwrap_or(false)
-            .into(),
-    );
-    document.insert("freezer_action".into(), Value::Object(options));
-    document.insert("action_id".into(), id.into());
-    document.insert("project_id".into(), call.project.as_str().into());
-    document.insert("user_id".into(), call.identity.user_id.as_str().into());
-    Ok(document)
-}
-
-/// Checks an action inside a job.
-pub(super) fn check_in_job(options: &Document) -> Result<(), Failure> {
-    let within = "freezer_action";
-    for (key, known) in [
-        ("action", &clients::ACTIONS[..]),
-        ("mode", &clients::MODES[..]),
-    ] {
-        if fields::text(options, key, within)?.is_some_and(|word| !known.contains(&word)) {
-            return Err(Failure::invalid(format!(
-                "{within}.{key} must be one of {known:?}"
-            )));
-        }
-    }
-    for key in [
-        "path_to_backup",
-        "backup_name",
-        "container",
-        "restore_abs_path",
-    ] {
-        fields::text(options, key, within)?;
-    }
-    fields::truth(options, "cindernative_freezer_only", within).map(drop)
-}
-
-/// Whether two sets of options say the same. A key without a value is as if it were not there: the
-/// original's web interface leaves out of an action what is empty or false, and sends it in the job
-/// that names the action.
-pub(super) fn same_options(left: &Document, right: &Document) -> bool {
-    let said = |options: &Document| -> Document {
-        let mut options = options.clone();
-        options.retain(|_, value| {
-            !matches!(value, Value::Null | Value::Bool(false)) && value.as_str() != Some("")
-        });
-        options
-    };
-    said(left) == said(right)
+    action.fill();
+    action.action_id = id.into();
+    Ok(action)
 }

@@ -1,10 +1,11 @@
 //! One request, read and authenticated, as the resources see it.
 
-use super::Server;
-use super::auth::Identity;
-use super::db::documents::{Document, Page, Scope, Search, Stored};
+use super::auth::caller::Caller;
+use super::db::documents::{Document, RowRange, RowScope, RowSearch, StoredRow};
 use super::db::{Fact, Needle};
 use super::error::Failure;
+use super::server::Server;
+use crate::model::job::{GivenId, TextForm, WrongField, is_id};
 use axum::http::StatusCode;
 use serde_json::Value;
 use std::sync::Arc;
@@ -13,8 +14,6 @@ use std::sync::Arc;
 const USUAL_PAGE: i64 = 10;
 /// How many rows a page can have.
 pub(super) const LARGEST_PAGE: i64 = 10_000;
-/// The longest id.
-pub(super) const LONGEST_ID: usize = 255;
 
 /// Which of the two APIs a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +24,13 @@ pub(super) enum Dialect {
     V2,
 }
 
-/// A request.
+/// A request, read and authenticated.
 #[derive(Debug)]
-pub(super) struct Call {
-    /// What the process has.
+pub(super) struct ApiCall {
+    /// The state that all requests share.
     pub(super) server: Arc<Server>,
-    /// Who asks.
-    pub(super) identity: Identity,
+    /// The caller.
+    pub(super) identity: Caller,
     /// Whose objects it is about.
     pub(super) project: String,
     /// Which API.
@@ -50,10 +49,10 @@ pub(super) struct Call {
     pub(super) now_us: i64,
 }
 
-/// What is answered when it succeeds.
+/// The answer to a request that succeeds.
 #[derive(Debug)]
-pub(super) struct Reply {
-    /// How.
+pub(super) struct ApiReply {
+    /// The status of the answer.
     pub(super) status: StatusCode,
     /// JSON; nothing for an empty body.
     pub(super) body: String,
@@ -63,7 +62,7 @@ pub(super) struct Reply {
     pub(super) total: Option<i64>,
 }
 
-impl Reply {
+impl ApiReply {
     /// With this JSON.
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
         Self {
@@ -85,7 +84,7 @@ impl Reply {
     }
 
     /// An object.
-    pub(super) fn object(row: &Stored) -> Self {
+    pub(super) fn object(row: &StoredRow) -> Self {
         Self {
             status: StatusCode::OK,
             body: super::db::documents::text_of(&row.document),
@@ -103,15 +102,15 @@ impl Reply {
     }
 }
 
-impl Call {
-    /// Whether the policy lets him.
+impl ApiCall {
+    /// Returns whether a rule of the policy allows the caller this.
     pub(super) fn may(&self, rule: &str) -> bool {
         self.server
             .policy
             .allows(rule, &self.identity, &self.project)
     }
 
-    /// Refuses unless the policy lets him.
+    /// Refuses unless a rule of the policy allows the caller this.
     pub(super) fn must(&self, rule: &str) -> Result<(), Failure> {
         if self.may(rule) {
             Ok(())
@@ -120,9 +119,9 @@ impl Call {
         }
     }
 
-    /// The rows of the project.
-    pub(super) fn scope(&self) -> Scope {
-        Scope::Project(self.project.clone())
+    /// Returns the scope of the project of the request.
+    pub(super) fn scope(&self) -> RowScope {
+        RowScope::Project(self.project.clone())
     }
 
     /// A part of the address.
@@ -131,6 +130,17 @@ impl Call {
             .iter()
             .find(|(known, _)| known == name)
             .map_or("", |(_, id)| id)
+    }
+
+    /// The id of the address, under which an object is to be made; `key` is that of the id in the
+    /// object.
+    pub(super) fn id_to_make(&self, key: &str) -> Result<&str, Failure> {
+        let id = self.id("id");
+        if is_id(id) {
+            Ok(id)
+        } else {
+            Err(WrongField::new(key, &GivenId::must()).into())
+        }
     }
 
     /// The last value of a parameter.
@@ -173,8 +183,8 @@ impl Call {
         }
     }
 
-    /// Which part of a list is asked for.
-    pub(super) fn page(&self) -> Result<Page, Failure> {
+    /// Reads which part of a list is wanted.
+    pub(super) fn page(&self) -> Result<RowRange, Failure> {
         let (limit, offset) = (self.number("limit")?, self.number("offset")?);
         if limit > LARGEST_PAGE {
             return Err(Self::bad_parameter(
@@ -182,15 +192,15 @@ impl Call {
                 &format!("must not be over {LARGEST_PAGE}"),
             ));
         }
-        Ok(Page {
+        Ok(RowRange {
             offset,
             limit: if limit == 0 { USUAL_PAGE } else { limit },
         })
     }
 
-    /// What is searched for: the body of a GET.
-    pub(super) fn search(&self) -> Result<Search, Failure> {
-        let mut search = Search::default();
+    /// Reads the search in the body of a GET.
+    pub(super) fn search(&self) -> Result<RowSearch, Failure> {
+        let mut search = RowSearch::default();
         let Some(body) = &self.body else {
             return Ok(search);
         };
@@ -240,7 +250,7 @@ impl Call {
     }
 
     /// Refuses if the client wants to change another version than there is.
-    pub(super) fn check_version(&self, row: &Stored) -> Result<(), Failure> {
+    pub(super) fn check_version(&self, row: &StoredRow) -> Result<(), Failure> {
         match self.if_match {
             Some(wanted) if wanted != row.version => Err(Failure::Version(row.version)),
             _ => Ok(()),
@@ -248,10 +258,10 @@ impl Call {
     }
 
     /// What a DELETE answers: in version 1 it tells when there was nothing.
-    pub(super) fn deleted(&self, was_there: bool, what: &str) -> Result<Reply, Failure> {
+    pub(super) fn deleted(&self, was_there: bool, what: &str) -> Result<ApiReply, Failure> {
         match (self.dialect, was_there) {
             (Dialect::V1, false) => Err(Failure::NotFound(format!("No {what} with this id"))),
-            _ => Ok(Reply::nothing()),
+            _ => Ok(ApiReply::nothing()),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What a client can find out before it has a token: versions, health, metrics.
 
-use super::Server;
+use super::answer::failed;
 use super::db::Statement;
 use super::error::{Failure, json_answer};
-use super::router::{Peer, authenticate, failed, takes_json};
+use super::request::{Peer, authenticate, takes_json};
+use super::server::Server;
 use axum::Router;
 use axum::body::Body;
 use axum::http::request::Parts;

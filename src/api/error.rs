@@ -2,6 +2,7 @@
 //! status codes.
 
 use super::db;
+use crate::model::job::WrongField;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
@@ -15,7 +16,7 @@ pub(super) enum Failure {
     /// The token is missing, unknown, expired or taken back.
     #[error("not authenticated")]
     Unauthenticated,
-    /// A rule of the policy does not let him.
+    /// A rule of the policy does not allow it.
     #[error("forbidden")]
     Forbidden,
     /// An object that is read is not there: the answer has no body.
@@ -30,10 +31,10 @@ pub(super) enum Failure {
     /// The address has other methods.
     #[error("method not allowed")]
     Method(String),
-    /// What is asked of a session is nothing sessions do.
+    /// Sessions have no such action.
     #[error("{0}")]
     BadVerb(String),
-    /// The client takes no JSON.
+    /// The client does not accept JSON.
     #[error("not acceptable")]
     NotAcceptable,
     /// An id that is used already.
@@ -59,7 +60,7 @@ pub(super) enum Failure {
     Identity(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database failed.
     #[error("the database failed")]
-    Database(#[from] db::Error),
+    Database(#[from] db::DatabaseError),
     /// Anything else that is this program's fault.
     #[error("{0}")]
     Internal(&'static str),
@@ -81,80 +82,76 @@ impl Failure {
         matches!(self, Self::Database(error) if error.is_passing())
     }
 
-    /// The answer. No wildcard: a new variant has to choose.
-    pub(super) fn answer(&self) -> Response<Body> {
-        let (status, title, description) = match self {
-            Self::Invalid(title, text) => (StatusCode::BAD_REQUEST, *title, Some(text.clone())),
-            Self::Unauthenticated => return unauthenticated(),
-            Self::Forbidden => (
-                StatusCode::FORBIDDEN,
+    /// The status of the answer. No wildcard: a new variant has to choose.
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid(..) => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Absent | Self::NotFound(_) | Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::Method(_) | Self::BadVerb(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::Exists(_) => StatusCode::CONFLICT,
+            Self::Version(_) => StatusCode::PRECONDITION_FAILED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::Identity(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Database(error) if error.is_away() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Returns the words of the answer; none for an empty body and for one of another form.
+    fn words(&self) -> Option<FailureWords<'_>> {
+        let words = |title, description| Some(FailureWords { title, description });
+        let told = |title, text: &str| words(title, Some(text.to_owned()));
+        match self {
+            Self::Unauthenticated | Self::Absent | Self::NotAcceptable => None,
+            Self::Invalid(title, text) => told(title, text),
+            Self::Forbidden => told(
                 "Access Forbidden",
-                Some("You are not allowed to access this resource".into()),
+                "You are not allowed to access this resource",
             ),
-            Self::Absent => return empty(StatusCode::NOT_FOUND),
-            Self::NotFound(text) => (StatusCode::NOT_FOUND, "Not Found", Some(text.clone())),
-            Self::NoRoute => (StatusCode::NOT_FOUND, "404 Not Found", None),
-            Self::Method(_) => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "405 Method Not Allowed",
-                None,
-            ),
-            Self::BadVerb(text) => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "Bad Method",
-                Some(text.clone()),
-            ),
-            Self::NotAcceptable => return empty(StatusCode::NOT_ACCEPTABLE),
-            Self::Exists(text) => (
-                StatusCode::CONFLICT,
-                "Document already existing",
-                Some(text.clone()),
-            ),
-            Self::Version(version) => (
-                StatusCode::PRECONDITION_FAILED,
-                "Version mismatch",
-                Some(format!("The object has version {version}")),
-            ),
-            Self::TooLarge(limit) => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "Request too large",
-                Some(format!("A request body may have {limit} bytes")),
-            ),
-            Self::TooSlow => (
-                StatusCode::REQUEST_TIMEOUT,
-                "Request timeout",
-                Some("The request body did not arrive in time".into()),
-            ),
-            Self::Unprocessable(text) => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "Unprocessable Entity",
-                Some(text.clone()),
-            ),
-            Self::TooMany => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "Too many requests",
-                Some("Try again in a second".into()),
-            ),
-            Self::Identity(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotFound(text) => told("Not Found", text),
+            Self::NoRoute => words("404 Not Found", None),
+            Self::Method(_) => words("405 Method Not Allowed", None),
+            Self::BadVerb(text) => told("Bad Method", text),
+            Self::Exists(text) => told("Document already existing", text),
+            Self::Version(version) => {
+                let text = format!("The object has version {version}");
+                words("Version mismatch", Some(text))
+            }
+            Self::TooLarge(limit) => {
+                let text = format!("A request body may have {limit} bytes");
+                words("Request too large", Some(text))
+            }
+            Self::TooSlow => told("Request timeout", "The request body did not arrive in time"),
+            Self::Unprocessable(text) => told("Unprocessable Entity", text),
+            Self::TooMany => told("Too many requests", "Try again in a second"),
+            Self::Identity(_) => told(
                 "Service Unavailable",
-                Some("The identity service does not answer".into()),
+                "The identity service does not answer",
             ),
-            Self::Database(error) if error.is_away() => (
-                StatusCode::SERVICE_UNAVAILABLE,
+            Self::Database(error) if error.is_away() => told(
                 "Service Unavailable",
-                Some("The database does not answer; try again in a few seconds".into()),
+                "The database does not answer; try again in a few seconds",
             ),
-            Self::Database(_) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "Internal Storage Error",
-                Some("Database operation failed.".into()),
-            ),
-            Self::Internal(_) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "Internal Server Error",
-                Some("Internal Server Error".into()),
-            ),
+            Self::Database(_) => told("Internal Storage Error", "Database operation failed."),
+            Self::Internal(_) => told("Internal Server Error", "Internal Server Error"),
+        }
+    }
+
+    /// Returns the answer.
+    pub(super) fn answer(&self) -> Response<Body> {
+        let status = self.status();
+        let Some(FailureWords { title, description }) = self.words() else {
+            return if status == StatusCode::UNAUTHORIZED {
+                unauthenticated()
+            } else {
+                empty(status)
+            };
         };
         let body = match description {
             Some(description) => json!({ "title": title, "description": description }),
@@ -177,6 +174,18 @@ impl Failure {
                 .insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         answer
+    }
+}
+
+/// The words in the body of an answer.
+struct FailureWords<'f> {
+    title: &'f str,
+    description: Option<String>,
+}
+
+impl From<WrongField> for Failure {
+    fn from(wrong: WrongField) -> Self {
+        Self::invalid(wrong.to_string())
     }
 }
 
@@ -216,7 +225,7 @@ mod tests {
     #[test]
     fn a_database_that_is_away_is_no_fault_of_the_server() {
         let failure = |source| {
-            Failure::Database(db::Error::Statement {
+            Failure::Database(db::DatabaseError::Statement {
                 verb: "read",
                 source,
             })

@@ -6,10 +6,13 @@
 //! document as the API, but keeps the document as it is.
 
 use super::db::documents::{
-    ACTIONS, BACKUPS, Beside, CLIENTS, Collection, Document, JOBS, SESSIONS, link_actions,
+    ACTIONS, BACKUPS, Beside, CLIENTS, Collection, Document, JOBS, RowKey, SESSIONS, link_actions,
 };
-use super::db::{Database, Error};
-use super::{actions, backups, call, jobs, sessions};
+use super::db::{Database, DatabaseError};
+use super::{backups, sessions};
+use crate::model::job::{
+    Action, BackupMetadata, BackupRecord, Client, Documented, Job, JobSession, LONGEST_ID,
+};
 use serde_json::{Value, json};
 use std::io::{self, BufRead, Write};
 
@@ -25,16 +28,16 @@ const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 pub enum ExchangeError {
     /// The database failed.
     #[error(transparent)]
-    Database(#[from] Error),
+    Database(#[from] DatabaseError),
     /// A line could not be read or written.
     #[error("could not read or write a document")]
     Io(#[from] io::Error),
     /// A line is no document; the ones before it are in.
     #[error("line {line}: {reason}")]
     Line {
-        /// Which, counted from 1.
+        /// The number of the line, counted from 1.
         line: u64,
-        /// Why.
+        /// Why the line is not a document.
         reason: String,
     },
 }
@@ -48,13 +51,46 @@ pub struct Exchanged {
     pub present: u64,
 }
 
-/// The name of the type, where it stands, and the key of its id.
-const KINDS: [(&str, &Collection, &str); 5] = [
-    ("clients", &CLIENTS, "client_id"),
-    ("actions", &ACTIONS, "action_id"),
-    ("jobs", &JOBS, "job_id"),
-    ("sessions", &SESSIONS, "session_id"),
-    ("backups", &BACKUPS, "backup_id"),
+/// A kind of document.
+#[derive(Debug)]
+struct DocumentKind {
+    /// Its name in a line.
+    name: &'static str,
+    /// The table of its documents.
+    collection: &'static Collection,
+    /// The id that it says itself; empty where it says none.
+    own_id: fn(Document) -> String,
+}
+
+const KINDS: [DocumentKind; 5] = [
+    DocumentKind {
+        name: "clients",
+        collection: &CLIENTS,
+        own_id: |client| {
+            let info = Client::of(client).client.into_value().unwrap_or_default();
+            info.client_id.text().to_owned()
+        },
+    },
+    DocumentKind {
+        name: "actions",
+        collection: &ACTIONS,
+        own_id: |action| Action::of(action).action_id.text().to_owned(),
+    },
+    DocumentKind {
+        name: "jobs",
+        collection: &JOBS,
+        own_id: |job| Job::of(job).job_id.text().to_owned(),
+    },
+    DocumentKind {
+        name: "sessions",
+        collection: &SESSIONS,
+        own_id: |session| JobSession::of(session).session_id.text().to_owned(),
+    },
+    DocumentKind {
+        name: "backups",
+        collection: &BACKUPS,
+        own_id: |backup| BackupRecord::of(backup).backup_id.text().to_owned(),
+    },
 ];
 
 /// Writes every document of every project.
@@ -63,19 +99,24 @@ pub(super) async fn export(
     output: &mut (dyn Write + Send),
 ) -> Result<Exchanged, ExchangeError> {
     let mut exchanged = Exchanged::default();
-    for (kind, collection, _) in KINDS {
+    for DocumentKind {
+        name, collection, ..
+    } in KINDS
+    {
         let mut last = (String::new(), String::new());
         loop {
-            let rows = collection
-                .after(database, (&last.0, &last.1), PIECE)
-                .await?;
+            let last_row = RowKey {
+                project: &last.0,
+                id: &last.1,
+            };
+            let rows = collection.after(database, last_row, PIECE).await?;
             for row in &rows {
-                let id = if kind == "clients" {
+                let id = if name == "clients" {
                     format!("{}_{}", row.project, row.id)
                 } else {
                     row.id.clone()
                 };
-                let line = json!({ "_index": "freezer", "_type": kind, "_id": id, "_version": row.version, "_source": row.document });
+                let line = json!({ "_index": "freezer", "_type": name, "_id": id, "_version": row.version, "_source": row.document });
                 writeln!(output, "{line}")?;
                 exchanged.documents += 1;
             }
@@ -143,41 +184,31 @@ fn read(text: &[u8], created_us: i64) -> Result<Incoming, String> {
         .and_then(Value::as_str)
         .or_else(|| hit.get("_index").and_then(Value::as_str))
         .unwrap_or("");
-    let (_, collection, key) = KINDS
+    let kind = KINDS
         .into_iter()
-        .find(|(name, ..)| kind == *name || kind == format!("freezer_{name}"))
+        .find(|known| kind.strip_prefix("freezer_").unwrap_or(kind) == known.name)
         .ok_or("_type is none of clients, actions, jobs, sessions, backups")?;
     let Some(Value::Object(mut source)) = hit.remove("_source") else {
         return Err("_source must be an object".into());
     };
     source.entry("project_id").or_insert_with(|| "".into());
-    let holder = if collection.table() == "clients" {
-        source.get("client").and_then(Value::as_object)
-    } else {
-        Some(&source)
-    };
-    let id = holder
-        .map_or("", |holder| jobs::text_in(holder, key))
-        .to_owned();
-    let id = if id.is_empty() {
-        hit.get("_id")
-            .and_then(Value::as_str)
-            .unwrap_or("")
-            .to_owned()
-    } else {
-        id
-    };
-    let project = jobs::text_in(&source, "project_id").to_owned();
+    let mut id = (kind.own_id)(source.clone());
+    if id.is_empty() {
+        let of_line = hit.get("_id").and_then(Value::as_str);
+        id = of_line.unwrap_or("").to_owned();
+    }
+    let project = source.get("project_id").and_then(Value::as_str);
+    let project = project.unwrap_or("").to_owned();
     for (what, text) in [("id", &id), ("project_id", &project)] {
         if (what == "id" && text.is_empty())
-            || text.len() > call::LONGEST_ID
+            || text.len() > LONGEST_ID
             || text.contains(char::is_control)
         {
             return Err(format!("the {what} cannot be used"));
         }
     }
     Ok(Incoming {
-        collection,
+        collection: kind.collection,
         project,
         id,
         source,
@@ -190,7 +221,7 @@ async fn put_all(
     database: &Database,
     waiting: &[Incoming],
     exchanged: &mut Exchanged,
-) -> Result<(), Error> {
+) -> Result<(), DatabaseError> {
     if put(database, waiting).await? {
         exchanged.documents += waiting.len() as u64;
         return Ok(());
@@ -206,7 +237,7 @@ async fn put_all(
 }
 
 /// Puts all of them in, or none if one is there already; whether it did.
-async fn put(database: &Database, documents: &[Incoming]) -> Result<bool, Error> {
+async fn put(database: &Database, documents: &[Incoming]) -> Result<bool, DatabaseError> {
     let mut transaction = database.begin().await?;
     for Incoming {
         collection,
@@ -219,7 +250,7 @@ async fn put(database: &Database, documents: &[Incoming]) -> Result<bool, Error>
         match collection
             .insert(
                 &mut transaction,
-                (project, id),
+                RowKey { project, id },
                 source,
                 &beside(collection, project, source),
                 *created_us,
@@ -230,7 +261,8 @@ async fn put(database: &Database, documents: &[Incoming]) -> Result<bool, Error>
             done => done?,
         }
         if collection.table() == "jobs" {
-            link_actions(&mut transaction, id, &actions::ids_in(source)).await?;
+            let job = Job::of(source.clone());
+            link_actions(&mut transaction, id, &job.action_ids()).await?;
         }
     }
     transaction.commit().await?;
@@ -239,22 +271,20 @@ async fn put(database: &Database, documents: &[Incoming]) -> Result<bool, Error>
 
 fn beside(collection: &Collection, project: &str, source: &Document) -> Beside {
     match collection.table() {
-        "clients" => Beside {
-            number: Some(i64::from(
-                source
-                    .get("client")
-                    .and_then(|client| client.get("is_central"))
-                    == Some(&Value::Bool(true)),
-            )),
-            ..Beside::default()
-        },
-        "sessions" => sessions::beside(source),
-        "backups" => backups::beside(
-            source
-                .get("backup_metadata")
-                .and_then(Value::as_object)
-                .unwrap_or(source),
-        ),
+        "clients" => {
+            let info = Client::of(source.clone()).client.into_value();
+            let is_central = info.is_some_and(|info| info.is_seen_by_all());
+            Beside {
+                number: Some(i64::from(is_central)),
+                ..Beside::default()
+            }
+        }
+        "sessions" => sessions::beside(&JobSession::of(source.clone())),
+        "backups" => {
+            let record = BackupRecord::of(source.clone());
+            let flat = || BackupMetadata::of(source.clone());
+            backups::beside(&record.backup_metadata.into_value().unwrap_or_else(flat))
+        }
         "jobs" => Beside {
             client_project: project.to_owned(),
             ..Beside::default()

@@ -4,12 +4,13 @@
 //! `OS_AUTH_URL=http://server:9090/v3` with a name and a password, or a token, makes them work
 //! where there is no OpenStack. With a real Keystone none of it is there.
 
-use super::Server;
-use super::auth::Identity;
+use super::answer::failed;
 use super::auth::accounts::{self, NewToken};
+use super::auth::caller::Caller;
 use super::discovery::base;
 use super::error::{Failure, json_answer};
-use super::router::{Peer, authenticate, failed};
+use super::request::{Peer, authenticate};
+use super::server::Server;
 use crate::model::Secret;
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -134,7 +135,7 @@ async fn with_password(
     auth: &Value,
     now: Timestamp,
     peer: &str,
-) -> Result<(Identity, Secret<String>, Timestamp), Failure> {
+) -> Result<(Caller, Secret<String>, Timestamp), Failure> {
     let user = auth
         .pointer("/identity/password/user")
         .ok_or_else(|| Failure::invalid("identity.password.user is missing"))?;
@@ -178,7 +179,7 @@ async fn with_password(
     let token = accounts::make_token(&server.database, &new, now)
         .await
         .map_err(account)?;
-    let identity = Identity {
+    let identity = Caller {
         user_id: user.id,
         user_name: user.name,
         project_id: user.project,
@@ -197,7 +198,7 @@ fn account(error: accounts::AccountError) -> Failure {
     }
 }
 
-fn token_body(identity: &Identity, now: Timestamp, expires: Timestamp, base: &str) -> Value {
+fn token_body(identity: &Caller, now: Timestamp, expires: Timestamp, base: &str) -> Value {
     let domain = json!({ "id": "default", "name": "Default" });
     let endpoints = |url: String| -> Vec<Value> {
         let one = |interface: &&str| json!({ "id": interface, "interface": interface, "region": "RegionOne", "region_id": "RegionOne", "url": url });
@@ -225,7 +226,7 @@ fn token_body(identity: &Identity, now: Timestamp, expires: Timestamp, base: &st
 }
 
 /// The token that a request is about, and whose it is; only its owner and an administrator may ask.
-async fn subject(server: &Server, parts: &Parts) -> Result<(String, Identity), Failure> {
+async fn subject(server: &Server, parts: &Parts) -> Result<(String, Caller), Failure> {
     let asker = authenticate(
         server,
         &parts.headers,

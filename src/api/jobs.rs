@@ -2,38 +2,26 @@
 
 use super::actions;
 use super::auth::accounts::new_id;
-use super::call::{Call, Reply};
+use super::call::{ApiCall, ApiReply};
 use super::clients::is_central;
-use super::db::documents::{ACTIONS, Beside, CLIENTS, Document, JOBS, Scope, Stored, link_actions};
+use super::db::documents::{
+    ACTIONS, Beside, CLIENTS, JOBS, RowKey, RowScope, StoredRow, link_actions,
+};
 use super::db::{Fact, Transaction};
 use super::error::Failure;
-use super::fields;
+use super::listing::without_pid;
+use crate::model::job::{
+    Action, ActionList, AgentOptions, Client, ClientInfo, Documented, Field, Job, JobEvent, NEVER,
+    Schedule, Words, WrongField,
+};
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// What a client can say of a job; the server sets some of it itself.
-const KNOWN: [&str; 13] = [
-    "job_id",
-    "project_id",
-    "user_id",
-    "client_id",
-    "description",
-    "session_id",
-    "session_tag",
-    "session_name",
-    "_version",
-    "job_schedule",
-    "job_actions",
-    "action_defaults",
-    "user_credentials",
-];
-/// What the node of a job can say of it: how it goes.
-const BY_ITS_NODE: [&str; 3] = ["job_schedule", "session_id", "session_tag"];
 /// How many actions a job can have.
-const MOST_ACTIONS: usize = 1000;
+pub(super) const MOST_ACTIONS: usize = 1000;
 
 /// `GET /jobs`.
-pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn list(call: &ApiCall) -> Result<ApiReply, Failure> {
     let mut search = call.search()?;
     if let Some(client) = &call.identity.client_id {
         search
@@ -45,7 +33,7 @@ pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
         &JOBS,
         "jobs",
         if all {
-            Scope::AllProjects
+            RowScope::AllProjects
         } else {
             call.scope()
         },
@@ -55,9 +43,9 @@ pub(super) async fn list(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `GET /jobs/{id}`.
-pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn get(call: &ApiCall) -> Result<ApiReply, Failure> {
     let scope = if call.may("jobs:get_all_projects") {
-        Scope::AllProjects
+        RowScope::AllProjects
     } else {
         call.scope()
     };
@@ -67,18 +55,18 @@ pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
         .filter(|row| is_for(call, row))
         .ok_or(Failure::Absent)?;
     if call.may("jobs:get_all_projects") {
-        return Ok(Reply::object(&row));
+        return Ok(ApiReply::object(&row));
     }
     let client = CLIENTS
         .get(
             &call.server.database,
             &call.scope(),
-            text_in(&row.document, "client_id"),
+            row.read::<Job>().client_id.text(),
         )
         .await?;
     let elsewhere = client.is_some_and(|client| client.project != call.project);
-    Ok(Reply::object(&if elsewhere {
-        Stored {
+    Ok(ApiReply::object(&if elsewhere {
+        StoredRow {
             document: without_pid(row.document),
             ..row
         }
@@ -88,35 +76,33 @@ pub(super) async fn get(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `POST /jobs`.
-pub(super) async fn create(call: &Call) -> Result<Reply, Failure> {
-    let body = call.object()?;
-    let id = match fields::id(&body, "job_id")? {
-        Some(id) => id.to_owned(),
-        None => new_id().map_err(|_| Failure::Internal("no random numbers"))?,
+pub(super) async fn create(call: &ApiCall) -> Result<ApiReply, Failure> {
+    let job = Job::of(call.object()?);
+    job.job_id.check("job_id")?;
+    let id = match job.job_id.text() {
+        "" => new_id().map_err(|_| Failure::Internal("no random numbers"))?,
+        id => id.to_owned(),
     };
     let mut transaction = call.server.database.begin().await?;
-    insert(call, &mut transaction, &id, &body).await?;
+    insert(call, &mut transaction, &id, job).await?;
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::CREATED, &json!({ "job_id": id })).at_version(1))
+    Ok(ApiReply::json(StatusCode::CREATED, &json!({ "job_id": id })).at_version(1))
 }
 
 /// `POST /jobs/{id}`: makes it, or puts another in its place.
-pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
-    let (id, body) = (call.id("id"), call.object()?);
-    fields::check_id(id, "job_id")?;
+pub(super) async fn replace(call: &ApiCall) -> Result<ApiReply, Failure> {
+    let (id, job) = (call.id_to_make("job_id")?, Job::of(call.object()?));
     let mut transaction = call.server.database.begin().await?;
     let version = match JOBS.locked(&mut transaction, &call.scope(), id).await? {
         Some(row) => {
             call.check_version(&row)?;
-            let (document, beside) = complete(call, &mut transaction, id, &body).await?;
-            write(call, &mut transaction, &row, &document, &beside).await?
+            let (job, beside) = complete(call, &mut transaction, id, job).await?;
+            write(call, &mut transaction, &row, &job, &beside).await?
         }
-        None => insert(call, &mut transaction, id, &body)
-            .await
-            .map(|()| 1)?,
+        None => insert(call, &mut transaction, id, job).await.map(|()| 1)?,
     };
     transaction.commit().await?;
-    Ok(Reply::json(
+    Ok(ApiReply::json(
         StatusCode::CREATED,
         &json!({ "job_id": id, "version": version }),
     )
@@ -124,51 +110,76 @@ pub(super) async fn replace(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `PATCH /jobs/{id}`.
-pub(super) async fn update(call: &Call) -> Result<Reply, Failure> {
-    let (id, mut patch) = (call.id("id"), call.object()?);
-    patch.remove("user_credentials");
-    if call.identity.client_id.is_some() {
-        patch.retain(|key, _| BY_ITS_NODE.contains(&key.as_str()));
-    }
+pub(super) async fn update(call: &ApiCall) -> Result<ApiReply, Failure> {
+    let (id, patch) = (call.id("id"), Job::of(call.object()?));
+    let patch = if call.identity.client_id.is_some() {
+        said_by_node(patch)
+    } else {
+        said_by_user(patch)
+    };
     let mut transaction = call.server.database.begin().await?;
     let row = locked(call, &mut transaction, id).await?;
     call.check_version(&row)?;
-    if let Some(schedule) = fields::object(&patch, "job_schedule", "")? {
-        fields::schedule(schedule, "job_schedule")?;
-    }
-    let mut merged = row.document.clone();
-    for (key, value) in &patch {
-        match (key.as_str(), merged.get_mut(key), value) {
-            ("job_schedule", Some(Value::Object(old)), Value::Object(new)) => {
-                fields::merge_schedule(old, new)
-            }
-            ("job_id" | "project_id" | "user_id", ..) => {}
-            _ => drop(merged.insert(key.clone(), value.clone())),
-        }
-    }
+    patch.job_schedule.check("job_schedule")?;
     // What the actions are is looked at again only when they, or who has to do them, are in the
     // patch: the node reports how the job goes all the time.
-    let (document, beside) = if ["job_actions", "client_id", "action_defaults"]
-        .iter()
-        .any(|key| patch.contains_key(*key))
-    {
-        complete(call, &mut transaction, id, &merged).await?
+    let is_other_work = !patch.job_actions.is_absent()
+        || !patch.client_id.is_absent()
+        || !patch.action_defaults.is_absent();
+    let mut job = row.read::<Job>();
+    merge(&mut job, patch);
+    let beside = if is_other_work {
+        let beside;
+        (job, beside) = complete(call, &mut transaction, id, job).await?;
+        beside
     } else {
-        check(&merged)?;
-        let mut document = merged;
-        fill(&mut document);
-        (document, Beside::default())
+        check(&job)?;
+        job.fill();
+        Beside::default()
     };
-    let version = write(call, &mut transaction, &row, &document, &beside).await?;
+    let version = write(call, &mut transaction, &row, &job, &beside).await?;
     transaction.commit().await?;
     Ok(
-        Reply::json(StatusCode::OK, &json!({ "job_id": id, "version": version }))
+        ApiReply::json(StatusCode::OK, &json!({ "job_id": id, "version": version }))
             .at_version(version),
     )
 }
 
+/// Returns the part of a patch that the node of a job may change: how the job goes.
+fn said_by_node(patch: Job) -> Job {
+    Job {
+        job_schedule: patch.job_schedule,
+        session_id: patch.session_id,
+        session_tag: patch.session_tag,
+        ..Job::default()
+    }
+}
+
+/// Returns the part of a patch that a user may change: all but what the server sets itself.
+fn said_by_user(patch: Job) -> Job {
+    Job {
+        job_id: Field::Absent,
+        project_id: Field::Absent,
+        user_id: Field::Absent,
+        user_credentials: Field::Absent,
+        ..patch
+    }
+}
+
+/// Merges a patch: the schedule key by key, all else as a whole.
+fn merge(job: &mut Job, mut patch: Job) {
+    match (job.job_schedule.get_mut(), patch.job_schedule) {
+        (Some(old), Field::Is(new)) => {
+            old.merge(new);
+            patch.job_schedule = Field::Absent;
+        }
+        (_, new) => patch.job_schedule = new,
+    }
+    job.overlay(&patch);
+}
+
 /// `DELETE /jobs/{id}`.
-pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn delete(call: &ApiCall) -> Result<ApiReply, Failure> {
     let id = call.id("id");
     let mut transaction = call.server.database.begin().await?;
     if let Some(row) = JOBS.locked(&mut transaction, &call.scope(), id).await? {
@@ -181,54 +192,52 @@ pub(super) async fn delete(call: &Call) -> Result<Reply, Failure> {
 }
 
 /// `POST /jobs/{id}/event`.
-pub(super) async fn event(call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn event(call: &ApiCall) -> Result<ApiReply, Failure> {
     let body = call.object_or_empty()?;
-    let event = match body.keys().next().map(String::as_str) {
-        Some(event @ ("start" | "stop" | "abort")) if body.len() == 1 => event,
-        _ => {
-            return Err(Failure::Invalid(
-                "Bad Action Method",
-                "an event is one of start, stop, abort".into(),
-            ));
-        }
-    };
+    let word = body.keys().next().filter(|_| body.len() == 1);
+    let event = word
+        .and_then(|word| JobEvent::of_word(word))
+        .filter(|event| *event != JobEvent::Remove)
+        .ok_or_else(|| {
+            let rule = "an event is one of start, stop, abort";
+            Failure::Invalid("Bad Action Method", rule.into())
+        })?;
     let mut transaction = call.server.database.begin().await?;
     let row = locked(call, &mut transaction, call.id("id")).await?;
-    let mut document = row.document.clone();
-    fill(&mut document);
-    let Some(Value::Object(schedule)) = document.get_mut("job_schedule") else {
-        return Err(Failure::Internal("a job without job_schedule"));
-    };
-    if schedule.get("event").and_then(Value::as_str) == Some(event) {
-        return Ok(Reply::json(
+    let mut job = row.read::<Job>();
+    job.fill();
+    let course = &mut job.job_schedule.get_or_new().course;
+    if course.event.said() == Some(event) {
+        let already = format!("{} already requested", event.word());
+        return Ok(ApiReply::json(
             StatusCode::ACCEPTED,
-            &json!({ "result": format!("{event} already requested") }),
+            &json!({ "result": already }),
         ));
     }
-    schedule.insert("event".into(), event.into());
-    if event == "start" {
-        schedule.insert("status".into(), "".into());
-        schedule.insert("result".into(), "".into());
+    course.event = event.into();
+    if event == JobEvent::Start {
+        course.status = "".into();
+        course.result = "".into();
     }
     let version = JOBS
         .update(
             &mut transaction,
             &row,
-            &document,
+            &job.document(),
             &Beside::default(),
             call.now_us,
         )
         .await?;
     transaction.commit().await?;
-    Ok(Reply::json(StatusCode::ACCEPTED, &json!({ "result": "success" })).at_version(version))
+    Ok(ApiReply::json(StatusCode::ACCEPTED, &json!({ "result": "success" })).at_version(version))
 }
 
 /// The job with this id, which the caller may change; it stays as it is until the transaction ends.
 pub(super) async fn locked(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
-) -> Result<Stored, Failure> {
+) -> Result<StoredRow, Failure> {
     let row = JOBS
         .locked(transaction, &call.scope(), id)
         .await?
@@ -237,43 +246,33 @@ pub(super) async fn locked(
 }
 
 /// Whether a job is one that the caller's token is for.
-fn is_for(call: &Call, row: &Stored) -> bool {
+fn is_for(call: &ApiCall, row: &StoredRow) -> bool {
     call.identity
         .client_id
         .as_deref()
-        .is_none_or(|client| text_in(&row.document, "client_id") == client)
-}
-
-/// The process number means nothing outside the project of the node, and is no business of others.
-pub(super) fn without_pid(mut job: Document) -> Document {
-    if let Some(Value::Object(schedule)) = job.get_mut("job_schedule") {
-        schedule.remove("current_pid");
-    }
-    job
+        .is_none_or(|client| row.read::<Job>().client_id.text() == client)
 }
 
 async fn insert(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
-    body: &Document,
+    mut job: Job,
 ) -> Result<(), Failure> {
-    let mut body = body.clone();
-    let schedule = body.entry("job_schedule").or_insert_with(|| json!({}));
-    if let Value::Object(schedule) = schedule {
-        schedule.insert("time_created".into(), call.now.into());
-        schedule.insert("time_started".into(), (-1).into());
-        schedule.insert("time_ended".into(), (-1).into());
+    job.job_schedule.fill(Field::Is(Schedule::default()));
+    if let Some(schedule) = job.job_schedule.get_mut() {
+        let course = &mut schedule.course;
+        course.time_created = call.now.into();
+        course.time_started = NEVER.into();
+        course.time_ended = NEVER.into();
     }
-    let (document, beside) = complete(call, transaction, id, &body).await?;
+    let (job, beside) = complete(call, transaction, id, job).await?;
+    let key = RowKey {
+        project: &call.project,
+        id,
+    };
     match JOBS
-        .insert(
-            transaction,
-            (&call.project, id),
-            &document,
-            &beside,
-            call.now_us,
-        )
+        .insert(transaction, key, &job.document(), &beside, call.now_us)
         .await
     {
         Err(error) if error.is_duplicate() => {
@@ -281,123 +280,80 @@ async fn insert(
         }
         done => done?,
     }
-    Ok(link_actions(transaction, id, &actions::ids_in(&document)).await?)
+    Ok(link_actions(transaction, id, &job.action_ids()).await?)
 }
 
 async fn write(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
-    row: &Stored,
-    document: &Document,
+    row: &StoredRow,
+    job: &Job,
     beside: &Beside,
 ) -> Result<i64, Failure> {
     let version = JOBS
-        .update(transaction, row, document, beside, call.now_us)
+        .update(transaction, row, &job.document(), beside, call.now_us)
         .await?;
-    if actions::ids_in(document) != actions::ids_in(&row.document) {
-        link_actions(transaction, &row.id, &actions::ids_in(document)).await?;
+    let ids = job.action_ids();
+    if ids != row.read::<Job>().action_ids() {
+        link_actions(transaction, &row.id, &ids).await?;
     }
     Ok(version)
 }
 
 /// Checks all that a client says of a job, but for what other objects have to do with it.
-fn check(body: &Document) -> Result<(), Failure> {
-    fields::only(body, &KNOWN, "a job")?;
-    for key in ["client_id", "description", "session_id", "session_name"] {
-        fields::text(body, key, "")?;
-    }
-    fields::integer(body, "session_tag", "")?;
-    fields::integer(body, "_version", "")?;
-    fields::object(body, "action_defaults", "")?;
-    match fields::object(body, "job_schedule", "")? {
-        Some(schedule) => fields::schedule(schedule, "job_schedule"),
-        None => Ok(()),
-    }
-}
-
-/// Sees to it that what readers rely on is there. A scheduler of the original stops for good at a
-/// job without an event.
-fn fill(document: &mut Document) {
-    let schedule = document.entry("job_schedule").or_insert_with(|| json!({}));
-    if !schedule.is_object() {
-        *schedule = json!({});
-    }
-    if let Value::Object(schedule) = schedule {
-        fields::without_nulls(schedule);
-        for key in ["event", "status", "result"] {
-            schedule.entry(key).or_insert_with(|| "".into());
-        }
-    }
-    for (key, usual) in [
-        ("session_id", json!("")),
-        ("session_tag", json!(0)),
-        ("description", json!("")),
-    ] {
-        let value = document.entry(key).or_insert_with(|| usual.clone());
-        if value.is_null() {
-            *value = usual;
-        }
-    }
+fn check(job: &Job) -> Result<(), Failure> {
+    // The id was checked when it was given, and an import may have brought one that no client can
+    // give. The server sets the others itself.
+    let said = Job {
+        job_id: Field::Absent,
+        project_id: Field::Absent,
+        user_id: Field::Absent,
+        ..job.clone()
+    };
+    Ok(said.check("")?)
 }
 
 /// The job with this id as it would be answered, out of what was sent, with its actions looked up
 /// or made.
 async fn complete(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
     id: &str,
-    body: &Document,
-) -> Result<(Document, Beside), Failure> {
-    check(body)?;
-    let mut document = body.clone();
-    let defaults = match document.remove("action_defaults") {
-        Some(Value::Object(defaults)) => defaults,
-        _ => Document::new(),
-    };
-    document.remove("_version");
-    let client_id = fields::text(body, "client_id", "")?
-        .ok_or_else(|| Failure::invalid("'client_id' is a required property"))?;
-    let entries = match body.get("job_actions") {
-        Some(Value::Array(entries)) if entries.len() <= MOST_ACTIONS => entries,
-        Some(Value::Array(_)) => {
-            return Err(Failure::invalid(format!(
-                "job_actions must not have more than {MOST_ACTIONS} entries"
-            )));
-        }
-        Some(_) => return Err(Failure::invalid("job_actions must be a list")),
-        None => return Err(Failure::invalid("'job_actions' is a required property")),
-    };
-    // An id with a character that cannot be one is not even looked for.
-    let client = if client_id.contains(char::is_control) {
-        None
-    } else {
-        CLIENTS
-            .locked(transaction, &call.scope(), client_id)
-            .await?
-    };
-    let client = client
-        .ok_or_else(|| Failure::Unprocessable(format!("Client not found with ID {client_id}")))?;
+    mut job: Job,
+) -> Result<(Job, Beside), Failure> {
+    check(&job)?;
+    let defaults = std::mem::take(&mut job.action_defaults).into_value();
+    job._version = Field::Absent;
+    if job.client_id.is_unsaid() {
+        return Err(WrongField::missing("client_id").into());
+    }
+    let entries = entries_of(&job)?;
+    let client = client_of(call, transaction, job.client_id.text()).await?;
+    let info = client.read::<Client>().client.into_value();
     let mut actions = Vec::with_capacity(entries.len());
     for entry in entries {
-        let entry = entry
-            .as_object()
-            .ok_or_else(|| Failure::invalid("job_actions: each entry must be an object"))?;
-        let action = action(call, transaction, entry, &defaults).await?;
-        check_capability(&client, &action)?;
-        actions.push(Value::Object(action));
+        let mut entry = entry
+            .into_value()
+            .ok_or_else(|| WrongField::new("job_actions", "must be a list of objects"))?;
+        if let (Some(options), Some(defaults)) = (entry.freezer_action.get_mut(), &defaults) {
+            options.take_defaults(defaults);
+        }
+        let action = action(call, transaction, entry).await?;
+        check_capability(info.as_ref(), action.options())?;
+        actions.push(Field::Is(action));
     }
-    document.insert("job_actions".into(), Value::Array(actions));
-    document.insert("job_id".into(), id.into());
-    document.insert("project_id".into(), call.project.as_str().into());
-    document.insert("user_id".into(), call.identity.user_id.as_str().into());
-    fill(&mut document);
+    job.job_actions = Field::Is(ActionList(actions));
+    job.job_id = id.into();
+    job.project_id = call.project.as_str().into();
+    job.user_id = call.identity.user_id.as_str().into();
+    job.fill();
     let client_project = if is_central(&client) {
         client.project
     } else {
         call.project.clone()
     };
     Ok((
-        document,
+        job,
         Beside {
             client_project,
             ..Beside::default()
@@ -405,81 +361,104 @@ async fn complete(
     ))
 }
 
+/// The entries of what a client sends as the actions of a job.
+fn entries_of(job: &Job) -> Result<Vec<Field<Action>>, Failure> {
+    match &job.job_actions {
+        Field::Is(list) if list.0.len() <= MOST_ACTIONS => Ok(list.0.clone()),
+        Field::Is(_) => Err(Failure::invalid(format!(
+            "job_actions must not have more than {MOST_ACTIONS} entries"
+        ))),
+        Field::Absent => Err(WrongField::missing("job_actions").into()),
+        Field::Null | Field::Odd(_) => Err(WrongField::new("job_actions", "must be a list").into()),
+    }
+}
+
+/// The client of a job, which stays as it is until the transaction ends.
+async fn client_of(
+    call: &ApiCall,
+    transaction: &mut Transaction,
+    id: &str,
+) -> Result<StoredRow, Failure> {
+    // An id with a character that cannot be one is not even looked for.
+    let client = if id.contains(char::is_control) {
+        None
+    } else {
+        CLIENTS.locked(transaction, &call.scope(), id).await?
+    };
+    client.ok_or_else(|| Failure::Unprocessable(format!("Client not found with ID {id}")))
+}
+
 /// The full document of one entry: the stored action that it names, or one made out of it.
 async fn action(
-    call: &Call,
+    call: &ApiCall,
     transaction: &mut Transaction,
-    entry: &Document,
-    defaults: &Document,
-) -> Result<Document, Failure> {
-    let mut entry = entry.clone();
-    let id = fields::id(&entry, "action_id")?.map(str::to_owned);
-    if let Some(Value::Object(options)) = entry.get_mut("freezer_action") {
-        for (key, value) in defaults {
-            let option = options.entry(key).or_insert(Value::Null);
-            if option.is_null() {
-                *option = value.clone();
-            }
-        }
+    entry: Action,
+) -> Result<Action, Failure> {
+    entry.action_id.check("action_id")?;
+    entry.freezer_action.check("job_actions.freezer_action")?;
+    if let Some(options) = entry.options() {
+        options.check_in_job()?;
     }
-    let options = fields::object(&entry, "freezer_action", "job_actions")?;
-    if let Some(options) = options {
-        actions::check_in_job(options)?;
+    let id = entry.action_id.text().to_owned();
+    if id.is_empty() {
+        return actions::store(call, transaction, None, entry).await;
     }
-    let Some(id) = id else {
-        let id = actions::store(call, transaction, None, &entry).await?;
-        return actions::complete(call, &id, &entry);
-    };
     let stored = ACTIONS.locked(transaction, &call.scope(), &id).await?;
-    let stored = stored
+    let stored: Action = stored
         .ok_or_else(|| Failure::Unprocessable(format!("No action found with ID:{id}")))?
-        .document;
-    let known = stored.get("freezer_action").and_then(Value::as_object);
-    match (options, known) {
-        (Some(sent), Some(known)) if !actions::same_options(sent, known) => Err(
-            Failure::Unprocessable(format!("Action {id} is stored with another freezer_action")),
-        ),
+        .read();
+    match (entry.options(), stored.options()) {
+        (Some(sent), Some(known)) if !sent.says_the_same(known) => Err(Failure::Unprocessable(
+            format!("Action {id} is stored with another freezer_action"),
+        )),
         _ => Ok(stored),
     }
 }
 
 /// Refuses an action that the client has not said it can do.
-fn check_capability(client: &Stored, action: &Document) -> Result<(), Failure> {
-    let (Some(client), Some(Value::Object(options))) =
-        (client.document.get("client"), action.get("freezer_action"))
-    else {
+fn check_capability(
+    client: Option<&ClientInfo>,
+    options: Option<&AgentOptions>,
+) -> Result<(), Failure> {
+    let (Some(client), Some(options)) = (client, options) else {
         return Ok(());
     };
-    let of = [
-        ("action", "supported_actions"),
-        ("mode", "supported_modes"),
-        ("storage", "supported_storages"),
-        ("engine_name", "supported_engines"),
-    ];
-    for (key, list) in of {
-        let Some(word) = options
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|word| !word.is_empty())
-        else {
-            continue;
-        };
-        // Two names for one thing.
-        let word = if word == "mssql" { "sqlserver" } else { word };
-        let can = client
-            .get(list)
-            .and_then(Value::as_array)
-            .is_none_or(|can| can.iter().any(|can| can.as_str() == Some(word)));
-        if !can {
+    // Two names for one thing.
+    let mode = match options.mode.text() {
+        "mssql" => "sqlserver",
+        mode => mode,
+    };
+    let action = options.action.text();
+    let (storage, engine) = (
+        options.storage.loose_text(),
+        options.engine_name.loose_text(),
+    );
+    for (key, word, list, can) in [
+        (
+            "action",
+            action,
+            "actions",
+            client.supported_actions.has(action),
+        ),
+        ("mode", mode, "modes", client.supported_modes.has(mode)),
+        (
+            "storage",
+            storage,
+            "storages",
+            client.supported_storages.has(storage),
+        ),
+        (
+            "engine_name",
+            engine,
+            "engines",
+            client.supported_engines.has(engine),
+        ),
+    ] {
+        if !word.is_empty() && can == Some(false) {
             return Err(Failure::Unprocessable(format!(
-                "Client requires {list} to have {word:?} for this {key}"
+                "Client requires supported_{list} to have {word:?} for this {key}"
             )));
         }
     }
     Ok(())
-}
-
-/// A text of a document; empty where there is none.
-pub(super) fn text_in<'d>(document: &'d Document, key: &str) -> &'d str {
-    document.get(key).and_then(Value::as_str).unwrap_or("")
 }

@@ -1,6 +1,6 @@
 //! Connections: accepting them, TLS, and dropping those that are too slow.
 
-use super::router::Peer;
+use super::request::Peer;
 use crate::net::{ServerTlsError, server};
 use axum::Router;
 use axum::body::Body;
@@ -47,7 +47,7 @@ pub(super) fn tls(files: &TlsFiles) -> Result<TlsAcceptor, ServerTlsError> {
 
 /// How each connection is dealt with.
 #[derive(Clone)]
-struct Manner {
+struct ServeManner {
     tls: Option<TlsAcceptor>,
     router: Router,
     /// How long a client may take for the head of a request, be silent between two, or take nothing
@@ -63,7 +63,7 @@ pub(super) async fn serve(
     patience: Duration,
     ended: impl Future<Output = ()>,
 ) {
-    let manner = Manner {
+    let manner = ServeManner {
         tls,
         router,
         patience,
@@ -101,16 +101,16 @@ pub(super) async fn serve(
             .await
             .is_err()
     {
-        tracing::warn!("requests were cut off: they took too long to end");
+        tracing::warn!("requests were cut off: they did not end in time");
     }
 }
 
-async fn attend(stream: TcpStream, peer: SocketAddr, manner: Manner, watcher: Watcher) {
+async fn attend(stream: TcpStream, peer: SocketAddr, manner: ServeManner, watcher: Watcher) {
     // Answers are written whole; waiting for more to send only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
-    let Manner {
+    let ServeManner {
         tls,
         router,
         patience,

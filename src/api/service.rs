@@ -1,17 +1,20 @@
-//! The server as a whole, for who runs it: blocking calls outside, one private runtime inside.
+//! The server as a whole: blocking calls outside, one private runtime inside.
 
 use super::auth::Authenticator;
+use super::auth::accounts::AccountError;
 use super::auth::accounts::{self, KnownToken, NewToken, TokenScope, User};
 use super::auth::keystone::Keystone;
-use super::auth::policy::Policy;
+use super::auth::policy::AccessPolicy;
+use super::auth::policy::PolicyError;
 use super::auth::rate::Rate;
 use super::db::Database;
+use super::db::{DatabaseError, migrate};
+use super::exchange::{self, ExchangeError, Exchanged};
 use super::metrics::Metrics;
 use super::serve::{TlsFiles, serve, tls};
-use super::{
-    AccountError, DatabaseError, ExchangeError, Exchanged, PolicyError, Server, Settings, Tokens,
-    exchange, router, sessions,
-};
+use super::server::Server;
+use super::settings::{ServerSettings, Tokens};
+use super::{router, sessions};
 use crate::model::{Cancel, Secret};
 use crate::platform::Clock;
 use std::io::{self, BufRead, Write};
@@ -61,13 +64,13 @@ pub enum ServiceError {
 }
 
 /// An open database and what works on it.
-pub struct Service {
+pub struct ApiService {
     runtime: Runtime,
     database: Database,
     clock: Arc<dyn Clock>,
 }
 
-impl Service {
+impl ApiService {
     /// Opens the database at an address, and brings its tables to the form this version wants. One
     /// that is away, or starts, is waited for.
     pub fn open(
@@ -91,13 +94,13 @@ impl Service {
     /// Answers requests until cancelled. `ready` is told the address once it listens.
     pub fn serve(
         &self,
-        settings: Settings,
+        settings: ServerSettings,
         listen: SocketAddr,
         tls_files: Option<&TlsFiles>,
         cancel: &Cancel,
         ready: impl FnOnce(SocketAddr) -> io::Result<()>,
     ) -> Result<(), ServiceError> {
-        let policy = Policy::new(settings.policy.as_deref())?;
+        let policy = AccessPolicy::new(settings.policy.as_deref())?;
         let tls = tls_files.map(tls).transpose()?;
         let authenticator = match settings.tokens {
             Tokens::Builtin => Authenticator::builtin(),
@@ -169,7 +172,8 @@ impl Service {
     ) -> Result<User, AccountError> {
         self.runtime.block_on(accounts::make_user(
             &self.database,
-            (name, project),
+            name,
+            project,
             scope,
             password,
             self.clock.now(),
@@ -181,7 +185,7 @@ impl Service {
         self.runtime.block_on(accounts::users(&self.database))
     }
 
-    /// Removes a user and takes back his tokens; whether there was one.
+    /// Removes a user with all tokens of that user. Returns whether there was one.
     pub fn remove_user(&self, name: &str) -> Result<bool, DatabaseError> {
         self.runtime
             .block_on(accounts::remove_user(&self.database, name))
@@ -208,14 +212,14 @@ async fn opened(address: &str, connections: u32) -> Result<Database, DatabaseErr
     loop {
         let attempt = async {
             let database = Database::open(address, connections).await?;
-            database.migrate().await?;
+            migrate::run(&database).await?;
             Ok::<_, DatabaseError>(database)
         };
         match attempt.await {
             Err(error) if error.is_away() && began.elapsed() < STARTING => {
                 tracing::info!(
                     error = &error as &dyn std::error::Error,
-                    "the database is waited for"
+                    "waiting for the database"
                 );
                 tokio::time::sleep(PAUSE_IN_STARTING).await;
             }
@@ -248,7 +252,7 @@ async fn rounds(server: Arc<Server>) {
         )
         .await
         {
-            tracing::warn!(%error, "sessions could not be looked through");
+            tracing::warn!(%error, "sessions could not be searched for timeouts");
         }
         if let Err(error) = accounts::forget_expired(&server.database, now).await {
             tracing::warn!(%error, "old tokens could not be forgotten");

@@ -1,7 +1,11 @@
-//! Whether a thing is still what an earlier level says of it.
+//! Whether an entry is still what an earlier level says of it.
 
 use crate::model::{Content, Entry, Kind, NodeId, Time};
 use crate::platform::{Sort, Stat};
+
+/// The inode number of an entry that was not read as a whole. No file has it, so the next run reads
+/// the file again.
+pub(super) const UNSURE: u64 = 0;
 
 /// An entry of the point in time that a level is compared with.
 #[derive(Clone, Debug)]
@@ -18,18 +22,24 @@ impl Previous {
     }
 }
 
-/// What an entry is beside the one of the same path in the point in time before.
+/// How an entry differs from the one of the same path in the point in time before.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
     /// There was none.
     New,
     /// It differs.
     Changed,
-    /// It is the same as that node, which was a link to that other one.
-    Unchanged(NodeId, Option<NodeId>),
+    /// It is the same.
+    Unchanged {
+        /// The entry before.
+        node: NodeId,
+        /// The entry that the one before was a hard link to.
+        was_link_to: Option<NodeId>,
+    },
 }
 
 impl Change {
+    /// Returns the change of an entry that is not as `previous` was.
     pub(super) fn against(previous: Option<&Previous>) -> Self {
         if previous.is_some() {
             Self::Changed
@@ -39,26 +49,26 @@ impl Change {
     }
 }
 
-/// What is looked at.
+/// Which metadata of the source's file system cannot be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Lies {
-    /// The file system does not keep ctime: only mtime tells.
+    /// The file system does not keep ctime: only mtime shows a change.
     pub ctime: bool,
     /// The file system gives other inode and device numbers each time it is mounted.
     pub inode: bool,
 }
 
-/// What tells whether a file's content is another.
+/// The evidence that the content of a file has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Evidence {
     /// Its times, size, inode and device.
     #[default]
     Metadata,
-    /// The content itself: each file is read, and compared with what is stored of it.
+    /// Its content: each file is read and compared with its stored content.
     Content,
 }
 
-/// What becomes of a file of which only other things than its content are new.
+/// How a file is stored whose content is the same and whose name or metadata is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum SameContent {
     /// Its content is not stored again: the index says where it is.
@@ -69,29 +79,29 @@ pub enum SameContent {
     Store,
 }
 
-/// Judges by what `stat` says.
+/// The rules by which entries are compared with one point in time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Comparison {
-    /// What changed at this time or later may have changed again in the same tick of the file
-    /// system's clock, after it was read.
+    /// A change at this time or later proves nothing: a second one in the same tick of the file
+    /// system's clock may have followed after the file was read.
     pub(super) trusted_before: Time,
     pub(super) lies: Lies,
     pub(super) same_content: SameContent,
 }
 
-/// How much of what an earlier level has is still right.
+/// How much of an earlier entry is still right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Likeness {
     /// All of it.
     Same,
-    /// Its content, if what else is known of it explains why its ctime is another.
+    /// Its content, provided that other metadata explains why its ctime differs.
     Content,
     /// Nothing is known to be.
     None,
 }
 
 impl Comparison {
-    /// Compares an entry with what is there now.
+    /// Compares an earlier entry with the file that is there now.
     pub(super) fn judge(&self, previous: &Entry, now: &Stat) -> Likeness {
         let metadata = &previous.metadata;
         let was_read_right = metadata.inode != UNSURE;
@@ -115,28 +125,28 @@ impl Comparison {
         }
     }
 
-    /// Whether what has a new name may have had another: renaming changes the ctime. A file keeps
-    /// its mtime, a directory may have been changed since.
+    /// Returns whether a file under a new name may have had another name before. Renaming changes
+    /// the ctime. A file keeps its mtime; a directory may have been changed since.
     pub(super) fn may_have_moved(&self, now: &Stat) -> bool {
         let is_renamed = self.lies.ctime || now.ctime >= self.trusted_before;
         let is_old = now.sort == Sort::Kept(Kind::Directory) || now.mtime < self.trusted_before;
         self.same_content == SameContent::Lean && !self.lies.inode && is_renamed && is_old
     }
 
-    /// The same for an entry that was read, and is of the same content by all that is known: only
-    /// metadata that `stat` does not tell can make it another.
+    /// Compares two entries of the same content, once everything of the new one is read: metadata
+    /// that `stat` does not show may differ.
     pub(super) fn judge_metadata(&self, previous: &Entry, now: &Entry) -> Likeness {
         match (is_same_but_for_ctime(previous, now), self.lies.ctime) {
             (false, _) => Likeness::Content,
             (true, true) => Likeness::Same,
-            // Something has changed its ctime, and nothing shows what: it may be content that was
-            // written with its time set back.
+            // Something changed the ctime, and nothing shows what. It may be new content whose
+            // mtime was set back.
             (true, false) => Likeness::None,
         }
     }
 }
 
-/// Whether two entries of the same content differ in nothing that a restore would bring back.
+/// Returns whether two entries of the same content agree in everything that a restore brings back.
 fn is_same_but_for_ctime(previous: &Entry, now: &Entry) -> bool {
     let (before, after) = (&previous.metadata, &now.metadata);
     let owner = (before.owner.uid, before.owner.gid) == (after.owner.uid, after.owner.gid);
@@ -144,9 +154,6 @@ fn is_same_but_for_ctime(previous: &Entry, now: &Entry) -> bool {
         && (before.mode, before.links) == (after.mode, after.links)
         && before.xattrs == after.xattrs
 }
-
-/// The inode number of an entry that was not read as a whole: no file has it, so it is read again.
-pub(super) const UNSURE: u64 = 0;
 
 fn has_same_shape(previous: &Content, now: &Stat) -> bool {
     let same_kind = now.sort == Sort::Kept(previous.kind());
@@ -160,8 +167,8 @@ fn has_same_shape(previous: &Content, now: &Stat) -> bool {
 
 fn looks_the_same(previous: &Entry, now: &Stat) -> bool {
     let metadata = &previous.metadata;
-    // A directory has a link for each subdirectory on some file systems and none on others; its
-    // mtime tells of both.
+    // Some file systems count a link for each subdirectory and others do not. The mtime of a
+    // directory shows both.
     let links = previous.content.kind() == Kind::Directory || metadata.links == now.links;
     links
         && metadata.mode == now.mode
@@ -240,9 +247,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_in_everything_is_the_same() {
+    fn an_entry_that_differs_in_nothing_is_the_same() {
         assert_eq!(judge(Lies::default(), &entry(), &stat()), Likeness::Same);
-        // space is allocated late on some file systems
+        // Some file systems allocate space late.
         assert_eq!(
             judge(
                 Lies::default(),
@@ -257,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn each_difference_that_may_mean_other_content_counts() {
+    fn a_difference_that_may_mean_new_content_counts() {
         let others = [
             Stat { size: 11, ..stat() },
             Stat {
@@ -290,7 +297,7 @@ mod tests {
         assert_eq!(
             judge(Lies::default(), &fresh, &now),
             Likeness::None,
-            "it was read in the tick of its change"
+            "the file was read in the tick of its change"
         );
         let mut unsure = entry();
         unsure.metadata.inode = UNSURE;
@@ -336,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_is_not_asked() {
+    fn metadata_that_lies_is_ignored() {
         let remounted = Stat {
             device: 70,
             inode: 80,

@@ -1,34 +1,37 @@
-//! Compares files with what is stored of them, byte by byte: for file systems, and people, that
-//! trust no times.
+//! Compares files with their stored content, byte by byte: `--checksum`, for users that do not
+//! trust the times of files.
 
-use super::blocks::{StoredFrames, Streams, Unusable};
+use super::blocks::{EarlierStreams, StoredFrames, Unusable};
+use super::read_step::SourceFile;
 use crate::format::frame::Decoder;
-use crate::model::{Cancel, Content, DataRun, Entry, Extent, FrameNo, LevelSerial, Progress};
-use crate::platform::{FileHandle, Stat};
+use crate::model::{
+    Cancel, Content, DataRun, Entry, Extent, FileOffset, FrameNo, LevelSerial, Progress,
+};
+use crate::platform::FileHandle;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Frames that are kept: those that the readers are at, which go through a stream nearly in order,
-/// and some that they come back to.
+/// Most frames that are kept. The readers go through a stream nearly in order, so these are the
+/// current ones and some that they come back to.
 const FRAMES_KEPT: usize = 8;
 
-/// Bytes that are read of a file at once.
+/// Bytes of a file that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// What earlier levels have stored. Used by several threads at once.
+/// The content that earlier levels have stored. Several threads use it at once.
 pub(super) struct StoredContent<'run> {
-    streams: &'run Streams,
+    streams: &'run EarlierStreams,
     progress: &'run dyn Progress,
     cancel: &'run Cancel,
-    /// The streams that were opened.
+    /// Guards the streams that are open.
     opened: Mutex<HashMap<LevelSerial, Arc<StoredFrames>>>,
-    /// The newest last.
-    frames: Mutex<VecDeque<Frame>>,
+    /// Guards the frames that are kept, the newest last.
+    frames: Mutex<VecDeque<SharedFrame>>,
 }
 
-/// A frame that is there, or that one of the readers is fetching; others wait for it.
+/// A frame that is in memory, or that one reader fetches while others wait for it.
 #[derive(Clone)]
-struct Frame {
+struct SharedFrame {
     level: LevelSerial,
     number: FrameNo,
     bytes: Arc<OnceLock<Option<Vec<u8>>>>,
@@ -36,7 +39,7 @@ struct Frame {
 
 impl<'run> StoredContent<'run> {
     pub(super) fn new(
-        streams: &'run Streams,
+        streams: &'run EarlierStreams,
         progress: &'run dyn Progress,
         cancel: &'run Cancel,
     ) -> Self {
@@ -49,31 +52,32 @@ impl<'run> StoredContent<'run> {
         }
     }
 
-    /// Whether a file holds what an entry of the same size says. What cannot be found out counts as
-    /// other content: it is stored again.
-    pub(super) fn is_that_of(&self, file: &FileHandle, stat: &Stat, earlier: &Entry) -> bool {
+    /// Returns whether a file has the content of an earlier entry. If it cannot be compared, the
+    /// answer is no: the file is stored again.
+    pub(super) fn is_that_of(&self, file: &SourceFile, earlier: &Entry) -> bool {
         let Content::File { size, extents } = &earlier.content else {
             return false;
         };
-        if *size != stat.size {
+        if *size != file.stat.size {
             return false;
         }
-        self.compare(file, stat, extents).unwrap_or_else(|error| {
+        self.compare(file, extents).unwrap_or_else(|error| {
             if !self.cancel.is_requested() {
-                tracing::warn!(path = %earlier.path, %error, "could not be compared with what is stored, and is stored again");
+                tracing::warn!(
+                    path = %earlier.path,
+                    %error,
+                    "could not compare it with its stored content; it is stored again"
+                );
             }
             false
         })
     }
 
-    fn compare(
-        &self,
-        file: &FileHandle,
-        stat: &Stat,
-        extents: &[Extent],
-    ) -> Result<bool, Unusable> {
-        let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(stat.size).unwrap_or(PIECE_BYTES))];
-        // What no extent covers is a hole: all that may be there is zeros.
+    fn compare(&self, file: &SourceFile, extents: &[Extent]) -> Result<bool, Unusable> {
+        let SourceFile { handle: file, stat } = file;
+        let size = usize::try_from(stat.size).unwrap_or(PIECE_BYTES);
+        let mut piece = vec![0; PIECE_BYTES.min(size)];
+        // Outside of all extents the entry has holes: the file may have zeros there.
         for run in file.data_runs(stat) {
             let run = run?;
             for hole in holes(run, extents) {
@@ -99,7 +103,7 @@ impl<'run> StoredContent<'run> {
         Ok(true)
     }
 
-    /// Whether all pieces of a run pass.
+    /// Returns whether all pieces of a run pass.
     fn all_pieces(
         &self,
         file: &FileHandle,
@@ -110,7 +114,7 @@ impl<'run> StoredContent<'run> {
         let (mut at, mut left) = (run.at.0, run.length);
         while left > 0 {
             if self.cancel.is_requested() {
-                return Err("it was told to stop".into());
+                return Err("the run was asked to stop".into());
             }
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
             let space = piece.get_mut(..wanted).ok_or("no room")?;
@@ -124,17 +128,26 @@ impl<'run> StoredContent<'run> {
         Ok(true)
     }
 
-    /// Whether a stream has these bytes at that place.
+    /// Returns whether a level's stream has these bytes at `at`.
     fn holds(&self, level: LevelSerial, mut at: u64, mut bytes: &[u8]) -> Result<bool, Unusable> {
         let stream = self.stream(level)?;
         while !bytes.is_empty() {
             let row = stream.locate(at)?;
             let frame = self.frame(level, row.number);
             let stored = frame.bytes.get_or_init(|| {
-                let fetched = stream.fetch(&row, &mut Decoder::new());
-                fetched.map_err(|error| tracing::warn!(level = level.0, frame = row.number.0, %error, "a stored frame cannot be read")).ok()
+                stream
+                    .fetch(&row, &mut Decoder::new())
+                    .inspect_err(|error| {
+                        tracing::warn!(
+                            level = level.0,
+                            frame = row.number.0,
+                            %error,
+                            "could not read a stored frame"
+                        )
+                    })
+                    .ok()
             });
-            let stored = stored.as_ref().ok_or("a stored frame cannot be read")?;
+            let stored = stored.as_ref().ok_or("could not read a stored frame")?;
             let from = usize::try_from(at - row.start.0)?;
             let there = stored
                 .get(from..)
@@ -159,14 +172,14 @@ impl<'run> StoredContent<'run> {
         Ok(stream)
     }
 
-    fn frame(&self, level: LevelSerial, number: FrameNo) -> Frame {
+    fn frame(&self, level: LevelSerial, number: FrameNo) -> SharedFrame {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let place = frames
             .iter()
             .position(|frame| (frame.level, frame.number) == (level, number));
         let frame = place
             .and_then(|place| frames.remove(place))
-            .unwrap_or_else(|| Frame {
+            .unwrap_or_else(|| SharedFrame {
                 level,
                 number,
                 bytes: Arc::default(),
@@ -179,7 +192,7 @@ impl<'run> StoredContent<'run> {
     }
 }
 
-/// The parts of a run that no extent covers.
+/// Returns the parts of a run that no extent covers.
 fn holes(run: DataRun, extents: &[Extent]) -> Vec<DataRun> {
     let end = run.at.0.saturating_add(run.length);
     let mut holes = Vec::new();
@@ -187,7 +200,7 @@ fn holes(run: DataRun, extents: &[Extent]) -> Vec<DataRun> {
     let mut hole = |from: u64, to: u64| {
         if from < to {
             holes.push(DataRun {
-                at: crate::model::FileOffset(from),
+                at: FileOffset(from),
                 length: to - from,
             });
         }
@@ -211,7 +224,7 @@ mod tests {
     use crate::model::{DataRun, Extent, FileOffset, LevelSerial, StreamOffset};
 
     #[test]
-    fn what_no_extent_covers_is_found() {
+    fn holes_are_the_bytes_that_no_extent_covers() {
         let extent = |at, length| Extent {
             at: FileOffset(at),
             level: LevelSerial(1),

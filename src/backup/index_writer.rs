@@ -1,26 +1,28 @@
-//! The index of a level on top of that of the level before: what differs, merged with earlier runs
-//! when those have become many.
+//! The index of a new level on top of the earlier one.
+//!
+//! The index is a stack of runs. A new level adds a run of what differs, merged with earlier runs
+//! once those have become many. A level without any difference adds none.
 
-use super::BackupError;
+use super::checkpoint::IndexSoFar;
 use super::compare::Change;
+use super::error::BackupError;
 use super::lane::LaneWriter;
-use super::uploads::Receipt;
 use crate::format::manifest::Run;
-use crate::index::{DeltaRun, DeltaWriter, IndexError, RunRoot, Tree, TreeWriter};
+use crate::index::{DeltaRun, DeltaWriter, IndexError, Tree, TreeWriter};
 use crate::model::{Entry, NodeId};
 use std::collections::HashMap;
 
-/// A run is merged with the newer ones once they have more than this part of its entries together.
+/// A run is merged with the newer ones once those have more than this part of its entries together.
 /// So each run is larger than all newer ones by this factor, and there are few.
 const RATIO: u64 = 3;
 
-/// Marks what [`IndexWriter::push`] returns for an entry of the new run; the bits below are its
-/// rank there.
+/// Marks a node that [`IndexWriter::push`] returned for an entry of the new run; the other bits are
+/// its rank in that run.
 const FRESH: u64 = 1 << 63;
 
-/// How many of these runs, which are newest first, the next level leaves as they are. It merges the
-/// others with what it has to say: those of a single block, as rewriting one is cheap, and those
-/// that the newer ones together have come near to in size.
+/// Returns how many of these runs, which are newest first, the next level leaves as they are. It
+/// merges the others into its own run: those of a single block, because rewriting one is cheap, and
+/// those that the newer ones together come near to in size.
 pub(super) fn kept_runs(runs: &[Run]) -> usize {
     let (mut merged, mut newer) = (0, 0_u64);
     for (at, run) in runs.iter().enumerate() {
@@ -32,46 +34,57 @@ pub(super) fn kept_runs(runs: &[Run]) -> usize {
     runs.len() - merged
 }
 
-/// The tree that a level is compared with.
-pub(super) struct Earlier {
+/// The index of the base.
+pub(super) struct EarlierIndex {
     pub(super) tree: Tree,
-    /// So many of its runs, the oldest, are left as they are.
+    /// Number of its runs, counted from the oldest, that the new index keeps.
     pub(super) kept: usize,
 }
 
-/// What the index of a level came to.
+/// The index of a level, complete.
 #[derive(Debug, Default)]
-pub(super) struct Indexed {
-    /// The new run, if there is one.
+pub(super) struct WrittenIndex {
+    /// The new run; `None` if nothing differs.
     pub(super) run: Option<DeltaRun>,
-    /// So many runs of the earlier tree, the oldest, lie below it: all of them when there is no
-    /// difference.
+    /// Number of earlier runs, counted from the oldest, that lie below the new one: all of them if
+    /// there is no new run.
     pub(super) kept: usize,
-    /// How many segments its blocks fill.
+    /// Number of segments that the new blocks fill.
     pub(super) segments: u32,
 }
 
-/// Writes the tree, or what makes it of the earlier one, or notices that it is the earlier one.
+/// Writes the index of a level entry by entry.
 pub(super) struct IndexWriter<'run> {
     lane: LaneWriter<'run>,
-    earlier: Option<Earlier>,
-    state: State,
-    /// Files of several names whose first is in the new run, of those that were the same before the
-    /// run was begun: by the node of the first name, its rank and how many names are still to come.
-    moved: HashMap<NodeId, (u64, u32)>,
+    earlier: Option<EarlierIndex>,
+    form: NewRun,
+    /// Hard-linked files whose first name was unchanged, and became part of the new run when that
+    /// was begun. By the earlier node of the first name.
+    relinked: HashMap<NodeId, Relinked>,
 }
 
-enum State {
-    /// Runs are to be merged, but so far nothing differs: so many entries, from the first on, are
-    /// those of the earlier tree.
-    Same(DeltaWriter, u64),
+/// The new run, in one of its forms.
+enum NewRun {
+    /// Runs are to be merged, but nothing differs so far.
+    Unchanged {
+        delta: DeltaWriter,
+        /// Number of entries, from the first on, that are as in the earlier index.
+        count: u64,
+    },
     /// The difference to the runs that are kept.
     Delta(DeltaWriter),
-    /// A run of everything.
+    /// A run of all entries.
     Whole(TreeWriter),
 }
 
-/// What an entry is a link to.
+/// The first name of a hard-linked file, in the new run.
+struct Relinked {
+    rank: u64,
+    /// Number of its other names that are still to come.
+    names_left: u32,
+}
+
+/// The entry that an entry is a hard link to.
 enum Link {
     Nothing,
     /// An entry of the new run.
@@ -80,40 +93,51 @@ enum Link {
     Kept(NodeId),
 }
 
+impl Link {
+    /// Returns the rank in the new run.
+    fn rank(&self) -> Option<NodeId> {
+        match self {
+            Self::Fresh(rank) => Some(*rank),
+            Self::Nothing | Self::Kept(_) => None,
+        }
+    }
+}
+
 impl<'run> IndexWriter<'run> {
+    /// Starts an index on top of `earlier`, or one of its own.
     pub(super) fn new(
-        earlier: Option<Earlier>,
+        earlier: Option<EarlierIndex>,
         lane: LaneWriter<'run>,
     ) -> Result<Self, BackupError> {
-        let state = match &earlier {
-            None => State::Whole(TreeWriter::new()),
-            Some(Earlier { tree, kept }) => {
+        let form = match &earlier {
+            None => NewRun::Whole(TreeWriter::new()),
+            Some(EarlierIndex { tree, kept }) => {
                 let delta = DeltaWriter::new(tree).map_err(BackupError::Base)?;
                 if *kept == tree.runs() {
-                    State::Delta(delta)
+                    NewRun::Delta(delta)
                 } else {
-                    State::Same(delta, 0)
+                    NewRun::Unchanged { delta, count: 0 }
                 }
             }
         };
         Ok(Self {
             lane,
             earlier,
-            state,
-            moved: HashMap::new(),
+            form,
+            relinked: HashMap::new(),
         })
     }
 
-    /// Appends an entry; what it is a link to is named by what this returned for it. One that does
-    /// not fit the index is told by the inner error, and left out.
+    /// Appends an entry, and returns the node that hard links to it name. The inner error says that
+    /// the entry does not fit the index and was left out.
     pub(super) fn push(
         &mut self,
         entry: &Entry,
         change: &Change,
     ) -> Result<Result<NodeId, IndexError>, BackupError> {
-        if let State::Same(delta, count) = &mut self.state {
-            if let Change::Unchanged(node, link_to) = change
-                && *link_to == entry.link_to
+        if let NewRun::Unchanged { delta, count } = &mut self.form {
+            if let Change::Unchanged { node, was_link_to } = change
+                && *was_link_to == entry.link_to
                 && delta.is_next(&entry.path)
                 && delta.keep(&entry.path, &mut self.lane).map_err(failed)?
             {
@@ -123,57 +147,66 @@ impl<'run> IndexWriter<'run> {
             self.begin()?;
         }
         let link = self.link_of(entry);
-        if let State::Delta(delta) = &mut self.state
-            && let Change::Unchanged(node, was) = change
-            && let Some(Earlier { tree, kept }) = &self.earlier
-            && tree
-                .run_of(*node)
-                .map_err(BackupError::Base)?
-                .is_some_and(|run| run < *kept)
-        {
-            let is_same = match (&link, was) {
-                // Two names of a file whose entries are in different runs stand each for itself.
-                (Link::Nothing | Link::Kept(_), None) => true,
-                (Link::Kept(first), Some(was)) => first == was,
-                _ => false,
-            };
-            if is_same && delta.keep(&entry.path, &mut self.lane).map_err(failed)? {
-                return Ok(Ok(*node));
-            }
+        if let Some(node) = self.keep(entry, change, &link)? {
+            return Ok(Ok(node));
         }
-        let first = match link {
-            Link::Fresh(rank) => Some(rank),
-            Link::Nothing | Link::Kept(_) => None,
-        };
-        match self.write(entry, first) {
+        match self.write(entry, link.rank()) {
             Ok(rank) => Ok(Ok(NodeId(FRESH | rank.0))),
             Err(error @ IndexError::Unfit { .. }) => Ok(Err(error)),
             Err(error) => Err(failed(error)),
         }
     }
 
-    /// The new run as far as it is written, and what tells when all of that is stored.
-    pub(super) fn so_far(&mut self) -> Result<(RunRoot, Receipt), BackupError> {
-        let root = match &self.state {
-            State::Same(..) => TreeWriter::new().so_far(&mut self.lane),
-            State::Delta(delta) => delta.so_far(&mut self.lane),
-            State::Whole(tree) => tree.so_far(&mut self.lane),
+    /// Leaves an unchanged entry to the kept run that has it. `None` if it must be written.
+    fn keep(
+        &mut self,
+        entry: &Entry,
+        change: &Change,
+        link: &Link,
+    ) -> Result<Option<NodeId>, BackupError> {
+        let NewRun::Delta(delta) = &mut self.form else {
+            return Ok(None);
         };
-        let root = root.map_err(failed)?;
-        let (_, stored) = self.lane.flush()?;
-        Ok((root, stored))
+        let (Change::Unchanged { node, was_link_to }, Some(earlier)) = (change, &self.earlier)
+        else {
+            return Ok(None);
+        };
+        if !earlier.keeps(*node)? {
+            return Ok(None);
+        }
+        let is_same = match (link, was_link_to) {
+            // Two names of a file whose entries are in different runs each stand for themselves.
+            (Link::Nothing | Link::Kept(_), None) => true,
+            (Link::Kept(first), Some(was)) => first == was,
+            _ => false,
+        };
+        let is_kept = is_same && delta.keep(&entry.path, &mut self.lane).map_err(failed)?;
+        Ok(is_kept.then_some(*node))
+    }
+
+    /// Returns the new run as far as it is written.
+    pub(super) fn so_far(&mut self) -> Result<IndexSoFar, BackupError> {
+        let root = match &self.form {
+            NewRun::Unchanged { .. } => TreeWriter::new().so_far(&mut self.lane),
+            NewRun::Delta(delta) => delta.so_far(&mut self.lane),
+            NewRun::Whole(tree) => tree.so_far(&mut self.lane),
+        };
+        Ok(IndexSoFar {
+            root: root.map_err(failed)?,
+            stored: self.lane.flush()?.stored,
+        })
     }
 
     /// Ends the index.
-    pub(super) fn finish(mut self) -> Result<Indexed, BackupError> {
+    pub(super) fn finish(mut self) -> Result<WrittenIndex, BackupError> {
         let runs = self
             .earlier
             .as_ref()
             .map_or(0, |earlier| earlier.tree.runs());
         let kept = self.earlier.as_ref().map_or(0, |earlier| earlier.kept);
-        if let State::Same(delta, _) = &self.state {
+        if let NewRun::Unchanged { delta, .. } = &self.form {
             if delta.is_at_end() {
-                return Ok(Indexed {
+                return Ok(WrittenIndex {
                     run: None,
                     kept: runs,
                     segments: self.lane.finish()?,
@@ -181,8 +214,8 @@ impl<'run> IndexWriter<'run> {
             }
             self.begin()?;
         }
-        let run = match self.state {
-            State::Whole(tree) => {
+        let run = match self.form {
+            NewRun::Whole(tree) => {
                 let (root, head) = tree.finish_with_head(&mut self.lane).map_err(failed)?;
                 Some(DeltaRun {
                     root,
@@ -190,51 +223,49 @@ impl<'run> IndexWriter<'run> {
                     subtrees: 0,
                 })
             }
-            State::Same(delta, _) | State::Delta(delta) => {
+            NewRun::Unchanged { delta, .. } | NewRun::Delta(delta) => {
                 Some(delta.finish(&mut self.lane).map_err(failed)?)
                     .filter(|run| run.root.entries > 0)
             }
         };
-        Ok(Indexed {
+        Ok(WrittenIndex {
             run,
             kept,
             segments: self.lane.finish()?,
         })
     }
 
-    /// Writes what was the same so far, as far as it is in runs that are to be merged.
+    /// Begins the new run: writes the entries that were unchanged so far and lie in runs that are
+    /// to be merged.
     fn begin(&mut self) -> Result<(), BackupError> {
-        let (State::Same(_, count), Some(Earlier { tree, kept })) = (&self.state, &self.earlier)
+        let (NewRun::Unchanged { count, .. }, Some(EarlierIndex { tree, kept })) =
+            (&self.form, &self.earlier)
         else {
             return Ok(());
         };
         let (tree, kept, count) = (tree.clone(), *kept, *count);
-        self.state = if kept == 0 {
-            State::Whole(TreeWriter::new())
+        self.form = if kept == 0 {
+            NewRun::Whole(TreeWriter::new())
         } else {
-            State::Delta(DeltaWriter::new(&tree.oldest(kept)).map_err(BackupError::Base)?)
+            NewRun::Delta(DeltaWriter::new(&tree.oldest(kept)).map_err(BackupError::Base)?)
         };
-        for found in tree
-            .all()
-            .take(usize::try_from(count).unwrap_or(usize::MAX))
-        {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        for found in tree.all().take(count) {
             let (node, entry) = found.map_err(BackupError::Base)?;
-            if let State::Delta(delta) = &mut self.state
-                && tree
-                    .run_of(node)
-                    .map_err(BackupError::Base)?
-                    .is_some_and(|run| run < kept)
+            if let (NewRun::Delta(delta), Some(earlier)) = (&mut self.form, &self.earlier)
+                && earlier.keeps(node)?
                 && delta.keep(&entry.path, &mut self.lane).map_err(failed)?
             {
                 continue;
             }
-            let first = match self.link_of(&entry) {
-                Link::Fresh(rank) => Some(rank),
-                Link::Nothing | Link::Kept(_) => None,
-            };
+            let first = self.link_of(&entry).rank();
             let rank = self.write(&entry, first).map_err(failed)?;
             if entry.metadata.links > 1 && first.is_none() {
-                self.moved.insert(node, (rank.0, entry.metadata.links - 1));
+                let relinked = Relinked {
+                    rank: rank.0,
+                    names_left: entry.metadata.links - 1,
+                };
+                self.relinked.insert(node, relinked);
             }
         }
         Ok(())
@@ -247,17 +278,15 @@ impl<'run> IndexWriter<'run> {
         if first.0 & FRESH != 0 {
             return Link::Fresh(NodeId(first.0 & !FRESH));
         }
-        match self.moved.get_mut(&first) {
-            None => Link::Kept(first),
-            Some((rank, names_left)) => {
-                let rank = NodeId(*rank);
-                *names_left = names_left.saturating_sub(1);
-                if *names_left == 0 {
-                    self.moved.remove(&first);
-                }
-                Link::Fresh(rank)
-            }
+        let Some(relinked) = self.relinked.get_mut(&first) else {
+            return Link::Kept(first);
+        };
+        let rank = NodeId(relinked.rank);
+        relinked.names_left = relinked.names_left.saturating_sub(1);
+        if relinked.names_left == 0 {
+            self.relinked.remove(&first);
         }
+        Link::Fresh(rank)
     }
 
     fn write(&mut self, entry: &Entry, link_to: Option<NodeId>) -> Result<NodeId, IndexError> {
@@ -271,15 +300,24 @@ impl<'run> IndexWriter<'run> {
             };
             &linked
         };
-        match &mut self.state {
-            State::Same(delta, _) | State::Delta(delta) => delta.push(entry, &mut self.lane),
-            State::Whole(tree) => tree.push(entry, &mut self.lane),
+        match &mut self.form {
+            NewRun::Unchanged { delta, .. } | NewRun::Delta(delta) => {
+                delta.push(entry, &mut self.lane)
+            }
+            NewRun::Whole(tree) => tree.push(entry, &mut self.lane),
         }
     }
 }
 
-/// What is wrong with the earlier tree is told apart from what is wrong with the store: then a full
-/// level is made.
+impl EarlierIndex {
+    /// Returns whether an entry lies in a run that is kept.
+    fn keeps(&self, node: NodeId) -> Result<bool, BackupError> {
+        let run = self.tree.run_of(node).map_err(BackupError::Base)?;
+        Ok(run.is_some_and(|run| run < self.kept))
+    }
+}
+
+/// Tells a fault of the earlier index, after which a full level is made, from one of the store.
 fn failed(error: IndexError) -> BackupError {
     match error {
         IndexError::Malformed { .. } | IndexError::Fetch { .. } => BackupError::Base(error),
@@ -308,8 +346,8 @@ mod tests {
         }
     }
 
-    /// Entries written in `levels` levels of `changed` changed entries each on top of `all`, and
-    /// the most runs there were.
+    /// Returns how many entries are written by `levels` levels of `changed` changed entries each on
+    /// top of `all`, and the largest number of runs.
     fn written(all: u64, changed: u64, levels: u64) -> (u64, usize) {
         let (mut runs, mut written, mut most) = (vec![run(all)], 0, 1);
         for _ in 0..levels {
@@ -328,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_in_proportion_to_the_change_and_runs_stay_few() {
+    fn a_level_writes_in_proportion_to_its_changes_and_runs_stay_few() {
         for (all, changed) in [
             (500_000, 5_000),
             (500_000, 500),
@@ -349,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_of_one_block_is_written_anew() {
+    fn an_index_of_one_block_is_written_again() {
         assert_eq!(kept_runs(&[run(100)]), 0);
         assert_eq!(kept_runs(&[run(1000)]), 1);
         assert_eq!(kept_runs(&[run(10), run(1000)]), 1);

@@ -1,56 +1,81 @@
-//! Puts sealed blocks of an index or frame table into segments of their own lane.
+//! Writes the blocks of an index or a frame table into segments of their own lane.
 
-use super::BackupError;
+use super::error::BackupError;
+use super::segments::SegmentWriter;
 use super::uploads::{Receipt, Uploader};
 use crate::catalog::names::{Folder, LevelOf};
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
-use crate::format::segment::{Packer, Segment};
 use crate::index::{BlockAddress, BlockSink, IndexError};
 use crate::model::FrameNo;
 
-/// Index blocks compress in a few KiB each: a low level is as good as a high one.
-const BLOCK_COMPRESSION: (Compression, u32) = (Compression::Zstd, 3);
+/// Blocks compress alone, a few KiB each: a higher level of the method gains nothing.
+const BLOCK_COMPRESSION: Compression = Compression::Zstd;
+const BLOCK_COMPRESSION_LEVEL: u32 = 3;
 
-/// Their objects are this long at most, as one of them is held in memory while it fills.
-const MOST_OBJECT_BYTES: u64 = 4 << 20;
+/// Longest segment of a lane of blocks, in bytes: memory holds one while it fills.
+const MOST_SEGMENT_BYTES: u64 = 4 << 20;
 
-/// Where a run's blocks go.
+/// A lane that holds blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BlockLane {
+    /// The blocks of the index.
+    Index,
+    /// The blocks of the frame table.
+    FrameTable,
+}
+
+impl BlockLane {
+    fn lane(self) -> Lane {
+        match self {
+            Self::Index => Lane::Index,
+            Self::FrameTable => Lane::FrameTable,
+        }
+    }
+
+    fn folder(self) -> Folder {
+        match self {
+            Self::Index => Folder::Index,
+            Self::FrameTable => Folder::Frames,
+        }
+    }
+}
+
+/// Writes the blocks of one lane.
 pub(super) struct LaneWriter<'run> {
     lane: Lane,
-    folder: Folder,
-    of: &'run LevelOf,
     sealer: &'run Sealer,
     encoder: Encoder,
-    packer: Packer,
+    segments: SegmentWriter<'run>,
     next: FrameNo,
-    uploader: Uploader,
+}
+
+/// The blocks that a lane had at some moment.
+pub(super) struct LaneSoFar {
+    /// Number of segments that hold them.
+    pub(super) segments: u32,
+    /// Tells when all of those are stored.
+    pub(super) stored: Receipt,
 }
 
 impl<'run> LaneWriter<'run> {
+    /// Starts a lane of `level`. A segment is cut at `segment_bytes`, or at 4 MiB if that is less.
     pub(super) fn new(
-        (lane, folder): (Lane, Folder),
-        of: &'run LevelOf,
+        lane: BlockLane,
+        level: &'run LevelOf,
         sealer: &'run Sealer,
         segment_bytes: u64,
         uploader: Uploader,
     ) -> Result<Self, BackupError> {
         let encoder =
-            Encoder::new(BLOCK_COMPRESSION.0, BLOCK_COMPRESSION.1).map_err(BackupError::Frame)?;
+            Encoder::new(BLOCK_COMPRESSION, BLOCK_COMPRESSION_LEVEL).map_err(BackupError::Frame)?;
+        let limit_bytes = segment_bytes.min(MOST_SEGMENT_BYTES);
         Ok(Self {
-            lane,
-            folder,
-            of,
+            lane: lane.lane(),
             sealer,
             encoder,
-            packer: Packer::new(segment_bytes.min(MOST_OBJECT_BYTES)).of_pieces(uploader.pieces()),
+            segments: SegmentWriter::new(level, lane.folder(), limit_bytes, uploader),
             next: FrameNo(0),
-            uploader,
         })
-    }
-
-    fn upload(&self, segment: Segment) -> Result<(), BackupError> {
-        self.uploader
-            .store(self.of.data_name(self.folder, segment.number), segment.body)
     }
 
     fn put(&mut self, raw: &[u8]) -> Result<BlockAddress, BackupError> {
@@ -61,10 +86,7 @@ impl<'run> LaneWriter<'run> {
             .seal(&mut self.encoder, self.lane, number, raw)
             .map_err(BackupError::Frame)?;
         let length = u32::try_from(sealed.len()).map_err(|_| BackupError::BlockTooLong)?;
-        let (place, full) = self.packer.put(&sealed).map_err(BackupError::Segments)?;
-        if let Some(segment) = full {
-            self.upload(segment)?;
-        }
+        let place = self.segments.put(&sealed)?;
         Ok(BlockAddress {
             number,
             object: place.segment,
@@ -73,21 +95,17 @@ impl<'run> LaneWriter<'run> {
         })
     }
 
-    /// Hands over what was put so far. Returns how many segments there are, and what tells when
-    /// they are stored.
-    pub(super) fn flush(&mut self) -> Result<(u32, Receipt), BackupError> {
-        if let Some(segment) = self.packer.cut().map_err(BackupError::Segments)? {
-            self.upload(segment)?;
-        }
-        Ok((self.packer.closed(), self.uploader.receipt()))
+    /// Hands over all blocks so far.
+    pub(super) fn flush(&mut self) -> Result<LaneSoFar, BackupError> {
+        Ok(LaneSoFar {
+            segments: self.segments.cut()?,
+            stored: self.segments.receipt(),
+        })
     }
 
-    /// Hands the last segment over; returns how many there are.
-    pub(super) fn finish(mut self) -> Result<u32, BackupError> {
-        let packer = std::mem::replace(&mut self.packer, Packer::new(0));
-        let (last, count) = packer.finish();
-        last.map_or(Ok(()), |segment| self.upload(segment))?;
-        Ok(count)
+    /// Hands the last segment over, and returns how many segments the lane has.
+    pub(super) fn finish(self) -> Result<u32, BackupError> {
+        self.segments.finish()
     }
 }
 

@@ -1,9 +1,9 @@
-//! Gathers which bytes of earlier levels' streams a point in time needs, while its entries go by.
+//! Gathers which bytes of earlier streams a point in time needs, entry by entry.
 //!
-//! They become a few ranges: those that are close together are joined, and ever less close ones
-//! when there are too many. Ranges are joined over bytes alone that the point in time before needs
-//! too. So what a new manifest says to be live in an earlier level is always among what the one
-//! before says, and what no manifest says to be live never is again.
+//! The bytes become a few ranges. Ranges that are close together are joined; when there are too
+//! many, wider gaps are closed too. A gap is closed only over bytes that the point in time before
+//! needs as well. So the bytes that a new manifest calls live in an earlier level are always among
+//! those of the manifest before. Bytes that no manifest calls live never become live again.
 
 use crate::format::live::UNIT_BYTES;
 use crate::format::manifest::LevelParts;
@@ -11,38 +11,41 @@ use crate::model::{Entry, LevelSerial, Ranges};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Ranges that are less than this apart are joined: no frame but the last of a stream is so short,
-/// so none is kept for it.
+/// Ranges closer than this are joined. Only the last frame of a stream may be shorter, so no frame
+/// is kept for such a gap.
 const LEAST_GAP_BYTES: u64 = 64 << 10;
 
-/// There are at most this many ranges, over all levels, …
+/// Most ranges over all levels, before [`BYTES_FOR_A_RANGE`] is added.
 const MOST_RANGES: usize = 8192;
 
-/// … and one more for so many bytes of their streams: 64 KiB of manifest for a small backup, 200
-/// for one of 10 TiB.
+/// One more range is allowed for each of this many stream bytes. The ranges take 64 KiB of manifest
+/// in a small backup, and 200 KiB in one of 10 TiB.
 const BYTES_FOR_A_RANGE: u64 = 256 << 20;
 
-/// What is live so far.
-pub(super) struct Live {
-    levels: BTreeMap<LevelSerial, OfLevel>,
+/// The bytes that are live so far.
+pub(super) struct LiveBytes {
+    levels: BTreeMap<LevelSerial, LiveOfLevel>,
+    /// Gaps shorter than this are closed, in bytes.
     gap: u64,
+    /// Number of ranges over all levels.
     count: usize,
+    /// Most ranges over all levels.
     most: usize,
 }
 
-/// What is live of one level.
-struct OfLevel {
-    /// What the point in time before needs of it; nothing when that may be all.
+/// The live bytes of one level.
+struct LiveOfLevel {
+    /// The bytes that the point in time before needs; `None` stands for all.
     before: Option<Ranges>,
     /// In order, none touching the next.
     ranges: Vec<Range<u64>>,
-    /// The range that was extended last: the entries of a directory lie together.
+    /// Index of the range that was extended last: the entries of a directory lie together.
     last: usize,
 }
 
-impl Live {
-    /// Nothing is live yet of `earlier`, the levels that the point in time before leans on, nor of
-    /// `taken`, the streams of runs that were cut off.
+impl LiveBytes {
+    /// Starts with no live bytes. `earlier` are the levels of the base, and `taken` the streams of
+    /// interrupted runs.
     pub(super) fn new(earlier: &[LevelParts], taken: &[LevelParts]) -> Self {
         let earlier: Vec<LevelParts> = taken.iter().chain(earlier).cloned().collect();
         let bytes: u64 = earlier
@@ -56,7 +59,7 @@ impl Live {
         let of = |parts: &LevelParts| {
             (
                 parts.serial,
-                OfLevel {
+                LiveOfLevel {
                     before: parts.live.clone(),
                     ranges: Vec::new(),
                     last: 0,
@@ -71,11 +74,10 @@ impl Live {
         }
     }
 
-    /// All that an entry needs of earlier levels is live.
+    /// Adds everything that an entry needs of earlier levels.
     pub(super) fn add(&mut self, entry: &Entry) {
         for (level, start, length) in entry.places() {
-            // The level that is being made is not among them: all of it is live while its manifest
-            // is there.
+            // The new level is not among them: all of it is live while its manifest is there.
             let Some(of) = self.levels.get_mut(&level) else {
                 continue;
             };
@@ -92,7 +94,7 @@ impl Live {
         }
     }
 
-    /// What is live of each level; of none that is not in the result.
+    /// Returns the live bytes of each level. A level without any is not in the result.
     pub(super) fn finish(self) -> BTreeMap<LevelSerial, Ranges> {
         let found = self
             .levels
@@ -104,7 +106,7 @@ impl Live {
     }
 }
 
-impl OfLevel {
+impl LiveOfLevel {
     fn add(&mut self, range: Range<u64>, gap: u64) {
         if range.is_empty()
             || self
@@ -114,7 +116,7 @@ impl OfLevel {
         {
             return;
         }
-        // Among the ranges before this place none reaches so far that it could be joined.
+        // No range before this place reaches far enough to be joined.
         let extends_last = self
             .ranges
             .get(self.last)
@@ -151,8 +153,8 @@ impl OfLevel {
         self.last = begin;
     }
 
-    /// Whether nothing is said of what is between two ranges: it is little, and the point in time
-    /// before needs it.
+    /// Returns whether the gap between two ranges is closed: it is short, and the point in time
+    /// before needs its bytes.
     fn is_joined(&self, left: &Range<u64>, right: &Range<u64>, gap: u64) -> bool {
         right.start.saturating_sub(left.end) < gap
             && self
@@ -174,7 +176,7 @@ impl OfLevel {
     }
 }
 
-/// The bytes from `start` on, rounded outwards to what a manifest can say.
+/// Returns the bytes from `start` on, rounded outwards to the units of a manifest.
 fn in_units(start: u64, length: u64) -> Range<u64> {
     let end = start.saturating_add(length);
     start / UNIT_BYTES * UNIT_BYTES..end.checked_next_multiple_of(UNIT_BYTES).unwrap_or(end)
@@ -182,7 +184,7 @@ fn in_units(start: u64, length: u64) -> Range<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEAST_GAP_BYTES, Live, in_units};
+    use super::{LEAST_GAP_BYTES, LiveBytes, in_units};
     use crate::format::frame::Compression;
     use crate::format::live::{UNIT_BYTES, decode, encode};
     use crate::format::manifest::{LevelParts, RootNode};
@@ -193,7 +195,7 @@ mod tests {
     use proptest::prelude::*;
     use std::ops::Range;
 
-    /// One level, all or some of which the point in time before needs.
+    /// Makes one level, of which the point in time before needs all, or these ranges.
     fn earlier(before: Option<Ranges>) -> Vec<LevelParts> {
         vec![LevelParts {
             serial: LevelSerial(7),
@@ -232,7 +234,7 @@ mod tests {
     }
 
     fn live_of(places: &[Range<u64>], before: Option<Ranges>, most: usize) -> Ranges {
-        let mut live = Live::with_most(&earlier(before), most);
+        let mut live = LiveBytes::with_most(&earlier(before), most);
         for place in places {
             live.add(&file(7, place.clone()));
         }
@@ -240,8 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn signatures_are_live_and_the_own_level_is_not_told_of() {
-        let mut live = Live::new(&earlier(None), &[]);
+    fn signatures_are_live_and_the_new_level_is_left_out() {
+        let mut live = LiveBytes::new(&earlier(None), &[]);
         let mut entry = file(8, 0..100);
         entry.metadata.signatures = vec![SignaturePlace {
             level: LevelSerial(7),
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn files_one_after_the_other_are_one_range() {
+    fn files_side_by_side_become_one_range() {
         let places: Vec<_> = (0..100_000_u64)
             .map(|file| file * 3000 + 512..file * 3000 + 2900)
             .collect();
@@ -270,14 +272,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_live_holds_all_that_is_needed_and_nothing_that_was_not_live_before(
+        fn live_bytes_hold_all_that_is_needed_and_only_what_was_live_before(
             places in proptest::collection::vec((0_u64..1 << 24, 1_u64..1 << 16), 0..150),
             other in proptest::collection::vec((0_u64..1 << 24, 1_u64..1 << 18), 0..100),
             is_bounded: bool,
             most in 1_usize..60,
         ) {
-            let places: Vec<_> = places.into_iter().map(|(start, length)| start..start + length).collect();
-            let other = other.into_iter().map(|(start, length)| start..start + length);
+            let range = |(start, length)| start..start + length;
+            let places: Vec<_> = places.into_iter().map(range).collect();
+            let other = other.into_iter().map(range);
             let all = Ranges::new(places.iter().cloned().chain(other).collect());
             let before = is_bounded.then(|| decode(&encode(&all)).expect("sound"));
             let found = live_of(&places, before.clone(), most);
@@ -293,19 +296,22 @@ mod tests {
                 }
                 None => prop_assert!(found.as_slice().len() <= most),
             }
-            prop_assert_eq!(&decode(&encode(&found)).expect("sound"), &found, "it is in whole units");
-            // With room for all, no more is joined than what is close together.
+            let stored = decode(&encode(&found)).expect("sound");
+            prop_assert_eq!(&stored, &found, "the ranges are not in whole units");
+            // With room for all ranges, only those that are close together are joined.
             let found = live_of(&places, None, usize::MAX);
-            let needed = Ranges::new(places.iter().map(|place| in_units(place.start, place.end - place.start)).collect());
+            let unit = |place: &Range<u64>| in_units(place.start, place.end - place.start);
+            let needed = Ranges::new(places.iter().map(unit).collect());
             for pair in needed.as_slice().windows(2) {
                 let gap = pair[0].end..pair[1].start;
-                prop_assert_eq!(found.touch(&gap), gap.end - gap.start < LEAST_GAP_BYTES, "{:?}", gap);
+                let is_short = gap.end - gap.start < LEAST_GAP_BYTES;
+                prop_assert_eq!(found.touch(&gap), is_short, "{:?}", gap);
             }
         }
     }
 
     #[test]
-    fn a_place_at_the_end_of_all_numbers_does_no_harm() {
+    fn a_place_at_the_largest_offset_does_no_harm() {
         let found = live_of(Ranges::of(u64::MAX - 5..u64::MAX).as_slice(), None, 10);
         assert_eq!(
             found,

@@ -1,17 +1,33 @@
-//! How a tree becomes a level.
+//! Turns a tree of files into a level.
 //!
-//! One direction, each arrow a bounded channel, each box a thread or several:
+//! A run goes in three steps: `plan` decides what to build on and what to take up, `pipeline` reads
+//! and stores, and `publish` writes the manifest, which makes the level exist. `run` tells this
+//! story from the lock to the report: start reading at [`run`].
+//!
+//! The pipeline has one direction. Each arrow is a bounded channel, each box one thread or several:
 //!
 //! ```text
-//! walk ─steps→ read (×n) ─found, in order→ archive ─raw frames→ seal (×n) ─→ collect ─segments→ uploads (×n) → store
-//!                                             └──index blocks──────────────────────────────────────↑
+//! walk ─steps→ read (×n) ─entries, in order→ archive
+//! archive ─raw frames→ seal (×n) ─→ collect ─segments→ uploads (×n) ─→ store
+//!    └──────────────index blocks────────────────────────↑
 //! ```
 //!
-//! When all have ended well, the manifest is published: that makes the level exist. Nothing comes
-//! back up but errors and progress. Start reading at [`run`].
+//! Only errors and progress come back up.
 //!
-//! Invariants: an entry's extents point at bytes that went into the stream before it went into the
-//! index; the stream is a tar archive whatever happens to the files; memory does not grow with the
+//! | file | what it does |
+//! |---|---|
+//! | `run`, `request`, `plan`, `pipeline`, `publish` | the run, its parts and the request |
+//! | `levels`, `base`, `resume` | the level to build on; interrupted runs to take content from |
+//! | `sources`, `walk`, `earlier_names` | lists the tree beside the earlier one |
+//! | `read/`, `compare`, `content`, `moved` | reads entries; finds what has not changed |
+//! | `step`, `read_step`, `handover` | what goes from the walk over the readers to the archive |
+//! | `archive/`, `stream`, `index_writer`, `live` | writes the tar stream and the index |
+//! | `blocks/` | finds the new blocks of a large file |
+//! | `seal`, `collect`, `segments`, `lane`, `uploads` | turns frames into objects and stores them |
+//! | `checkpoint/` | notes how far the run has come |
+//!
+//! Invariants: the bytes of an extent go into the stream before its entry goes into the index; the
+//! stream is a tar archive whatever happens to the files meanwhile; memory does not grow with the
 //! number of files.
 
 mod archive;
@@ -21,80 +37,45 @@ mod checkpoint;
 mod collect;
 mod compare;
 mod content;
+mod counted_progress;
+mod earlier_names;
+mod error;
+mod handover;
 mod index_writer;
 mod lane;
+mod levels;
 mod live;
 mod moved;
+mod own_level;
+mod pipeline;
+mod plan;
+mod publish;
 mod read;
+mod read_step;
+mod request;
 mod resume;
+mod roots;
 mod run;
+mod seal;
+mod segments;
 mod sources;
+mod step;
+mod stop;
 mod stream;
+mod unread;
 mod uploads;
 mod walk;
 
-pub use archive::Taken;
-pub use base::Levels;
+pub use archive::TakenUp;
 pub use blocks::{BlockOptions, Engine};
 pub use checkpoint::CheckpointRule;
 pub use compare::{Evidence, Lies, SameContent};
-pub use read::Unread;
-pub use run::{BackupRequest, Lock, Report, run};
+pub use error::BackupError;
+pub use levels::Levels;
+pub use publish::Report;
+pub use request::{BackupLock, BackupRequest};
+pub use run::run;
 pub use sources::SourceError;
 pub use stream::{FrameSizes, LARGE_FILE_BYTES};
+pub use unread::Unread;
 pub use walk::Mounts;
-
-use crate::catalog::{CatalogError, LockError};
-use crate::format::frame::FrameError;
-use crate::format::manifest::ManifestError;
-use crate::format::segment::TooManySegments;
-use crate::format::tar::TarError;
-use crate::index::IndexError;
-use crate::store;
-
-/// Why there is no new level.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    /// What was to be backed up cannot be.
-    #[error("nothing was backed up")]
-    Source(#[source] SourceError),
-    /// The store did not take an object.
-    #[error("the backup could not be stored")]
-    Store(#[source] store::Error),
-    /// The catalog could not be read, or the manifest not be published.
-    #[error("the backup could not be completed")]
-    Catalog(#[source] CatalogError),
-    /// Another run of the same backup is under way, or was when this one was to be completed.
-    #[error("there is no new level")]
-    Lock(#[source] LockError),
-    /// A frame could not be made.
-    #[error("a frame could not be made")]
-    Frame(#[source] FrameError),
-    /// A block of the index is longer than a frame may be.
-    #[error("a block of the index is too long")]
-    BlockTooLong,
-    /// Too many segments.
-    #[error("the level is too long")]
-    Segments(#[source] TooManySegments),
-    /// An entry could not be written as a member: a bug.
-    #[error("the stream could not be written")]
-    Member(#[source] TarError),
-    /// The index could not be written.
-    #[error("the index could not be written")]
-    Index(#[source] IndexError),
-    /// The index of the level it is compared with could not be read.
-    #[error("the index of the last level could not be read")]
-    Base(#[source] IndexError),
-    /// The manifest could not be made.
-    #[error("the manifest could not be made")]
-    Manifest(#[source] ManifestError),
-    /// A thread could not be started.
-    #[error("a thread could not be started")]
-    Thread(#[source] std::io::Error),
-    /// It was asked to stop.
-    #[error("the backup was interrupted; it left no level")]
-    Cancelled,
-    /// Another part of the run has failed, and said why.
-    #[error("the backup was stopped")]
-    Stopped,
-}

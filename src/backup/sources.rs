@@ -1,55 +1,71 @@
-//! From the paths a person gave to the one tree that is walked.
+//! Turns the paths that a user names into one tree to walk.
 
-use super::walk::{Directory, Opened};
-use crate::model::{Name, TreePath};
+use super::step::{DirectoryAccess, WalkedDirectory};
+use crate::model::{Advice, Name, TreePath};
 use crate::platform::DirHandle;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-/// What is backed up, opened.
+/// The sources of a backup, opened.
 #[derive(Debug)]
 pub(super) struct Sources {
-    pub(super) root: Arc<Directory>,
-    /// See [`WalkOptions::only`](super::walk::WalkOptions).
-    pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
-    /// The sources as absolute paths, links resolved.
+    pub(super) tree: SourceTree,
+    /// The sources as absolute paths without symbolic links.
     pub(super) paths: Vec<PathBuf>,
+}
+
+/// The tree to walk.
+#[derive(Debug)]
+pub(super) struct SourceTree {
+    pub(super) root: Arc<WalkedDirectory>,
+    /// Directories in which only these names are walked. All names are walked in the others.
+    pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
 }
 
 /// Why a source cannot be backed up.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// No path was given.
-    #[error("nothing to back up was named")]
+    #[error("no file or directory to back up was named")]
     None,
-    /// It is not there, or may not be looked at.
+    /// The path does not exist or cannot be read.
     #[error("could not open {}", .path.display())]
     Open {
-        /// The path as it was given.
+        /// The path as the user gave it.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// It is the root directory or lies in it under a name that no tree can hold.
+    /// The path has no name that a tree can hold.
     #[error("{} cannot be backed up together with other sources", .0.display())]
     Unfit(PathBuf),
 }
 
+impl Advice for SourceError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::None => Some("name what to back up: freezer backup PATH"),
+            Self::Open { .. } => Some("name a file or directory that exists and that you may read"),
+            Self::Unfit(_) => Some("back it up alone"),
+        }
+    }
+}
+
 impl Sources {
-    /// Opens what `paths` name. One directory is the root of the tree itself; one file is a tree of
-    /// that file; several sources keep their absolute paths, below `/`, with the directories that
-    /// lead to them.
+    /// Opens the sources. A single directory is the root of the tree. A single file is alone in its
+    /// tree. Several sources keep their absolute paths below `/`, with the directories that lead to
+    /// them.
     pub(super) fn open(paths: &[PathBuf]) -> Result<Self, SourceError> {
         match paths {
             [] => Err(SourceError::None),
             [path] if path.is_dir() => {
                 let root = open_root(path)?;
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                let only = HashMap::new();
                 Ok(Self {
-                    root,
-                    only: HashMap::new(),
+                    tree: SourceTree { root, only },
                     paths: vec![path],
                 })
             }
@@ -63,9 +79,9 @@ impl Sources {
                     return Err(SourceError::Unfit(path));
                 };
                 let only = HashMap::from([(TreePath::root(), BTreeSet::from([name]))]);
+                let root = open_root(parent)?;
                 Ok(Self {
-                    root: open_root(parent)?,
-                    only,
+                    tree: SourceTree { root, only },
                     paths: vec![path],
                 })
             }
@@ -79,8 +95,8 @@ impl Sources {
             .map(|path| resolve(path))
             .collect::<Result<Vec<_>, _>>()?;
         resolved.sort();
-        // What lies below another source is walked with it. Path's order puts a directory right
-        // before what is in it.
+        // A source below another one is walked with that. Paths sort so that a directory comes
+        // right before its content.
         let mut kept: Vec<PathBuf> = Vec::new();
         for path in resolved {
             if !kept.last().is_some_and(|above| path.starts_with(above)) {
@@ -103,30 +119,30 @@ impl Sources {
                 }
             }
         }
+        let root = open_root(Path::new("/"))?;
         Ok(Self {
-            root: open_root(Path::new("/"))?,
-            only,
+            tree: SourceTree { root, only },
             paths: kept,
         })
     }
 }
 
-fn open_root(path: &Path) -> Result<Arc<Directory>, SourceError> {
+fn open_root(path: &Path) -> Result<Arc<WalkedDirectory>, SourceError> {
     let handle = DirHandle::open(path).map_err(|source| SourceError::Open {
         path: path.to_owned(),
         source,
     })?;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    Ok(Arc::new(Directory {
+    Ok(Arc::new(WalkedDirectory {
         path: TreePath::root(),
         on_disk: absolute.as_os_str().as_encoded_bytes().to_vec(),
-        opened: Opened::Open(handle),
+        access: DirectoryAccess::Open(handle),
         previous: None,
     }))
 }
 
-/// The absolute path with the links on the way resolved; what the path itself names is not
-/// followed, unless it is a link to a directory.
+/// Returns the absolute path without symbolic links on the way. The last component is followed only
+/// if it is a link to a directory.
 fn resolve(path: &Path) -> Result<PathBuf, SourceError> {
     let failed = |source| SourceError::Open {
         path: path.to_owned(),

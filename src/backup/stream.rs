@@ -1,37 +1,37 @@
-//! The tar stream as it grows: bytes go in at one end, raw frames come out at the other.
+//! The tar stream as it grows: bytes go in, and raw frames come out.
 
-use super::BackupError;
 use super::checkpoint::Mark;
+use super::error::BackupError;
 use crate::format::frame::{Compression, DENSE_BYTES, Density};
 use crate::model::{FrameNo, StreamOffset};
 use crossbeam_channel::{Receiver, Sender};
 
-/// How long frames are, in bytes before compression.
+/// Lengths of frames, in bytes before compression.
 ///
-/// A frame is what the smallest read costs, and what compression can look back on: long ones store
-/// less, short ones open sooner. Figures: docs/design/0002.
+/// The smallest read costs one frame, and compression looks back no further than its beginning:
+/// long frames take less room, short ones open sooner. Figures: docs/design/0002.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameSizes {
-    /// Where files are small: a frame ends with the first member that ends beyond this.
+    /// For small files: a frame ends with the first member that ends beyond this.
     pub packed: usize,
-    /// Inside a file of [`LARGE_FILE_BYTES`] or more: such files are read in pieces.
+    /// Inside a file of [`LARGE_FILE_BYTES`] or more: readers fetch pieces of it.
     pub large: usize,
-    /// The same, where the content compresses little: then shorter frames cost less, and as much of
-    /// them is stored.
+    /// Inside such a file where its content compresses little: shorter frames then take no more
+    /// room.
     pub dense: usize,
 }
 
-/// How much of a large file goes by until its content is looked at again.
+/// Bytes of a large file from one look at how well it compresses to the next.
 const SAMPLE_EVERY: u64 = 2 << 20;
 
-/// A file from this length on is expected to be read in pieces.
+/// Length in bytes from which a file is expected to be read in pieces.
 pub const LARGE_FILE_BYTES: u64 = 8 << 20;
 
 impl FrameSizes {
-    /// What suits a method.
+    /// Returns the lengths that suit a compression method.
     pub fn of(method: Compression) -> Self {
         match method {
-            // Deflate looks back 32 KiB: longer frames gain next to nothing.
+            // Deflate looks back 32 KiB: longer frames gain almost nothing.
             Compression::None | Compression::Gzip => Self {
                 packed: 512 << 10,
                 large: 256 << 10,
@@ -56,7 +56,7 @@ impl FrameSizes {
         }
     }
 
-    /// Where a frame is cut although a member goes on.
+    /// Returns the length at which a frame is cut inside a member.
     fn hard(target: usize) -> usize {
         target + target / 4
     }
@@ -68,26 +68,26 @@ pub(super) struct RawFrame {
     pub(super) number: FrameNo,
     pub(super) start: StreamOffset,
     pub(super) bytes: Vec<u8>,
-    /// The run has come to the end of this frame with what this says.
+    /// The state of the run at the end of this frame, if a checkpoint is to be stored.
     pub(super) mark: Option<Mark>,
 }
 
-/// What the content of the large file is like that is being stored.
+/// How well the content of the current large file compresses.
 #[derive(Default)]
 struct Texture {
     density: Option<Density>,
     is_dense: bool,
-    /// When the content is looked at the next time: nothing is known of it before.
+    /// Where the content is looked at next; `None` before the first look.
     look_at: Option<StreamOffset>,
 }
 
 impl Texture {
-    /// Another file comes.
+    /// Starts with another file.
     fn forget(&mut self) {
         self.look_at = None;
     }
 
-    /// Looks at content that ends at a place in the stream, now and then.
+    /// Looks at content that ends at `end` in the stream, if it is time to.
     fn see(&mut self, bytes: &[u8], end: StreamOffset) {
         if self.look_at.is_some_and(|next| end < next) {
             return;
@@ -106,20 +106,20 @@ impl Texture {
     }
 }
 
-/// The writer's end of the stream.
-pub(super) struct Stream {
+/// The tar stream of a level, cut into frames.
+pub(super) struct TarStream {
     sizes: FrameSizes,
     buffer: Vec<u8>,
     start: StreamOffset,
     number: FrameNo,
     texture: Texture,
     frames: Sender<RawFrame>,
-    /// Buffers that were compressed and can be filled again: a frame's worth of fresh pages costs
-    /// more than its copy.
+    /// Buffers of sealed frames, to be filled again: fresh memory for a frame costs more than
+    /// copying the frame.
     free: Receiver<Vec<u8>>,
 }
 
-impl Stream {
+impl TarStream {
     pub(super) fn new(
         sizes: FrameSizes,
         frames: Sender<RawFrame>,
@@ -136,13 +136,13 @@ impl Stream {
         }
     }
 
-    /// Where the next byte goes.
+    /// Returns where the next byte goes.
     pub(super) fn position(&self) -> StreamOffset {
         StreamOffset(self.start.0 + self.buffer.len() as u64)
     }
 
-    /// Appends what `write` appends to the buffer it is given; all of it stays in one piece unless
-    /// it is longer than a frame.
+    /// Appends what `write` adds to the buffer. It stays in one frame unless it is longer than
+    /// that. If `write` fails, nothing is appended, and the inner error is its own.
     pub(super) fn append_with<T, E>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,
@@ -160,12 +160,12 @@ impl Stream {
         Ok(outcome)
     }
 
-    /// Appends bytes of a member's content, cutting where it must.
+    /// Appends content of a member, and cuts frames where it must.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), BackupError> {
         self.append_of(bytes, 0)
     }
 
-    /// The same for content that is read like that of a file of `file_bytes`.
+    /// Appends content that is read like that of a file of `file_bytes`.
     pub(super) fn append_of(
         &mut self,
         mut bytes: &[u8],
@@ -191,8 +191,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Appends up to `left` bytes of the content of a file of `file_bytes` by letting `read` fill a
-    /// slice; returns how many it said it filled. The rest of the slice is taken back.
+    /// Appends up to `left` bytes of a file of `file_bytes`: lets `read` fill a slice, and returns
+    /// how many bytes it filled. The rest of the slice is removed again.
     pub(super) fn append_read<E>(
         &mut self,
         left: u64,
@@ -212,7 +212,7 @@ impl Stream {
         Ok(outcome)
     }
 
-    /// Tells that a member is complete: a good place to end a frame.
+    /// Notes that a member is complete: a good place to end a frame.
     pub(super) fn member_ended(&mut self) -> Result<(), BackupError> {
         if self.buffer.len() >= self.sizes.packed {
             self.cut_at(self.buffer.len())
@@ -221,17 +221,17 @@ impl Stream {
         }
     }
 
-    /// Whether the last byte ended a frame.
+    /// Returns whether the last byte ended a frame.
     pub(super) fn is_at_cut(&self) -> bool {
         self.buffer.is_empty()
     }
 
-    /// Ends the frame here, whatever its length, and sends a mark along with it.
+    /// Ends the frame here, whatever its length, and sends `mark` along with it.
     pub(super) fn cut_with(&mut self, mark: Mark) -> Result<(), BackupError> {
         self.cut_marked(self.buffer.len(), Some(mark))
     }
 
-    /// Ends the stream; returns its length.
+    /// Ends the stream, and returns its length in bytes.
     pub(super) fn finish(mut self) -> Result<u64, BackupError> {
         let end = self.position().0;
         if !self.buffer.is_empty() {
@@ -240,10 +240,11 @@ impl Stream {
         Ok(end)
     }
 
-    /// How many of the `left` bytes of a member may go into the current frame; cuts it first when
-    /// it is full.
+    /// Returns how many of the `left` bytes of a member may go into the current frame. Cuts the
+    /// frame first if it is full.
     fn room(&mut self, left: u64, file_bytes: u64) -> Result<usize, BackupError> {
-        // A large file that comes in many short runs would else fill each frame to the hard limit.
+        // For a large file both limits are one: many short runs would else fill each frame to the
+        // hard limit.
         let (target, hard) = match file_bytes >= LARGE_FILE_BYTES {
             true if self.texture.is_dense => (self.sizes.dense, self.sizes.dense),
             true => (self.sizes.large, self.sizes.large),
@@ -283,7 +284,7 @@ impl Stream {
 
 #[cfg(test)]
 mod tests {
-    use super::{FrameSizes, LARGE_FILE_BYTES, RawFrame, Stream};
+    use super::{FrameSizes, LARGE_FILE_BYTES, RawFrame, TarStream};
     use crate::format::frame::Compression;
     use crate::model::{FrameNo, StreamOffset};
     use crossbeam_channel::{Receiver, unbounded};
@@ -294,14 +295,14 @@ mod tests {
         dense: 400,
     };
 
-    fn stream() -> (Stream, Receiver<RawFrame>) {
+    fn stream() -> (TarStream, Receiver<RawFrame>) {
         let (sender, frames) = unbounded();
         let (_, free) = unbounded();
-        (Stream::new(SIZES, sender, free), frames)
+        (TarStream::new(SIZES, sender, free), frames)
     }
 
     #[test]
-    fn frames_end_to_end_are_the_stream() {
+    fn frames_put_together_are_the_stream() {
         let (mut stream, frames) = stream();
         let mut expected = Vec::new();
         for member in 0..200_u8 {
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_ends_with_a_member_where_one_ends_near() {
+    fn a_frame_ends_with_a_member_that_ends_nearby() {
         let (mut stream, frames) = stream();
         for _ in 0..10 {
             stream.append(&[1; 240]).expect("sent");
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_file_is_cut_into_short_frames_and_a_short_read_is_taken_back() {
+    fn a_large_file_is_cut_into_short_frames_and_a_short_read_leaves_no_gap() {
         let (mut stream, frames) = stream();
         let mut left = 1500;
         while left > 0 {
@@ -364,9 +365,9 @@ mod tests {
         let sizes = FrameSizes::of(Compression::Zstd);
         let (sender, frames) = unbounded();
         let (_, free) = unbounded();
-        let mut stream = Stream::new(sizes, sender, free);
+        let mut stream = TarStream::new(sizes, sender, free);
         let mut noise = blake3::Hasher::new().finalize_xof();
-        let write = |stream: &mut Stream, fill: &mut dyn FnMut(&mut [u8])| {
+        let write = |stream: &mut TarStream, fill: &mut dyn FnMut(&mut [u8])| {
             let header = |buffer: &mut Vec<u8>| {
                 buffer.extend_from_slice(&[1; 512]);
                 Ok::<_, ()>(())
@@ -388,7 +389,7 @@ mod tests {
         write(&mut stream, &mut |space| space.fill(7));
         stream.finish().expect("sent");
         let lengths: Vec<usize> = frames.iter().map(|frame| frame.bytes.len()).collect();
-        // All but the first frame of each file, and what is left at its end.
+        // All frames but the first and the last of each file.
         let of = |length: usize| lengths.iter().filter(|each| **each == length).count();
         assert!(of(sizes.dense) >= 60, "{lengths:?}");
         assert!(of(sizes.large) >= 30, "{lengths:?}");

@@ -1,6 +1,6 @@
-//! Stores objects from several threads while the next ones are being made.
+//! Stores objects on several threads while the next ones are being made.
 
-use super::BackupError;
+use super::error::BackupError;
 use crate::format::segment::Pieces;
 use crate::store::{ObjectName, Rope, Store};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -9,54 +9,66 @@ use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// The threads' side: what is to be stored, and what came of it.
+/// The side of the upload threads: takes objects and keeps the outcome.
 pub(super) struct Uploads {
     objects: Receiver<Upload>,
-    /// What is stored goes back to them.
+    /// Gets the pieces of stored objects back.
     pieces: Pieces,
     stored_bytes: AtomicU64,
-    /// The first failure; what follows from it is not worth telling.
+    /// The first failure; those that follow from it are dropped.
     failure: Mutex<Option<BackupError>>,
 }
 
-/// Hands objects over. Waits while all threads are busy, so that memory holds one object for each
-/// of them and one that fills.
+/// Hands objects over. Waits while all threads are busy: memory then holds one object for each
+/// thread, and one that fills.
 #[derive(Clone)]
 pub(super) struct Uploader {
     objects: Sender<Upload>,
     pieces: Pieces,
-    pending: Arc<Pending>,
+    in_flight: Arc<InFlight>,
+}
+
+/// What must happen before and after an object is stored.
+#[derive(Debug, Default)]
+pub(super) struct AfterOthers {
+    /// The object must not be there before everything that these cover.
+    pub(super) after: Vec<Receipt>,
+    /// An object to remove once this one is stored, where objects may be removed.
+    pub(super) replaces: Option<ObjectName>,
 }
 
 /// An object on its way to the store.
 struct Upload {
     name: ObjectName,
     body: Rope,
-    /// It is one of these until it is stored.
-    ticket: (Arc<Pending>, u64),
-    /// These must be stored before.
-    after: Vec<Receipt>,
-    /// Of no use once it is stored.
-    replaces: Option<ObjectName>,
+    ticket: Ticket,
+    order: AfterOthers,
+}
+
+/// Marks an object as under way.
+struct Ticket {
+    in_flight: Arc<InFlight>,
+    number: u64,
 }
 
 /// The objects that one producer has handed over and that are not stored yet.
 #[derive(Default)]
-struct Pending {
-    state: Mutex<PendingState>,
+struct InFlight {
+    /// Guards the open tickets.
+    tickets: Mutex<Tickets>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct PendingState {
+struct Tickets {
     next: u64,
-    tickets: BTreeSet<u64>,
+    open: BTreeSet<u64>,
 }
 
-/// All that a producer had handed over at some moment.
+/// Everything that a producer had handed over at some moment.
 #[derive(Clone)]
 pub(super) struct Receipt {
-    pending: Arc<Pending>,
+    in_flight: Arc<InFlight>,
     before: u64,
 }
 
@@ -68,51 +80,55 @@ impl std::fmt::Debug for Receipt {
     }
 }
 
-impl Pending {
-    fn enter(self: &Arc<Self>) -> (Arc<Self>, u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = state.next;
-        state.next += 1;
-        state.tickets.insert(ticket);
-        (Arc::clone(self), ticket)
+impl InFlight {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Tickets> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leave(&self, ticket: u64) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .tickets
-            .remove(&ticket);
-        self.changed.notify_all();
+    fn enter(self: &Arc<Self>) -> Ticket {
+        let mut tickets = self.lock();
+        let number = tickets.next;
+        tickets.next += 1;
+        tickets.open.insert(number);
+        Ticket {
+            in_flight: Arc::clone(self),
+            number,
+        }
+    }
+}
+
+impl Ticket {
+    /// Tells all waiting threads that the object is stored, or that it will not be.
+    fn close(self) {
+        self.in_flight.lock().open.remove(&self.number);
+        self.in_flight.changed.notify_all();
     }
 }
 
 impl Receipt {
-    /// Waits until all of it is stored, or has failed to be. Other threads have all of it in hand:
-    /// a producer asks for a receipt when what it handed over has been taken.
+    /// Waits until all of it is stored or has failed.
+    ///
+    /// This ends: a producer goes on only once a thread has taken its object, so other threads hold
+    /// everything that the receipt covers.
     fn wait(&self) {
-        let state = self
-            .pending
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_under_way = |state: &mut PendingState| {
-            state
-                .tickets
+        let tickets = self.in_flight.lock();
+        let is_under_way = |tickets: &mut Tickets| {
+            tickets
+                .open
                 .first()
                 .is_some_and(|first| *first < self.before)
         };
         drop(
-            self.pending
+            self.in_flight
                 .changed
-                .wait_while(state, is_under_way)
+                .wait_while(tickets, is_under_way)
                 .unwrap_or_else(PoisonError::into_inner),
         );
     }
 }
 
 impl Uploads {
-    /// Both sides.
+    /// Makes both sides.
     pub(super) fn new() -> (Self, Uploader) {
         let (sender, objects) = bounded(0);
         let pieces = Pieces::default();
@@ -122,40 +138,30 @@ impl Uploads {
             stored_bytes: AtomicU64::new(0),
             failure: Mutex::new(None),
         };
-        (
-            uploads,
-            Uploader {
-                objects: sender,
-                pieces,
-                pending: Arc::default(),
-            },
-        )
+        let uploader = Uploader {
+            objects: sender,
+            pieces,
+            in_flight: Arc::default(),
+        };
+        (uploads, uploader)
     }
 
-    /// Stores what is handed over until nobody is left to do so, or a store call fails. Run by each
-    /// thread.
+    /// Stores objects until no uploader is left. After a failure it only takes them away. Each
+    /// upload thread runs this.
     pub(super) fn serve(&self, store: &dyn Store) {
         while let Ok(upload) = self.objects.recv() {
-            let (pending, ticket) = (Arc::clone(&upload.ticket.0), upload.ticket.1);
-            self.put(store, upload);
-            pending.leave(ticket);
+            upload.order.after.iter().for_each(Receipt::wait);
+            // After a failure objects are still taken, so that no producer waits for ever.
+            if !self.has_failed() {
+                self.put(store, &upload.name, upload.body, upload.order.replaces);
+            }
+            upload.ticket.close();
         }
     }
 
-    fn put(&self, store: &dyn Store, upload: Upload) {
-        let Upload {
-            name,
-            body,
-            after,
-            replaces,
-            ..
-        } = upload;
-        after.iter().for_each(Receipt::wait);
-        if self.has_failed() {
-            return; // take the rest away, so that nobody waits for a place in the queue
-        }
+    fn put(&self, store: &dyn Store, name: &ObjectName, body: Rope, replaces: Option<ObjectName>) {
         let length: u64 = body.iter().map(|piece| piece.len() as u64).sum();
-        let done = store.put(&name, &body);
+        let done = store.put(name, &body);
         self.pieces.give_back(body);
         match done {
             Ok(()) => {
@@ -163,14 +169,17 @@ impl Uploads {
                 tracing::debug!(object = %name, stored_bytes = length, "stored");
                 let removed = replaces.map_or(Ok(()), |older| store.delete(&older));
                 removed.unwrap_or_else(|error| {
-                    tracing::debug!(error = &error as &dyn Error, "an older checkpoint stays")
+                    tracing::debug!(
+                        error = &error as &dyn Error,
+                        "could not remove an older checkpoint"
+                    )
                 });
             }
             Err(error) => self.fail(BackupError::Store(error)),
         }
     }
 
-    /// Keeps the first failure of the run.
+    /// Records a failure, unless there was one before.
     pub(super) fn fail(&self, error: BackupError) {
         self.failure
             .lock()
@@ -178,7 +187,7 @@ impl Uploads {
             .get_or_insert(error);
     }
 
-    /// Whether the run has failed already.
+    /// Returns whether a stage of the run has failed.
     pub(super) fn has_failed(&self) -> bool {
         self.failure
             .lock()
@@ -186,7 +195,11 @@ impl Uploads {
             .is_some()
     }
 
-    /// The outcome, when all threads have ended.
+    /// Returns how many bytes were stored, once all threads have ended.
+    ///
+    /// # Errors
+    ///
+    /// The first failure of the run.
     pub(super) fn finish(self) -> Result<u64, BackupError> {
         match self
             .failure
@@ -200,16 +213,17 @@ impl Uploads {
 }
 
 impl Uploader {
-    /// One for another producer: its receipts are of what is handed over with it alone.
+    /// Returns an uploader for another producer: each one's receipts cover only its own objects.
+    /// Clones of an uploader share them.
     pub(super) fn for_another(&self) -> Self {
         Self {
             objects: self.objects.clone(),
             pieces: self.pieces.clone(),
-            pending: Arc::default(),
+            in_flight: Arc::default(),
         }
     }
 
-    /// What the bodies of objects are best made of: it gets them back when they are stored.
+    /// Returns the pool that the bodies of objects are made from, and go back to when stored.
     pub(super) fn pieces(&self) -> Pieces {
         self.pieces.clone()
     }
@@ -218,82 +232,62 @@ impl Uploader {
     ///
     /// # Errors
     ///
-    /// [`BackupError::Stopped`] when the threads are gone; [`Uploads::finish`] tells why.
+    /// [`BackupError::Stopped`] when the threads are gone; [`Uploads::finish`] says why.
     pub(super) fn store(&self, name: ObjectName, body: Rope) -> Result<(), BackupError> {
-        self.send(name, body, Vec::new(), None)
+        self.store_after(AfterOthers::default(), name, body)
     }
 
-    /// Hands an object over that must not be there before all that the receipts are of is. Once it
-    /// is, `replaces` is removed if it may be.
+    /// Hands an object over that depends on others.
     ///
     /// # Errors
     ///
     /// As [`store`](Self::store).
     pub(super) fn store_after(
         &self,
-        after: Vec<Receipt>,
+        order: AfterOthers,
         name: ObjectName,
         body: Rope,
-        replaces: Option<ObjectName>,
     ) -> Result<(), BackupError> {
-        self.send(name, body, after, replaces)
-    }
-
-    /// What tells when all is stored that was handed over with this one and its clones.
-    pub(super) fn receipt(&self) -> Receipt {
-        let before = self
-            .pending
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next;
-        Receipt {
-            pending: Arc::clone(&self.pending),
-            before,
-        }
-    }
-
-    fn send(
-        &self,
-        name: ObjectName,
-        body: Rope,
-        after: Vec<Receipt>,
-        replaces: Option<ObjectName>,
-    ) -> Result<(), BackupError> {
-        let ticket = self.pending.enter();
+        let ticket = self.in_flight.enter();
         self.objects
             .send(Upload {
                 name,
                 body,
                 ticket,
-                after,
-                replaces,
+                order,
             })
             .map_err(|_| BackupError::Stopped)
+    }
+
+    /// Returns a receipt for everything that this uploader and its clones have handed over.
+    pub(super) fn receipt(&self) -> Receipt {
+        Receipt {
+            in_flight: Arc::clone(&self.in_flight),
+            before: self.in_flight.lock().next,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Uploads;
+    use super::{AfterOthers, Uploads};
     use crate::store::faulty::Faulty;
-    use crate::store::memory::Memory;
-    use crate::store::{ObjectName, Store, Verb};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{ObjectName, Operation, StoreExt};
 
     fn name(text: &str) -> ObjectName {
         ObjectName::new(text).expect("legal")
     }
 
     #[test]
-    fn what_must_come_after_others_does_however_many_threads_there_are() {
+    fn an_object_waits_for_those_it_names_with_any_number_of_threads() {
         for threads in [1, 2, 5] {
             let (uploads, data) = Uploads::new();
             let index = data.for_another();
-            let store = Faulty::new(Memory::default());
+            let store = Faulty::new(MemoryStore::default());
             std::thread::scope(|scope| {
-                // The first put of each thread stands still until another thread has looked what is
-                // there.
-                let gate = store.gate(Verb::Put);
+                // The first put of each thread waits until this thread has looked at the store.
+                let gate = store.gate(Operation::Put);
                 let (uploads, store) = (&uploads, &store);
                 for _ in 0..threads {
                     scope.spawn(move || uploads.serve(store));
@@ -305,18 +299,17 @@ mod tests {
                             .expect("taken");
                     }
                     let receipts = vec![index.receipt(), data.receipt()];
-                    data.store_after(
-                        receipts,
-                        name("checkpoint"),
-                        vec![vec![2]],
-                        Some(name("index-0")),
-                    )
-                    .expect("taken");
+                    let order = AfterOthers {
+                        after: receipts,
+                        replaces: Some(name("index-0")),
+                    };
+                    data.store_after(order, name("checkpoint"), vec![vec![2]])
+                        .expect("taken");
                 });
                 gate.wait_for(1);
                 assert!(
                     store.mended().get(&name("checkpoint"), 9).is_err(),
-                    "it is there before what it names"
+                    "the checkpoint is stored before an object that it names"
                 );
                 gate.open();
             });
@@ -331,28 +324,27 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failure_nothing_is_stored_that_names_what_is_not_there() {
+    fn after_a_failure_no_object_is_stored_that_names_a_missing_one() {
         let (uploads, data) = Uploads::new();
-        let store =
-            Faulty::new(Memory::default()).with(crate::store::faulty::Fault::at(Verb::Put, 0));
+        let store = Faulty::new(MemoryStore::default())
+            .with(crate::store::faulty::Fault::at(Operation::Put, 0));
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| uploads.serve(&store));
             }
             data.store(name("segment"), vec![vec![1]]).expect("taken");
-            data.store_after(
-                vec![data.receipt()],
-                name("checkpoint"),
-                vec![vec![2]],
-                None,
-            )
-            .expect("taken");
+            let order = AfterOthers {
+                after: vec![data.receipt()],
+                replaces: None,
+            };
+            data.store_after(order, name("checkpoint"), vec![vec![2]])
+                .expect("taken");
             drop(data);
         });
         uploads.finish().expect_err("the fault");
         store
             .mended()
             .get(&name("checkpoint"), 9)
-            .expect_err("it would name what is not there");
+            .expect_err("the checkpoint would name a missing segment");
     }
 }

@@ -1,81 +1,41 @@
-//! Lists a tree, directory by directory, in the order of the index: a directory's names sorted by
-//! bytes, then each of its subdirectories.
+//! Lists a tree, directory by directory, in the order of the index: the names of a directory sorted
+//! by their bytes, then each of its subdirectories.
 //!
-//! Listing is cheap and runs ahead; reading metadata and small files is what costs, and is done for
-//! several steps at once by `read`. What comes out is ordered steps, each with a slot for what the
-//! reading gives.
+//! Listing is cheap and runs ahead. Reading metadata and small files takes the time, so several
+//! readers work on the steps that come out of here.
 
 use super::base::Base;
 use super::compare::Previous;
-use super::read::{Found, Reader, Unread};
+use super::earlier_names::EarlierNames;
+use super::handover::{StepSender, WalkEnded};
+use super::step::{DirectoryAccess, WalkStep, WalkedDirectory, WalkedName};
+use super::unread::Unread;
 use crate::format::tar::{DumpDir, DumpDirCode};
 use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
-use crate::platform::{DirHandle, Listed, Sort};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crate::platform::{ListedName, Sort};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Names that are read together: enough that handing over costs nothing beside reading them, few
-/// enough that the content of small files read ahead stays small.
+/// Names in a step: enough that handing it over costs little beside reading it, and few enough that
+/// the small files read ahead take little memory.
 const NAMES_PER_STEP: usize = 64;
 
-/// Steps under way at once, read but not archived or waiting to be read.
-const STEPS_AHEAD: usize = 12;
-
-/// A piece of one directory.
-#[derive(Debug)]
-pub(super) struct Step {
-    pub(super) directory: Arc<Directory>,
-    /// Whether this is the directory's first step: its own metadata is read with it.
-    pub(super) is_first: bool,
-    /// With the first: all names of the directory, if they are known.
-    pub(super) all: Option<DumpDir>,
-    pub(super) names: Vec<Seen>,
-    /// Whether names that the level before has are gone; known at the last step.
-    pub(super) has_lost: bool,
-}
-
-/// A name, and what the level before has under it.
-#[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) listed: Listed,
-    pub(super) previous: Option<Previous>,
-}
-
-/// A directory being walked.
-#[derive(Debug)]
-pub(super) struct Directory {
-    pub(super) path: TreePath,
-    /// Its absolute path on disk, which patterns may name.
-    pub(super) on_disk: Vec<u8>,
-    pub(super) opened: Opened,
-    /// What the level before has in its place.
-    pub(super) previous: Option<Previous>,
-}
-
-/// How a directory is reached.
-#[derive(Debug)]
-pub(super) enum Opened {
-    /// It is open.
-    Open(DirHandle),
-    /// It could not be opened, or is not to be entered: only what its parent says of it is known.
-    Shut(Arc<Directory>, Name),
-}
-
-/// What is walked.
+/// The rules of a walk.
 pub(super) struct WalkOptions<'run> {
     pub(super) excludes: &'run Excludes,
-    /// Device and inode of a directory to leave out: the store, should it lie in the tree.
+    /// Device and inode of directories that are not entered: those of stores.
     pub(super) skip: &'run [(u64, u64)],
     pub(super) mounts: Mounts,
-    /// Directories of which only these names are walked: what several sources, or a source that is
-    /// a file, lie in.
+    /// Directories in which only these names are walked: those that lead to several sources, or to
+    /// a source that is a file.
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
-    /// What the level is compared with.
+    /// The point in time that the level is compared with.
     pub(super) base: Option<&'run Base>,
+    pub(super) progress: &'run dyn Progress,
+    pub(super) cancel: &'run Cancel,
 }
 
-/// What happens at a directory where another file system is mounted.
+/// How a directory is treated on which another file system is mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Mounts {
     /// It is walked like any other.
@@ -85,145 +45,220 @@ pub enum Mounts {
     Stay,
 }
 
-/// Where the steps go: each to the readers, and its slot, in order, to the archive.
-pub(super) struct Steps {
-    work: Sender<(Step, Sender<Found>)>,
-    slots: Sender<Receiver<Found>>,
+/// A walk under way.
+struct TreeWalk<'run> {
+    options: &'run WalkOptions<'run>,
+    steps: &'run StepSender,
+    /// The file system of the root; `None` if it could not be found out.
+    device: Option<u64>,
+    /// Directories that are still to be walked, the next one last. Memory holds the siblings along
+    /// one path, not all directories.
+    waiting: Vec<WaitingDirectory>,
 }
 
-/// The readers' end.
-pub(super) type Work = Receiver<(Step, Sender<Found>)>;
-
-/// The archive's end: what was found, step by step, in order.
-pub(super) type Slots = Receiver<Receiver<Found>>;
-
-/// The channels between the walk, the readers and the archive.
-pub(super) fn channels() -> (Steps, Work, Slots) {
-    let (work, work_end) = bounded(STEPS_AHEAD);
-    let (slots, slots_end) = bounded(STEPS_AHEAD);
-    (Steps { work, slots }, work_end, slots_end)
+enum WaitingDirectory {
+    /// The root.
+    Open(Arc<WalkedDirectory>),
+    Named {
+        parent: Arc<WalkedDirectory>,
+        name: Name,
+        previous: Option<Box<Previous>>,
+    },
 }
 
-/// The walk was told to stop, or nobody listens any more.
-pub(super) struct Ended;
-
-impl Steps {
-    pub(super) fn send(&self, step: Step) -> Result<(), Ended> {
-        let (slot, found) = bounded(1);
-        self.slots.send(found).map_err(|_| Ended)?;
-        self.work.send((step, slot)).map_err(|_| Ended)
-    }
-}
-
-/// Walks the tree below `root`, which has been opened, and sends its steps.
+/// Walks the tree below `root` and sends its steps.
+///
+/// # Errors
+///
+/// [`WalkEnded`] when the run is cancelled or the archive takes no more steps.
 pub(super) fn walk(
-    root: Arc<Directory>,
+    root: Arc<WalkedDirectory>,
     options: &WalkOptions<'_>,
-    steps: &Steps,
-    progress: &dyn Progress,
-    cancel: &Cancel,
-) -> Result<(), Ended> {
-    let device = match &root.opened {
-        Opened::Open(handle) => handle.stat().ok().map(|stat| stat.device),
-        Opened::Shut(..) => None,
+    steps: &StepSender,
+) -> Result<(), WalkEnded> {
+    let stat = root.access.handle().and_then(|handle| handle.stat().ok());
+    let mut walk = TreeWalk {
+        options,
+        steps,
+        device: stat.map(|stat| stat.device),
+        waiting: vec![WaitingDirectory::Open(root)],
     };
-    // Siblings that wait for their turn, innermost last: memory holds the subdirectories of one
-    // path, not all.
-    let mut waiting: Vec<Pending> = vec![Pending::Open(root)];
-    while let Some(next) = waiting.pop() {
-        if cancel.is_requested() {
-            return Err(Ended);
+    while let Some(next) = walk.waiting.pop() {
+        if options.cancel.is_requested() {
+            return Err(WalkEnded);
         }
         let directory = match next {
-            Pending::Open(directory) => directory,
-            Pending::Named(parent, name, previous) => {
-                match open(
-                    &parent,
-                    name,
-                    previous.map(|previous| *previous),
-                    options,
-                    device,
-                    progress,
-                ) {
-                    Some(directory) => Arc::new(directory),
-                    None => continue,
-                }
+            WaitingDirectory::Open(directory) => Some(directory),
+            WaitingDirectory::Named {
+                parent,
+                name,
+                previous,
+            } => walk
+                .open(&parent, name, previous.map(|previous| *previous))
+                .map(Arc::new),
+        };
+        if let Some(directory) = directory {
+            let before = walk.waiting.len();
+            walk.send(&directory)?;
+            walk.waiting[before..].reverse();
+        }
+    }
+    Ok(())
+}
+
+impl TreeWalk<'_> {
+    /// Sends the steps of a directory, and puts its subdirectories on the list.
+    fn send(&mut self, directory: &Arc<WalkedDirectory>) -> Result<(), WalkEnded> {
+        let names = self.list(directory);
+        let is_listed = names.is_some();
+        let mut all_names = names.as_deref().map(dump_dir);
+        let base = self.options.base.zip(directory.previous.as_ref());
+        let mut earlier = base.map(|(base, previous)| EarlierNames::of(base, previous));
+        let mut names = names.unwrap_or_default().into_iter();
+        let mut is_first = true;
+        loop {
+            let mut step = Vec::with_capacity(names.len().min(NAMES_PER_STEP));
+            for listed in names.by_ref().take(NAMES_PER_STEP) {
+                let previous = earlier
+                    .as_mut()
+                    .and_then(|earlier| earlier.find(listed.name.as_bytes()));
+                self.enter_later(directory, &listed, previous.as_ref());
+                step.push(WalkedName { listed, previous });
+            }
+            if step.is_empty() && !is_first {
+                break;
+            }
+            self.steps.send(WalkStep {
+                directory: Arc::clone(directory),
+                is_first,
+                all_names: all_names.take(),
+                names: step,
+                has_lost: false,
+            })?;
+            is_first = false;
+        }
+        // Where the names are unknown, nothing is known to be gone.
+        if let Some(earlier) = earlier.filter(|_| is_listed)
+            && earlier.finish()
+        {
+            self.steps.send(WalkStep {
+                directory: Arc::clone(directory),
+                is_first,
+                all_names: None,
+                names: Vec::new(),
+                has_lost: true,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Puts a name on the list if it is a directory.
+    fn enter_later(
+        &mut self,
+        parent: &Arc<WalkedDirectory>,
+        listed: &ListedName,
+        previous: Option<&Previous>,
+    ) {
+        if listed.sort == Some(Sort::Kept(Kind::Directory)) {
+            let previous = previous.filter(|previous| previous.is_directory());
+            self.waiting.push(WaitingDirectory::Named {
+                parent: Arc::clone(parent),
+                name: listed.name.clone(),
+                previous: previous.cloned().map(Box::new),
+            });
+        }
+    }
+
+    /// Returns the names of a directory that are backed up, sorted, each with its type. `None` if
+    /// the directory cannot be listed.
+    fn list(&self, directory: &WalkedDirectory) -> Option<Vec<ListedName>> {
+        let handle = directory.access.handle()?;
+        let listed = match self.options.only.get(&directory.path) {
+            Some(names) => Ok(names.iter().map(without_type).collect()),
+            None => handle.list(),
+        };
+        let mut names: Vec<ListedName> = match listed {
+            Ok(names) => names,
+            Err(error) => {
+                self.trouble(&directory.path, Unread::List(error));
+                return None;
             }
         };
-        let names = list(&directory, options, progress);
-        let before = waiting.len();
-        send_in_steps(&directory, names, options.base, steps, &mut waiting)?;
-        waiting[before..].reverse();
-    }
-    Ok(())
-}
-
-enum Pending {
-    Open(Arc<Directory>),
-    Named(Arc<Directory>, Name, Option<Box<Previous>>),
-}
-
-/// Sends a directory's names, each with what was there before; the directories among them are yet
-/// to be walked. A directory that could not be listed has none: then nothing is known to be gone
-/// either.
-fn send_in_steps(
-    directory: &Arc<Directory>,
-    names: Option<Vec<Listed>>,
-    base: Option<&Base>,
-    steps: &Steps,
-    waiting: &mut Vec<Pending>,
-) -> Result<(), Ended> {
-    let is_listed = names.is_some();
-    let mut all = names.as_deref().map(all_names);
-    let mut earlier = base
-        .zip(directory.previous.as_ref())
-        .map(|(base, previous)| base.listing(previous));
-    let mut names = names.unwrap_or_default().into_iter();
-    let mut is_first = true;
-    loop {
-        let mut step = Vec::with_capacity(names.len().min(NAMES_PER_STEP));
-        for listed in names.by_ref().take(NAMES_PER_STEP) {
-            let previous = earlier
-                .as_mut()
-                .and_then(|earlier| earlier.find(listed.name.as_bytes()));
-            if listed.sort == Some(Sort::Kept(Kind::Directory)) {
-                let previous = previous.as_ref().filter(|previous| previous.is_directory());
-                waiting.push(Pending::Named(
-                    Arc::clone(directory),
-                    listed.name.clone(),
-                    previous.cloned().map(Box::new),
-                ));
+        let excludes = self.options.excludes;
+        if !excludes.is_empty() {
+            names.retain(|listed| {
+                !excludes.matches(&directory.path.join(&listed.name), || {
+                    join_on_disk(directory, &listed.name)
+                })
+            });
+        }
+        for listed in &mut names {
+            if listed.sort.is_none() {
+                // Some file systems do not tell the type with the name. If the file has vanished,
+                // the reader finds that out.
+                listed.sort = handle.stat_child(&listed.name).ok().map(|stat| stat.sort);
             }
-            step.push(Seen { listed, previous });
         }
-        if step.is_empty() && !is_first {
-            break;
-        }
-        steps.send(Step {
-            directory: Arc::clone(directory),
-            is_first,
-            all: all.take(),
-            names: step,
-            has_lost: false,
-        })?;
-        is_first = false;
+        names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+        // A name may come twice if it is renamed during the listing.
+        names.dedup_by(|left, right| left.name == right.name);
+        Some(names)
     }
-    if let Some(earlier) = earlier.filter(|_| is_listed)
-        && earlier.finish()
-    {
-        steps.send(Step {
-            directory: Arc::clone(directory),
-            is_first,
-            all: None,
-            names: Vec::new(),
-            has_lost: true,
-        })?;
+
+    /// Opens a subdirectory. If that fails, the trouble is reported here: its entry is in the index
+    /// already.
+    fn open(
+        &self,
+        parent: &Arc<WalkedDirectory>,
+        name: Name,
+        previous: Option<Previous>,
+    ) -> Option<WalkedDirectory> {
+        let path = parent.path.join(&name);
+        let on_disk = join_on_disk(parent, &name);
+        let access = match parent.access.handle()?.open_child(&name) {
+            Ok(child) => match child.stat() {
+                Ok(stat) if self.options.skip.contains(&(stat.device, stat.inode)) => {
+                    tracing::info!(directory = %path, "left out: it is a store");
+                    None
+                }
+                Ok(stat) if self.is_left_out_mount(stat.device) => None,
+                _ => Some(DirectoryAccess::Open(child)),
+            },
+            Err(error) => {
+                self.trouble(&path, Unread::List(error));
+                None
+            }
+        };
+        let access = access.unwrap_or_else(|| DirectoryAccess::ByName {
+            parent: Arc::clone(parent),
+            name,
+        });
+        let previous = match (access.handle(), self.options.base) {
+            (Some(child), Some(base)) => base.before(previous, child.stat().ok().as_ref()),
+            _ => previous,
+        };
+        Some(WalkedDirectory {
+            path,
+            on_disk,
+            access,
+            previous,
+        })
     }
-    Ok(())
+
+    fn is_left_out_mount(&self, device: u64) -> bool {
+        self.options.mounts == Mounts::Stay && self.device.is_some_and(|root| root != device)
+    }
+
+    fn trouble(&self, path: &TreePath, error: Unread) {
+        self.options
+            .progress
+            .trouble(Trouble::new(path.clone(), error));
+    }
 }
 
-/// The names that tar is to know of. Whether a file has a member is not known yet.
-fn all_names(names: &[Listed]) -> DumpDir {
+/// Returns the names for the member of the directory. Which files will have a member is not known
+/// yet.
+fn dump_dir(names: &[ListedName]) -> DumpDir {
     let mut all = DumpDir::new();
     for listed in names {
         match listed.sort {
@@ -237,113 +272,18 @@ fn all_names(names: &[Listed]) -> DumpDir {
     all
 }
 
-/// The names of a directory that are to be kept, sorted, each with what it is; `None` when they
-/// cannot be known.
-fn list(
-    directory: &Directory,
-    options: &WalkOptions<'_>,
-    progress: &dyn Progress,
-) -> Option<Vec<Listed>> {
-    let Opened::Open(handle) = &directory.opened else {
-        return None;
-    };
-    let mut names = match options.only.get(&directory.path) {
-        Some(names) => names
-            .iter()
-            .map(|name| Listed {
-                name: name.clone(),
-                sort: None,
-            })
-            .collect(),
-        None => match handle.list() {
-            Ok(names) => names,
-            Err(error) => {
-                progress.trouble(Trouble::new(directory.path.clone(), Unread::List(error)));
-                return None;
-            }
-        },
-    };
-    if !options.excludes.is_empty() {
-        names.retain(|listed| {
-            !options
-                .excludes
-                .matches(&directory.path.join(&listed.name), || {
-                    join_on_disk(directory, &listed.name)
-                })
-        });
+fn without_type(name: &Name) -> ListedName {
+    ListedName {
+        name: name.clone(),
+        sort: None,
     }
-    for listed in &mut names {
-        if listed.sort.is_none() {
-            // A file system that does not tell with the name. One that vanished in between is found
-            // out by the reader.
-            listed.sort = handle.stat_child(&listed.name).ok().map(|stat| stat.sort);
-        }
-    }
-    names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
-    // A name that is renamed while it is listed may come twice.
-    names.dedup_by(|left, right| left.name == right.name);
-    Some(names)
 }
 
-/// Opens a subdirectory. One that cannot be opened any more is told of: its entry is in the index
-/// already.
-fn open(
-    parent: &Arc<Directory>,
-    name: Name,
-    previous: Option<Previous>,
-    options: &WalkOptions<'_>,
-    device: Option<u64>,
-    progress: &dyn Progress,
-) -> Option<Directory> {
-    let path = parent.path.join(&name);
-    let on_disk = join_on_disk(parent, &name);
-    let Opened::Open(handle) = &parent.opened else {
-        return None;
-    };
-    let opened = match handle.open_child(&name) {
-        Ok(child) => match child.stat() {
-            Ok(stat) if options.skip.contains(&(stat.device, stat.inode)) => {
-                tracing::info!(directory = %path, "left out: it is the store itself");
-                Opened::Shut(Arc::clone(parent), name)
-            }
-            Ok(stat)
-                if options.mounts == Mounts::Stay
-                    && device.is_some_and(|device| device != stat.device) =>
-            {
-                Opened::Shut(Arc::clone(parent), name)
-            }
-            _ => Opened::Open(child),
-        },
-        Err(error) => {
-            progress.trouble(Trouble::new(path.clone(), Unread::List(error)));
-            Opened::Shut(Arc::clone(parent), name)
-        }
-    };
-    let previous = match (&opened, options.base) {
-        (Opened::Open(child), Some(base)) => base.before(previous, child.stat().ok().as_ref()),
-        _ => previous,
-    };
-    Some(Directory {
-        path,
-        on_disk,
-        opened,
-        previous,
-    })
-}
-
-fn join_on_disk(directory: &Directory, name: &Name) -> Vec<u8> {
+fn join_on_disk(directory: &WalkedDirectory, name: &Name) -> Vec<u8> {
     let mut path = directory.on_disk.clone();
     if path.last() != Some(&b'/') {
         path.push(b'/');
     }
     path.extend_from_slice(name.as_bytes());
     path
-}
-
-/// Reads steps until there are no more. Run by each reader thread.
-pub(super) fn serve(work: &Work, reader: &Reader<'_>) {
-    while let Ok((step, slot)) = work.recv() {
-        // The archive is gone when it failed: the walk will notice.
-        let _gone = slot.send(reader.read(step));
-    }
 }

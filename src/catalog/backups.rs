@@ -8,7 +8,7 @@ use super::names::{self, LevelOf, Meaning};
 use super::{CatalogError, LevelVerb};
 use crate::model::order::is_ahead;
 use crate::model::{BackupName, BackupRef, LevelId};
-use crate::store::{self, ObjectInfo, Rope, Store};
+use crate::store::{self, ObjectInfo, Rope, Store, StoreExt};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -246,8 +246,8 @@ impl Catalog {
     fn is_published(&self, manifest: &store::ObjectName) -> Result<bool, store::Error> {
         match self.store.get(manifest, 0) {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == store::Kind::TooLarge => Ok(true),
-            Err(error) if error.kind() == store::Kind::Missing => Ok(false),
+            Err(error) if error.kind() == store::ErrorKind::TooLarge => Ok(true),
+            Err(error) if error.kind() == store::ErrorKind::Missing => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -290,8 +290,8 @@ impl Catalog {
         Ok(exists)
     }
 
-    /// Calls `found` with the level of each manifest or data object below `prefix`, until it returns
-    /// `false`. Other objects are passed over.
+    /// Calls `found` with the level of each manifest or data object below `prefix`, until that
+    /// returns `false`. Other objects are passed over.
     fn each_level(
         &self,
         prefix: &str,

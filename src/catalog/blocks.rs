@@ -5,7 +5,7 @@ use super::names::{self, Folder};
 use crate::format::frame::{Decoder, Lane, Opener};
 use crate::index::{BlockAddress, BlockSource, IndexError};
 use crate::model::{BackupName, LevelId};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most bytes that [`BlocksAhead`] asks for at once.
@@ -124,8 +124,8 @@ impl ReadWindow {
                         (address.object, address.offset.0, bytes, reach);
                     return Ok(self.bytes.get(..length).unwrap_or_default().to_vec());
                 }
-                // The object ends before.
-                Err(error) if error.kind() == store::Kind::Short && reach > length => {
+                // The object ends earlier.
+                Err(error) if error.kind() == store::ErrorKind::Short && reach > length => {
                     reach = (reach / 2).max(length)
                 }
                 Err(error) => return Err(error),

@@ -2,7 +2,7 @@
 
 use super::AccessError;
 use super::known::Surprise;
-use crate::model::{BackupName, LevelId};
+use crate::model::{Advice, BackupName, LevelId};
 use crate::store;
 use std::fmt;
 
@@ -18,7 +18,10 @@ pub enum CatalogError {
         near: Vec<BackupName>,
     },
     /// Several hosts have a backup of that name.
-    #[error("{wanted:?} is the name of several backups{}", OneOf { lead: ": write", names: candidates })]
+    #[error(
+        "{wanted:?} is the name of several backups{}",
+        OneOf { lead: ": write", names: candidates }
+    )]
     Ambiguous {
         /// The name or date that was asked for.
         wanted: String,
@@ -76,6 +79,21 @@ pub enum CatalogError {
     },
 }
 
+impl Advice for CatalogError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Surprise(surprise) => surprise.hint(),
+            Self::UnknownBackup { .. } => {
+                Some("freezer list shows the backups of this store; --store PATH names another")
+            }
+            Self::Ambiguous { .. } => Some("name the host too: HOST/NAME"),
+            Self::NoSuchLevel { .. } => Some("freezer list BACKUP shows its points in time"),
+            Self::Exists { .. } => Some("run it again: the next level gets another id"),
+            Self::List { .. } | Self::Level { .. } | Self::Unreadable { .. } => None,
+        }
+    }
+}
+
 impl CatalogError {
     /// Returns what turns an error of the store into one about a level.
     pub(super) fn of_level(
@@ -100,7 +118,7 @@ pub enum LevelVerb {
     Open,
     /// Making it exist.
     Publish,
-    /// Making it exist no more.
+    /// Removing it.
     Withdraw,
 }
 

@@ -5,7 +5,7 @@
 use super::names::{self, LevelOf, Meaning};
 use crate::format::lost::{Lost, MAX_LOST_BYTES};
 use crate::model::{BackupName, LevelId};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use std::collections::BTreeMap;
 
 /// Reads the notes of a backup. A note that cannot be read counts as if all of its level were lost:
@@ -39,8 +39,8 @@ pub fn lost_parts(
                 all()
             }),
             Err(error) => match error.kind() {
-                store::Kind::Missing => continue,
-                store::Kind::TooLarge => all(),
+                store::ErrorKind::Missing => continue,
+                store::ErrorKind::TooLarge => all(),
                 _ => return Err(error),
             },
         };

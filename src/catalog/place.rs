@@ -21,7 +21,7 @@ pub fn is_store(folder: &DirHandle) -> bool {
     match document(folder) {
         Ok(document) if Identity::is_claimed_by(&document) => true,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => true,
-        // The document may be lost or damaged; manifests tell a store as well.
+        // The document may be lost or damaged. Manifests show that this is a store, too.
         Ok(_) | Err(_) => has_manifests(folder).unwrap_or(false),
     }
 }

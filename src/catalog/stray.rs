@@ -5,9 +5,10 @@ use crate::format::manifest::ManifestError;
 use crate::model::{BackupName, LevelId};
 use crate::store;
 
-/// Returns whether an object that cannot be read as a manifest cannot be one that was damaged:
-/// nothing in it can be authenticated, and the store has no data under its id. Every level has
-/// some, and keeps it as long as its manifest is there.
+/// Returns whether an object that cannot be read as a manifest never was one.
+///
+/// That is so when nothing in it can be authenticated and the store has no data under its id: every
+/// level has data, and keeps some as long as its manifest is there.
 ///
 /// # Errors
 ///
@@ -21,7 +22,7 @@ pub fn is_stray(
     let says_nothing = match error {
         AccessError::Store(error) => matches!(
             error.kind(),
-            store::Kind::Short | store::Kind::TooLarge | store::Kind::Missing
+            store::ErrorKind::Short | store::ErrorKind::TooLarge | store::ErrorKind::Missing
         ),
         AccessError::Manifest { source, .. } => matches!(source, ManifestError::Frame(_)),
         _ => false,

@@ -3,7 +3,7 @@
 use super::Access;
 use super::names::{Folder, LevelOf};
 use crate::format::frame::{Compression, Protection};
-use crate::store::{self, Store};
+use crate::store::Store;
 use std::error::Error;
 
 /// Makes the segments one object for other programs, where the store can. Freezer never reads that
@@ -21,12 +21,12 @@ pub fn offer_whole(access: &Access, of: &LevelOf, compression: Compression, segm
         (Protection::Checksum, Compression::Zstd) => ".tar.zst",
     };
     let whole = of.stream_name(ending);
-    match access
-        .store()
-        .join(&whole, &of.folder_prefix(Folder::Segments), segments.into())
-    {
-        Ok(store::Joined::Done) => tracing::debug!(object = %whole, segments, "joined"),
-        Ok(store::Joined::Cannot) => {}
+    let store = access.store();
+    let Some(join) = store.powers().join else {
+        return;
+    };
+    match join(&whole, &of.folder_prefix(Folder::Segments), segments.into()) {
+        Ok(()) => tracing::debug!(object = %whole, segments, "joined"),
         Err(error) => tracing::warn!(
             error = &error as &dyn Error,
             "the segments could not be joined into one object; the level does not need it"

@@ -1,30 +1,33 @@
-//! Being told to stop.
+//! `SIGINT` and `SIGTERM`.
 
-use crate::cli::show::failure::INTERRUPTED;
-use crate::model::Cancel;
+use crate::model::{Cancel, Exit};
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::sync::LazyLock;
 
-/// Raised by signals, which are the whole process's.
+/// The flag of the process: signals raise it.
 static INTERRUPTED_FLAG: LazyLock<Cancel> = LazyLock::new(Cancel::new);
 
-/// The flag that [`watch`] has signals raise.
+/// Returns the flag that signals raise after [`watch`].
 pub(super) fn flag_of_signals() -> Cancel {
     INTERRUPTED_FLAG.clone()
 }
 
-/// Raises the flag of the result at the first `SIGINT` or `SIGTERM`, so that work under way can end
-/// in order; the second ends the process at once.
+/// Lets the first `SIGINT` or `SIGTERM` raise the returned flag, so that the work can end in order.
+/// The second ends the process at once.
 pub(super) fn watch() -> anyhow::Result<Cancel> {
     let cancel = flag_of_signals();
     for signal in [SIGINT, SIGTERM] {
-        // In this order: what raises the flag must not be seen by what ends the process on the same
-        // signal.
-        flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), cancel.flag())
-            .and_then(|_| flag::register(signal, cancel.flag()))
-            .context("could not watch for signals")?;
+        // In this order: the handler that ends the process must not see the flag that the same
+        // signal raises.
+        flag::register_conditional_shutdown(
+            signal,
+            i32::from(Exit::Interrupted.code()),
+            cancel.flag(),
+        )
+        .and_then(|_| flag::register(signal, cancel.flag()))
+        .context("could not watch for signals")?;
     }
     Ok(cancel)
 }

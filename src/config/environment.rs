@@ -1,12 +1,12 @@
-//! The environment of the process, read once.
+//! The environment variables that Freezer reads.
 
-use super::{Origin, Setting};
+use super::{Setting, SettingOrigin};
 use crate::model::Secret;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The variables that stand for an option.
+/// Variables that stand for an option, and its long name.
 const OPTIONS: [(&str, &str); 5] = [
     ("FREEZER_STORE", "store"),
     ("FREEZER_ENCRYPT_PASS_FILE", "encrypt-pass-file"),
@@ -15,8 +15,8 @@ const OPTIONS: [(&str, &str); 5] = [
     ("FREEZER_API_TOKEN_FILE", "api-token-file"),
 ];
 
-/// The variables by which stores in a network are told where they are and who asks: those of the
-/// tools that are usual there. They may hold secrets.
+/// Variables with addresses and credentials of stores in a network, as the usual tools of those
+/// stores read them. They may hold secrets.
 const STORE_VARIABLES: [&str; 65] = [
     "ACCESS_KEY",
     "AWS_ACCESS_KEY_ID",
@@ -85,10 +85,10 @@ const STORE_VARIABLES: [&str; 65] = [
     "WEBDAV_USERNAME",
 ];
 
-/// Where the configuration of the whole machine is.
+/// The machine's configuration file.
 const MACHINE_CONFIG: &str = "/etc/freezer/freezer.conf";
 
-/// What the environment says, as far as Freezer cares.
+/// The environment, as far as Freezer reads it.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     home: Option<PathBuf>,
@@ -102,7 +102,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads that of this process.
+    /// Reads the environment of this process.
     pub fn of_process() -> Self {
         #[expect(
             clippy::disallowed_methods,
@@ -111,10 +111,10 @@ impl Environment {
         Self::read(|variable| std::env::var_os(variable))
     }
 
-    /// Reads variables that `value_of` knows. One that is set to nothing counts as not set.
+    /// Reads variables through `value_of`. An empty variable counts as not set.
     pub fn read(value_of: impl Fn(&str) -> Option<OsString>) -> Self {
         let value_of = |variable: &str| value_of(variable).filter(|value| !value.is_empty());
-        // The XDG specification has relative paths ignored.
+        // The XDG specification says to ignore relative paths.
         let folder = |variable| {
             value_of(variable)
                 .map(PathBuf::from)
@@ -125,7 +125,7 @@ impl Environment {
                 section: None,
                 name: option.to_owned(),
                 value,
-                origin: Origin::Environment(variable),
+                origin: SettingOrigin::Environment(variable),
             })
         };
         let home = folder("HOME").or_else(|| folder("USERPROFILE"));
@@ -152,25 +152,25 @@ impl Environment {
         }
     }
 
-    /// The options that variables stand for.
+    /// Returns the options that variables set.
     pub fn settings(&self) -> &[Setting] {
         &self.settings
     }
 
-    /// What stores in a network are told by the variables of the tools that are usual there.
+    /// Returns the variables of stores in a network that are set, with their values.
     pub fn store_variables(&self) -> impl Iterator<Item = (&'static str, &Secret<String>)> {
         self.store_variables
             .iter()
             .map(|(name, value)| (*name, value.as_ref()))
     }
 
-    /// The configuration file that `FREEZER_CONFIG` names.
+    /// Returns the configuration file that `FREEZER_CONFIG` names.
     pub fn config_file(&self) -> Option<&PathBuf> {
         self.config.as_ref()
     }
 
-    /// Where configuration files may be when none is named: the machine's, then the user's, whose
-    /// values win.
+    /// Returns the configuration files that are read if none is named: the machine's, then the
+    /// user's, whose values win. They need not exist.
     pub fn default_config_files(&self) -> Vec<PathBuf> {
         let user = self
             .config_home
@@ -181,48 +181,56 @@ impl Environment {
             .collect()
     }
 
-    /// The store that is used when none is named; `None` where the user has no home.
+    /// Returns the store that is used if none is named; `None` if the user has no home.
     pub fn default_store(&self) -> Option<PathBuf> {
         self.data_home
             .as_ref()
             .map(|folder| folder.join("freezer/store"))
     }
 
-    /// Where the server keeps all when no database is named; `None` where the user has no home.
+    /// Returns the SQLite file of the server if no database is named; `None` if the user has no
+    /// home.
     pub fn default_database(&self) -> Option<PathBuf> {
         self.data_home
             .as_ref()
             .map(|folder| folder.join("freezer/api.sqlite"))
     }
 
-    /// Where processes in the background log to when no file is named; `None` where the user has no
-    /// home.
+    /// Returns the log file of a mount in the background if none is named; `None` if the user has
+    /// no home.
     pub fn default_log_file(&self) -> Option<PathBuf> {
         self.state_home
             .as_ref()
             .map(|folder| folder.join("freezer/mount.log"))
     }
 
-    /// Where a server to try out tells others of the same user how to reach it; `None` where the
-    /// user has no home.
+    /// Returns the file in which `freezer api --dev` leaves its address and token for other
+    /// commands of the same user; `None` if the user has no home.
     pub fn dev_server(&self) -> Option<PathBuf> {
         self.default_database()
             .map(|path| path.with_file_name("api.json"))
     }
 
-    /// Where the scheduler keeps what it has to remember; `None` where the user has no home.
+    /// Returns the folder for what this machine knows of stores; `None` if the user has no home.
+    pub fn known_stores(&self) -> Option<PathBuf> {
+        self.state_home
+            .as_ref()
+            .map(|folder| folder.join("freezer/known-stores"))
+    }
+
+    /// Returns the folder for the state of the scheduler; `None` if the user has no home.
     pub fn default_scheduler_folder(&self) -> Option<PathBuf> {
         self.state_home
             .as_ref()
             .map(|folder| folder.join("freezer/scheduler"))
     }
 
-    /// The editor that the user likes, with its arguments.
+    /// Returns the user's editor with its arguments: `VISUAL`, else `EDITOR`.
     pub fn editor(&self) -> Option<&str> {
         self.editor.as_deref()
     }
 
-    /// The user's home directory, for `~`.
+    /// Returns the user's home directory, for `~`.
     pub fn home(&self) -> Option<&PathBuf> {
         self.home.as_ref()
     }

@@ -1,50 +1,70 @@
 //! Configuration files: `key = value` lines, as the original Freezer's job files have them.
 //!
-//! One format, and this one, because the files that users and the original scheduler have are in
-//! it. Keys are the long names of options, with `-` or `_`. A line that begins with `#` or `;` is a
-//! comment; a section `[storage:NAME]` is a store of its own, other `[sections]` have no meaning;
-//! an indented line goes on with the value above it; `%` may be doubled, as Python's reader wants
-//! it; a value may stand in double quotes; `False` and `None` are as if the line were not there. A
-//! value may begin with `~/`.
+//! There is one format: that of the files that users and the original's scheduler have.
+//!
+//! - Keys are the long names of options, with `-` or `_`.
+//! - A line that begins with `#` or `;` is a comment.
+//! - A section `[storage:NAME]` describes a store. Other `[sections]` have no meaning.
+//! - An indented line continues the value above it.
+//! - `%` may be doubled, as Python's reader requires it.
+//! - A value may stand in double quotes, and may begin with `~/`.
+//! - `False`, `None` and an empty value mean the same as no line.
 
-use super::{Origin, Setting};
+use super::{Setting, SettingOrigin};
+use crate::model::{Advice, Exit};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Most bytes a configuration file may have.
+/// The largest configuration file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Why a configuration file could not be used.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It could not be read.
+pub enum ConfigFileError {
+    /// The file could not be read.
     #[error("could not read the configuration file {path}")]
     Read {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
-    /// A line is not what it should be.
+    /// A line breaks the format.
     #[error("{path}, line {line}: {why}")]
     Line {
-        /// In which file.
+        /// The file.
         path: PathBuf,
-        /// Which line, counted from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The rule that it breaks.
         why: &'static str,
     },
 }
 
-/// Reads a file; a `~/` at the start of a value is `home`.
+impl Advice for ConfigFileError {
+    fn exit(&self) -> Option<Exit> {
+        Some(Exit::Usage)
+    }
+
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Read { .. } => Some("name a file that you may read: --config FILE"),
+            Self::Line { .. } => Some(
+                "correct the line: the keys are the long names of options, one `name = value` on \
+                 a line",
+            ),
+        }
+    }
+}
+
+/// Reads a file. A `~/` at the start of a value stands for `home`.
 ///
 /// # Errors
 ///
-/// [`FileError`]; that the file does not exist is one too.
-pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, FileError> {
-    let refuse = |source| FileError::Read {
+/// [`ConfigFileError`], also if the file does not exist.
+pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, ConfigFileError> {
+    let refuse = |source| ConfigFileError::Read {
         path: path.to_owned(),
         source,
     };
@@ -55,17 +75,17 @@ pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, FileErr
     if text.len() as u64 > MAX_BYTES {
         return Err(refuse(io::ErrorKind::FileTooLarge.into()));
     }
-    let settings = parse(&text).map_err(|(line, why)| FileError::Line {
+    let settings = parse(&text).map_err(|(line, why)| ConfigFileError::Line {
         path: path.to_owned(),
         line,
         why,
     })?;
-    let setting = |Line {
+    let setting = |ConfigLine {
                        number: line,
                        section,
                        name,
                        value,
-                   }: Line| {
+                   }: ConfigLine| {
         let value = match (value.strip_prefix("~/"), home) {
             (Some(rest), Some(home)) => home.join(rest).into_os_string(),
             _ => OsString::from(value),
@@ -74,7 +94,7 @@ pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, FileErr
             section,
             name,
             value,
-            origin: Origin::File {
+            origin: SettingOrigin::File {
                 path: path.to_owned(),
                 line,
             },
@@ -83,19 +103,19 @@ pub fn read(path: &Path, home: Option<&PathBuf>) -> Result<Vec<Setting>, FileErr
     Ok(settings.into_iter().map(setting).collect())
 }
 
-/// A setting, and the number of its line.
-struct Line {
+/// A setting, and the number of its line, from 1.
+struct ConfigLine {
     number: usize,
     section: Option<String>,
     name: String,
     value: String,
 }
 
-/// A line's number, and what is wrong with it.
+/// The number of a line, and the rule that it breaks.
 type BadLine = (usize, &'static str);
 
-fn parse(text: &str) -> Result<Vec<Line>, BadLine> {
-    let mut settings: Vec<Line> = Vec::new();
+fn parse(text: &str) -> Result<Vec<ConfigLine>, BadLine> {
+    let mut settings: Vec<ConfigLine> = Vec::new();
     let mut section = None;
     for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let content = line.trim();
@@ -105,25 +125,25 @@ fn parse(text: &str) -> Result<Vec<Line>, BadLine> {
         if let Some(header) = content.strip_prefix('[') {
             let name = header
                 .strip_suffix(']')
-                .ok_or((number, "a section is written [name]"))?;
+                .ok_or((number, "write a section as [name]"))?;
             section = match name.strip_prefix("storage:").map(str::trim) {
-                Some("") => return Err((number, "a store is written [storage:name]")),
+                Some("") => return Err((number, "write a store as [storage:name]")),
                 store => store.map(str::to_owned),
             };
             continue;
         }
         if line.starts_with(char::is_whitespace) {
-            // Each further line is a value of its own: only options that can be given several times
-            // use this.
+            // Each further line is a value of its own: this is for options that can be given
+            // several times.
             let name = settings
                 .last()
                 .ok_or((
                     number,
-                    "an indented line goes on with a value, and there is none",
+                    "an indented line continues the value above it, and there is none",
                 ))?
                 .name
                 .clone();
-            settings.push(Line {
+            settings.push(ConfigLine {
                 number,
                 section: section.clone(),
                 name,
@@ -133,9 +153,9 @@ fn parse(text: &str) -> Result<Vec<Line>, BadLine> {
         }
         let (name, value) = content
             .split_once(['=', ':'])
-            .ok_or((number, "a line is written name = value"))?;
+            .ok_or((number, "write a line as name = value"))?;
         let name = name.trim().to_lowercase().replace('_', "-");
-        settings.push(Line {
+        settings.push(ConfigLine {
             number,
             section: section.clone(),
             name,
@@ -150,7 +170,7 @@ fn value_of(text: &str, line: usize) -> Result<String, BadLine> {
     if text.contains("%(") {
         return Err((
             line,
-            "%(name)s is not replaced here: write the value itself, or %% for a %",
+            "freezer does not replace %(name)s: write the value itself, or %% for a %",
         ));
     }
     let bare = text

@@ -1,32 +1,35 @@
-//! What the user asked for apart from the command line: configuration files, environment,
+//! What the user asked for besides the command line: configuration files, the environment and
 //! passphrase files.
 //!
-//! Owns the reading of all three; everything else in the program gets plain values. Knows no option
-//! by meaning: a [`Setting`] is a name and a text, and `cli` decides which option takes it, by the
-//! same rules as on the command line.
+//! This module reads all three; the rest of the program gets plain values. It knows no option by
+//! its meaning: a [`Setting`] is a name and a text, and `cli` decides which option takes it, by the
+//! same rules as on the command line. Sizes and lengths of time are parsed here: [`ByteSize`],
+//! [`TimeLength`].
 //!
-//! | comes from | by | wins over |
+//! | source | read by | wins over |
 //! |---|---|---|
 //! | command line | `cli` | all below |
 //! | environment | [`Environment::settings`] | files and defaults |
 //! | `--config FILE`, else the user's file, then the machine's | [`file::read`] | defaults |
-//! | defaults | the option's help says them | nothing |
+//! | defaults | the help of each option | nothing |
 //!
 //! Start reading at [`Environment`].
 //!
-//! Invariant: nothing else reads the environment (`clippy.toml` refuses it). No passphrase is taken
-//! from it: what stands in the environment is inherited by every child process and can be read from
-//! `/proc`. Credentials of stores in a network are, by the names that their own tools use, because
-//! that is where people and platforms put them.
+//! Invariant: nothing else reads the environment (`clippy.toml` refuses it). No passphrase comes
+//! from it: every child process inherits the environment, and others can read it in `/proc`.
+//! Credentials of stores in a network do, by the names of those stores' own tools: people and
+//! platforms put them there.
 
 mod environment;
 pub mod file;
 mod passphrase;
 mod size;
+mod time_length;
 
 pub use environment::Environment;
 pub use passphrase::{PassphraseError, PassphraseFile, is_open_to_others, read_passphrase};
 pub use size::{ByteSize, SizeError, show_bytes};
+pub use time_length::{BareUnit, TimeLength, TimeLengthError};
 
 use std::ffi::OsString;
 use std::fmt;
@@ -35,31 +38,31 @@ use std::path::PathBuf;
 /// One value for one option, from a file or the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// The store that it is about, where it stands in a section `[storage:NAME]`.
+    /// NAME, if it stands in a section `[storage:NAME]`.
     pub section: Option<String>,
     /// The long name of an option, in lower case and with `-`.
     pub name: String,
-    /// Its value, as it would stand on the command line.
+    /// The value, as on the command line.
     pub value: OsString,
-    /// Where it stands.
-    pub origin: Origin,
+    /// Where it is set.
+    pub origin: SettingOrigin,
 }
 
-/// Where a setting stands.
+/// Where a setting is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// In a file.
+pub enum SettingOrigin {
+    /// In a configuration file.
     File {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// On which line, counted from 1.
+        /// The number of the line, from 1.
         line: usize,
     },
-    /// In this variable.
+    /// In the environment variable of this name.
     Environment(&'static str),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, line } => write!(f, "{}, line {line}", path.display()),

@@ -1,45 +1,52 @@
 //! Passphrase files.
 
-use crate::model::{Passphrase, Secret};
+use crate::model::{Advice, Passphrase, Secret, hints};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Most bytes of a passphrase file that are looked at.
+/// The longest passphrase, in bytes.
 const MAX_BYTES: usize = 64 << 10;
 
-/// What a passphrase file holds.
+/// The content of a passphrase file.
 #[derive(Debug)]
 pub struct PassphraseFile {
     /// Its first line.
     pub passphrase: Passphrase,
-    /// Whether others than its owner may read it, which deserves a warning.
+    /// Whether users other than its owner may read it: a reason to warn.
     pub open_to_others: bool,
 }
 
 /// Why a passphrase file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
-    /// It could not be read.
+    /// The file could not be read.
     #[error("could not read the passphrase file {path}")]
     Read {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system said.
         source: io::Error,
     },
-    /// Its first line holds nothing, or the file is far too long to be one.
-    #[error("the first line of {path} is no passphrase: it is {what}")]
+    /// The first line is empty, or too long to be a passphrase.
+    #[error("the first line of {path} is not a passphrase: it is {what}")]
     Unusable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with the line.
+        /// What is wrong with the line: `empty` or `too long`.
         what: &'static str,
     },
 }
 
-/// Reads the first line of a file, without the line end (`\n` or `\r\n`): what the original Freezer
-/// takes for it.
+impl Advice for PassphraseError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Read { .. } | Self::Unusable { .. } => Some(hints::PASS_FILE),
+        }
+    }
+}
+
+/// Reads the first line of a file, without its end (`\n` or `\r\n`), as the original Freezer does.
 ///
 /// # Errors
 ///
@@ -78,7 +85,7 @@ pub fn read_passphrase(path: &Path) -> Result<PassphraseFile, PassphraseError> {
     }
 }
 
-/// Whether others than its owner may read a file; `false` when that cannot be found out.
+/// Whether users other than its owner may read a file; `false` if that cannot be found out.
 pub fn is_open_to_others(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|metadata| open_to_others(&metadata))

@@ -7,19 +7,19 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
-/// A text that is no number of bytes.
+/// A text that is not a number of bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write a number of bytes, such as 33554432, 32MiB or 1.5G")]
 pub struct SizeError;
 
-/// Units of 1024 and their letters.
+/// The letters of units, and their powers of 1024.
 const UNITS: [(char, u32); 5] = [('k', 1), ('m', 2), ('g', 3), ('t', 4), ('p', 5)];
 
 impl FromStr for ByteSize {
     type Err = SizeError;
 
-    /// `K`, `M`, `G`, `T`, `P` alone or with `iB` count in 1024, with `B` in 1000; a fraction has
-    /// at most nine digits.
+    /// Parses a number with an optional unit. `K`, `M`, `G`, `T`, `P` alone or with `iB` are powers
+    /// of 1024, with `B` powers of 1000. A fraction has at most nine digits.
     fn from_str(text: &str) -> Result<Self, SizeError> {
         let split = text
             .find(|character: char| !character.is_ascii_digit() && character != '.')
@@ -56,17 +56,16 @@ fn factor_of(unit: &str) -> Option<u128> {
     }
 }
 
-/// A number of bytes with three digits or so and a unit of 1024: `0 B`, `999 B`, `1.2 MiB`,
-/// `32 MiB`.
+/// Displays a number of bytes with about three digits and a unit of 1024.
 #[derive(Clone, Copy, Debug)]
-struct Shown(u64);
+struct BytesInWords(u64);
 
 /// Shows a number of bytes for people: `999 B`, `1.2 MiB`, `32 MiB`.
 pub fn show_bytes(bytes: u64) -> impl fmt::Display {
-    Shown(bytes)
+    BytesInWords(bytes)
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for BytesInWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [
             (1_u64 << 50, "PiB"),

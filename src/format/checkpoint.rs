@@ -20,7 +20,7 @@ pub const MAX_CHECKPOINT_BYTES: u64 = 16 << 20;
 /// in a row, and each stream costs a listing.
 const MOST_LEVELS: usize = 64;
 
-/// What a run had done at one moment. Everything that a checkpoint names was stored before it.
+/// The progress of a run at one moment. Everything that a checkpoint names was stored before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     version: u32,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_reads_back_under_its_own_number_and_is_no_manifest() {
+    fn a_checkpoint_reads_back_only_under_its_number_and_not_as_a_manifest() {
         let checkpoint = checkpoint();
         let sealer = Sealer::new(
             StoreId([1; 16]),

@@ -72,7 +72,7 @@ mod tests {
     use crate::platform::Running;
 
     #[test]
-    fn a_claim_reads_back_and_what_is_none_is_refused() {
+    fn a_claim_reads_back_and_other_documents_are_refused() {
         let claim = Claim::new(
             "web-1",
             "backup",

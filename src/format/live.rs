@@ -152,8 +152,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ranges_is_refused() {
-        let all = |bytes: &[u8]| decode(bytes).is_err();
+    fn malformed_ranges_are_refused() {
+        let is_refused = |bytes: &[u8]| decode(bytes).is_err();
         // Cut, empty, touching, not in the shortest form, too large.
         for bytes in [
             &b"\x01"[..],
@@ -164,11 +164,15 @@ mod tests {
             b"\x00\x81\x00",
             &[0xff; 20],
         ] {
-            assert!(all(bytes), "{bytes:02x?}");
+            assert!(is_refused(bytes), "{bytes:02x?}");
         }
         let mut beyond = vec![0];
         beyond.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
-        assert!(all(&beyond), "a length of 2^64 units");
+        assert!(is_refused(&beyond), "a length of 2^64 units");
+        // The bits above the 64th must not get lost: this would read as a gap of 1.
+        let mut overflowing = vec![0x81];
+        overflowing.extend([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02, 0x01]);
+        assert!(is_refused(&overflowing), "a gap of 2^64 + 1 units");
     }
 
     proptest! {

@@ -131,7 +131,7 @@ mod tests {
     use crate::format::DocumentError;
 
     #[test]
-    fn a_note_reads_back_and_what_is_none_is_refused() {
+    fn a_note_reads_back_and_other_documents_are_refused() {
         let lost = Lost::new(2, vec![0..10, 11..12, 4_000..u64::MAX]);
         assert_eq!(Lost::decode(&lost.encode()).expect("decoded"), lost);
         assert_eq!(

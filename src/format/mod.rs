@@ -1,5 +1,5 @@
-//! What the stored bytes mean: encoder and decoder of each format side by side. Knows no files and
-//! no network.
+//! The formats of everything that is stored: encoder and decoder of each side by side. Knows
+//! neither files nor the network.
 //!
 //! | module | its format |
 //! |---|---|
@@ -33,7 +33,7 @@ pub mod segment;
 pub mod signature;
 pub mod tar;
 
-use crate::model::BackupName;
+use crate::model::{Advice, BackupName, hints};
 
 /// Why a JSON document of a store could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,17 @@ pub enum DocumentError {
     /// The content of a field is impossible.
     #[error("{0}")]
     Content(&'static str),
+}
+
+impl Advice for DocumentError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Version { .. } => {
+                Some("install a newer freezer; this one leaves the store as it is")
+            }
+            Self::Json(_) | Self::Content(_) => Some(hints::DAMAGED),
+        }
+    }
 }
 
 /// Decodes a document of the version `known`. Reads the version before everything else, so that a

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_back_and_only_as_what_it_is() {
+    fn a_document_reads_back_only_under_its_own_number_and_level() {
         let sealer = |random| Sealer::new(StoreId([1; 16]), parts(random).id, Protection::Checksum);
         let repacked = Repacked::of(&parts(5), 2);
         let stored = repacked.seal(&sealer(5)).expect("sealed");

@@ -27,7 +27,8 @@ pub struct Segment {
 /// Length of the pieces of a segment. The last piece may be shorter.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// A pool of pieces. A packer takes pieces from it; whoever has stored a segment gives them back.
+/// A pool of pieces. A packer takes pieces from it; the thread that has stored a segment gives them
+/// back.
 ///
 /// Frames kept as separate buffers would fragment the heap: they have all lengths, stay until their
 /// segment is stored, and are allocated by one thread and freed by another.

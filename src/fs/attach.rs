@@ -1,12 +1,12 @@
-//! How a file system that this process serves comes into the tree: by the system call, or by
-//! `fusermount3` for users who may not make it.
+//! Mounts a file system that this process serves: with the system call, or with `fusermount3` for
+//! users that may not make that call.
 //!
-//! The crate that speaks with the kernel could mount too, but it then also unmounts, at the end of
-//! a session and by path alone: whatever is mounted there by then. So it gets the descriptor, and
-//! what is mounted stays our own business.
+//! The `fuser` crate could mount too. But it then also unmounts at the end of a session, by path
+//! alone: whatever is mounted there by then. So it gets only the connection, and this module
+//! mounts.
 
 use super::mounts::SUBTYPE;
-use crate::platform::{Identity, process};
+use crate::platform::{ProcessIdentity, process};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -17,27 +17,28 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// Where the kernel hands out connections.
+/// The device that hands out connections to the kernel.
 const DEVICE: &str = "/dev/fuse";
 
-/// How `fusermount3` is told over which descriptor it hands the connection back.
+/// Tells `fusermount3` the descriptor over which it hands the connection back.
 const SOCKET_VARIABLE: &str = "_FUSE_COMMFD";
 
 /// How a mount is made.
 #[derive(Debug)]
 pub(super) struct Attach<'mount> {
-    /// What the table of mounts shows as its source.
+    /// The source in the table of mounts.
     pub(super) source: &'mount str,
-    /// Options that the kernel knows, beside those that every mount of ours has.
+    /// Options for the kernel besides those that every mount of ours has.
     pub(super) options: &'mount [&'static str],
 }
 
 impl Attach<'_> {
-    /// Mounts on a directory, named in full. Returns the connection that the kernel asks over.
+    /// Mounts on a directory, given by its full path. Returns the connection over which the kernel
+    /// sends requests.
     ///
     /// # Errors
     ///
-    /// Nothing is mounted then.
+    /// When the system refuses. Nothing is mounted then.
     pub(super) fn on(&self, mount_point: &Path) -> io::Result<OwnedFd> {
         match self.by_system_call(mount_point) {
             Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
@@ -52,7 +53,7 @@ impl Attach<'_> {
         let connection = rustix::fs::open(DEVICE, flags, Mode::empty())
             .map_err(|error| at(DEVICE, error.into()))?;
         let root_mode = rustix::fs::stat(mount_point)?.st_mode;
-        let process = Identity::of_process();
+        let process = ProcessIdentity::of_process();
         let mut data = format!(
             "fd={},rootmode={root_mode:o},user_id={},group_id={}",
             connection.as_raw_fd(),
@@ -75,7 +76,7 @@ impl Attach<'_> {
     }
 
     fn by_helper(&self, mount_point: &Path) -> io::Result<OwnedFd> {
-        // A comma would begin another option, and a backslash is taken off.
+        // A comma would begin another option, and a backslash escapes.
         let source = self.source.replace('\\', "\\\\").replace(',', "\\,");
         let mut options = format!("ro,noatime,nosuid,nodev,fsname={source},subtype={SUBTYPE}");
         for option in self.options {
@@ -83,7 +84,7 @@ impl Attach<'_> {
             options.push_str(option);
         }
         let (own, helpers) = UnixStream::pair()?;
-        // A copy that the helper inherits.
+        // A copy without close-on-exec, which the helper inherits.
         let inherited = rustix::io::dup(&helpers)?;
         drop(helpers);
         let arguments = [
@@ -104,7 +105,7 @@ impl Attach<'_> {
     }
 }
 
-/// The descriptor that was sent over a socket.
+/// Receives a descriptor over a socket.
 #[expect(
     unsafe_code,
     reason = "a descriptor that comes over a socket is a number"
@@ -120,7 +121,7 @@ fn received(socket: &UnixStream) -> io::Result<OwnedFd> {
         _ => None,
     });
     match sent {
-        // SAFETY: the kernel has made this descriptor for this message, and nobody else has it.
+        // SAFETY: the kernel has made this descriptor for this message, and nobody else owns it.
         Some(descriptor) => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
         None => Err(io::Error::other("fusermount3 handed over no connection")),
     }

@@ -1,33 +1,33 @@
-//! How long a thread that answers a request may still wait, over all that it waits for.
+//! How long a thread that answers a request may still wait, for all its fetches together.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 thread_local! {
-    /// When whoever waits for this thread is told that it failed; nothing where each fetch has a
-    /// patience of its own.
+    /// When the request that this thread answers fails. `None` where each fetch has a patience of
+    /// its own.
     static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Puts back what held before, also when the work panics.
+/// Restores the outer deadline when it is dropped, also when the work panics.
 #[cfg(any(unix, test))]
-struct Before(Option<Instant>);
+struct OuterDeadline(Option<Instant>);
 
 #[cfg(any(unix, test))]
-impl Drop for Before {
+impl Drop for OuterDeadline {
     fn drop(&mut self) {
         UNTIL.set(self.0);
     }
 }
 
-/// Does something that waits no longer than until then, however many fetches it makes.
+/// Runs `work`, which waits no longer than until `deadline`, however many fetches it makes.
 #[cfg(any(unix, test))]
 pub(super) fn until<T>(deadline: Option<Instant>, work: impl FnOnce() -> T) -> T {
-    let _before = Before(UNTIL.replace(deadline));
+    let _outer = OuterDeadline(UNTIL.replace(deadline));
     work()
 }
 
-/// How long one fetch may take that would have `patience` by itself.
+/// Returns how long one fetch may take: `patience`, or what is left until the deadline.
 pub(super) fn left_of(patience: Duration) -> Duration {
     UNTIL.get().map_or(patience, |deadline| {
         patience.min(deadline.saturating_duration_since(crate::platform::monotonic()))
@@ -50,7 +50,7 @@ mod tests {
                 assert_eq!(
                     left_of(MINUTE),
                     MINUTE,
-                    "one fetch has no more than its own"
+                    "one fetch has no more than its own patience"
                 )
             });
             assert_eq!(left_of(MINUTE), Duration::ZERO);

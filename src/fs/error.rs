@@ -1,4 +1,4 @@
-//! What can go wrong with a read.
+//! Errors of reading a point in time.
 
 use crate::catalog::stream::RepackedError;
 use crate::format::frame::{FrameError, Lane};
@@ -8,12 +8,12 @@ use crate::store::{self, ObjectName};
 use std::fmt;
 use std::sync::Arc;
 
-/// Where a frame is stored.
+/// Names a stored frame in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameSpan {
-    /// Which sequence of frames it belongs to.
+    /// The sequence of frames that it belongs to.
     pub lane: Lane,
-    /// Its place in the sequence.
+    /// Its number in the sequence.
     pub number: FrameNo,
     /// The object that holds it.
     pub segment: ObjectName,
@@ -33,73 +33,73 @@ impl fmt::Display for FrameSpan {
     }
 }
 
-/// Why something of a point in time could not be read.
+/// Why a part of a point in time could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The answer needs bytes that are not in memory, and the caller does not wait: see
     /// [`View::at_hand`](super::view::View::at_hand).
-    #[error("that is not in memory")]
+    #[error("the answer is not in memory")]
     WouldWait,
     /// No entry has that number.
     #[error("there is no such entry")]
     NoSuchNode,
-    /// It is not a directory.
-    #[error("it is not a directory")]
+    /// The entry is not a directory, and the call is for directories.
+    #[error("the entry is not a directory")]
     NotADirectory,
-    /// It is a directory, and has no content to read.
-    #[error("it is a directory")]
+    /// The entry is a directory, which has no content to read.
+    #[error("the entry is a directory")]
     IsADirectory,
-    /// It is of another kind than the call is for.
-    #[error("it is not of a kind that can do that")]
+    /// The entry is of another kind than the call is for.
+    #[error("an entry of this kind has no such property")]
     WrongKind,
     /// The store did not hand over the bytes.
     #[error("could not fetch {frame}")]
     Fetch {
-        /// What was asked for.
+        /// The frame that was asked for.
         frame: FrameSpan,
-        /// What the store said.
+        /// The error of the store.
         source: store::Error,
     },
     /// Damage, tampering or the wrong key.
     #[error("could not use {frame}")]
     Damaged {
-        /// What was read.
+        /// The frame that was read.
         frame: FrameSpan,
-        /// What is wrong with it.
+        /// The check that it failed.
         source: FrameError,
     },
     /// The index or a frame table could not be read.
     #[error("could not read the index")]
     Index(#[source] IndexError),
-    /// A level was repacked, and where to could not be found out.
-    #[error("could not find where level {level} was repacked to")]
+    /// A level was repacked, and its new frame table could not be found.
+    #[error("could not find the new frame table of level {level}, which was repacked")]
     Repacked {
-        /// Which level.
+        /// The level that was repacked.
         level: LevelId,
-        /// Why.
+        /// Why the frame table could not be found.
         source: RepackedError,
     },
-    /// An extent names a level that the manifest does not.
-    #[error("the index names level {}, which the manifest does not", .0.0)]
+    /// An extent names a level that the manifest does not list.
+    #[error("the index names level {}, which the manifest does not list", .0.0)]
     NoSuchLevel(LevelSerial),
     /// The store did not answer in time.
     #[error("the store did not answer in time")]
     Deadline,
-    /// A bug in the fetch.
-    #[error("the fetch of a frame panicked")]
+    /// A bug: the thread that fetched a frame panicked.
+    #[error("the fetch of a frame panicked: a bug in freezer, please report it")]
     Panicked,
     /// A point in time could not be opened, or the points could not be listed.
     #[error("could not open {point}")]
     Open {
-        /// Which one.
+        /// The point in time, as messages name it.
         point: String,
-        /// Why.
+        /// The error of the source of points.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Numbers that no mount can hold: 2^40 entries, or 2^24 levels.
-    #[error("there are more entries or levels than a mount can number")]
+    /// More than a mount can number: 2^40 entries, or 2^24 points in time.
+    #[error("there are more entries or points in time than a mount can number")]
     TooMany,
-    /// One fetch failed for several who waited for it.
+    /// One fetch failed for several readers that waited for it.
     #[error(transparent)]
     Shared(Arc<ReadError>),
 }
@@ -113,7 +113,7 @@ impl From<IndexError> for ReadError {
     }
 }
 
-/// What a system call says of an error; each front end has its own number for it.
+/// Error codes of system calls. Each front end has its own number for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Errno {
     /// `EIO`
@@ -135,8 +135,8 @@ pub enum Errno {
 }
 
 impl ReadError {
-    /// What the kernel is told. No wildcard: a new variant has to choose. Never "no such file":
-    /// what cannot be read is not what is not there.
+    /// Returns the code for the kernel. Never "no such file": an entry that cannot be read is not
+    /// an entry that is missing. No wildcard, so that a new variant has to choose.
     pub fn errno(&self) -> Errno {
         match self {
             Self::WouldWait => Errno::Again,
@@ -144,7 +144,9 @@ impl ReadError {
             Self::NotADirectory => Errno::NotADirectory,
             Self::IsADirectory => Errno::IsADirectory,
             Self::WrongKind => Errno::Invalid,
-            Self::Fetch { source, .. } if source.kind() == store::Kind::Denied => Errno::Access,
+            Self::Fetch { source, .. } if source.kind() == store::ErrorKind::Denied => {
+                Errno::Access
+            }
             Self::Index(IndexError::Fetch { source, .. }) => {
                 source.downcast_ref::<Self>().map_or(Errno::Io, Self::errno)
             }
@@ -161,10 +163,10 @@ impl ReadError {
         }
     }
 
-    /// Whether an object is not there that should be.
+    /// Whether the store lacks an object that should be there.
     pub(super) fn is_missing(&self) -> bool {
         match self {
-            Self::Fetch { source, .. } => source.kind() == store::Kind::Missing,
+            Self::Fetch { source, .. } => source.kind() == store::ErrorKind::Missing,
             Self::Index(IndexError::Fetch { source, .. }) => {
                 source.downcast_ref::<Self>().is_some_and(Self::is_missing)
             }
@@ -173,23 +175,16 @@ impl ReadError {
         }
     }
 
-    /// Whether the store had trouble that may pass.
+    /// Whether the store was unavailable, which may pass.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Fetch { source, .. } => source.kind() == store::Kind::Unavailable,
+            Self::Fetch { source, .. } => source.kind() == store::ErrorKind::Unavailable,
             Self::Shared(error) => error.is_passing(),
             _ => false,
         }
     }
 
-    /// The error and its causes in one line.
-    #[cfg_attr(
-        windows,
-        expect(
-            dead_code,
-            reason = "the front ends log it, and there is none for Windows"
-        )
-    )]
+    /// Returns the error and its causes in one line.
     pub(super) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);

@@ -1,8 +1,8 @@
-//! Where a file's bytes are, and where it has none.
+//! The layout of a file: where its bytes are in streams, and where it has holes.
 
 use crate::model::{Content, Entry, Extent, LevelSerial, StreamOffset};
 
-/// The content of one regular file as places in streams.
+/// Maps the bytes of one regular file to places in streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     size: u64,
@@ -10,18 +10,18 @@ pub(super) struct Layout {
     extents: Box<[Extent]>,
 }
 
-/// A run of a file's bytes that lie together.
+/// A part of a file that is one hole, or lies together in one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Span {
-    /// So many zeros that were never stored.
+    /// Zeros that were never stored; how many bytes.
     Hole(u64),
     /// Bytes of a level's stream.
     Data {
-        /// Which level.
+        /// The level that stored them.
         level: LevelSerial,
-        /// Where in its stream.
+        /// Where in its stream they begin.
         stream: StreamOffset,
-        /// How many.
+        /// How many bytes.
         length: u64,
     },
 }
@@ -35,7 +35,7 @@ impl Span {
 }
 
 impl Layout {
-    /// The layout of an entry; `None` when it is not a regular file.
+    /// Returns the layout of an entry; `None` when it is not a regular file.
     pub(super) fn of(entry: &Entry) -> Option<Self> {
         match &entry.content {
             Content::File { size, extents } => Some(Self {
@@ -46,17 +46,17 @@ impl Layout {
         }
     }
 
-    /// Length of the file, holes included.
+    /// Returns the length of the file in bytes, holes included.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// How many extents: what the layout costs in memory.
+    /// Returns how many extents it has. They are what it costs in memory.
     pub(super) fn extents(&self) -> usize {
         self.extents.len()
     }
 
-    /// The bytes from `from` on as spans in file order: `length` of them, or fewer where the file
+    /// Returns `length` bytes from `from` on as spans in file order; fewer bytes where the file
     /// ends before.
     pub(super) fn spans(&self, from: u64, length: u64) -> impl Iterator<Item = Span> {
         let end = from.saturating_add(length).min(self.size);
@@ -93,16 +93,16 @@ impl Layout {
         .filter(|span| span.length() > 0)
     }
 
-    /// Where the first data at or after `from` begins: `lseek` with `SEEK_DATA`. `None` when there
-    /// is none.
+    /// Returns where the first data at or after `from` begins, like `lseek` with `SEEK_DATA`.
+    /// `None` when there is none.
     pub(super) fn next_data(&self, from: u64) -> Option<u64> {
         let extent = self.extents.get(self.first_ending_after(from))?;
         let at = extent.at.0.max(from);
         (at < self.size).then_some(at)
     }
 
-    /// Where the first hole at or after `from` begins, the end of the file counting as one: `lseek`
-    /// with `SEEK_HOLE`. `None` when `from` is not inside the file.
+    /// Returns where the first hole at or after `from` begins, like `lseek` with `SEEK_HOLE`: the
+    /// end of the file counts as a hole. `None` when `from` is not inside the file.
     pub(super) fn next_hole(&self, from: u64) -> Option<u64> {
         if from >= self.size {
             return None;
@@ -121,7 +121,7 @@ impl Layout {
         Some(at.min(self.size))
     }
 
-    /// Units of 512 bytes that the data takes, in whole blocks of 4096 bytes.
+    /// Returns the space that the data takes in units of 512 bytes, in whole blocks of 4096 bytes.
     pub(super) fn blocks(&self) -> u64 {
         let bytes = self
             .extents
@@ -159,7 +159,7 @@ mod tests {
         }
     }
 
-    /// Of each byte of the file, where it is in the stream; `None` for a hole.
+    /// Returns for each byte of the file where it is in the stream; `None` for a hole.
     fn map_of(layout: &Layout) -> Vec<Option<u64>> {
         let size = usize::try_from(layout.size).expect("small in tests");
         let mut map = vec![None; size];
@@ -175,7 +175,10 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_layout()(gaps in prop::collection::vec((0_u64..20, 1_u64..20), 0..8), tail in 0_u64..20) -> Layout {
+        fn any_layout()(
+            gaps in prop::collection::vec((0_u64..20, 1_u64..20), 0..8),
+            tail in 0_u64..20,
+        ) -> Layout {
             let mut at = 0;
             let mut extents = Vec::new();
             for (gap, length) in gaps {
@@ -188,16 +191,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn spans_and_seeks_agree_with_a_map_of_every_byte(layout in any_layout(), from in 0_u64..200, length in 0_u64..200) {
+        fn spans_and_seeks_agree_with_a_map_of_every_byte(
+            layout in any_layout(),
+            from in 0_u64..200,
+            length in 0_u64..200,
+        ) {
             let map = map_of(&layout);
             let mut seen = Vec::new();
             for span in layout.spans(from, length) {
                 match span {
                     Span::Hole(length) => (0..length).for_each(|_| seen.push(None)),
-                    Span::Data { stream, length, .. } => (0..length).for_each(|step| seen.push(Some(stream.0 + step))),
+                    Span::Data { stream, length, .. } => {
+                        seen.extend((0..length).map(|step| Some(stream.0 + step)));
+                    }
                 }
             }
-            let expected: Vec<_> = map.iter().copied().skip(usize::try_from(from)?).take(usize::try_from(length)?).collect();
+            let (skipped, taken) = (usize::try_from(from)?, usize::try_from(length)?);
+            let expected: Vec<_> = map.iter().copied().skip(skipped).take(taken).collect();
             prop_assert_eq!(seen, expected);
 
             let tail = || map.iter().enumerate().skip(usize::try_from(from).unwrap_or(usize::MAX));

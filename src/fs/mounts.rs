@@ -1,4 +1,4 @@
-//! Which of the system's mounts are ours, and how one of them is taken away without another.
+//! Tells our mounts from others, and takes one away without taking another along.
 
 use crate::platform::{self, Mount, mount_id, mounts};
 use rustix::io::Errno;
@@ -7,31 +7,31 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What our mounts have behind `fuse.` as their kind.
+/// What follows `fuse.` in the kind of our mounts.
 pub(super) const SUBTYPE: &str = "freezer";
 
-/// When a mount is left.
+/// When a mount is to be taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leave {
-    /// Not as long as programs are in it.
+    /// Only when no program uses it.
     WhenFree,
-    /// At once: programs that are in it stay in what nobody else sees.
+    /// At once. Programs that use it keep it, and nobody else sees it any more.
     AtOnce,
-    /// At once, but only if nobody serves it any more. Of a mount whose service has ended the
-    /// numbers may have gone to another, which answers.
+    /// At once, but only if nobody serves it any more. Another mount, which is served, may have got
+    /// the number of a mount that has ended.
     IfDead,
 }
 
 /// Why a mount was not taken away.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LeaveError {
-    /// What is mounted there is not of this program.
+    /// Nothing is mounted there, or a file system of another program.
     #[error("no backup is mounted there")]
     NotOurs,
-    /// It is ours, and something that is not lies on it. Whoever unmounts by path hits that.
+    /// It is ours, but another file system is mounted over it. Unmounting by path would hit that.
     #[error("something else is mounted over it")]
     Covered,
-    /// It is ours, and something else is mounted on a directory in it, and would go with it.
+    /// It is ours, but another file system is mounted on a directory in it, and would go with it.
     #[error("something else is mounted in it, on {}", .0.display())]
     Holds(PathBuf),
     /// The system refused.
@@ -46,7 +46,7 @@ pub(super) struct OwnMount {
 }
 
 impl OwnMount {
-    /// What is mounted on a path, named in full.
+    /// Finds our mount on a path, which is given in full.
     ///
     /// # Errors
     ///
@@ -64,15 +64,15 @@ impl OwnMount {
         }
     }
 
-    /// Takes it away, and nothing else. Does nothing if it is gone already.
+    /// Takes it away, and nothing else. Does nothing if it is gone.
     ///
     /// # Errors
     ///
-    /// [`LeaveError::Covered`], [`LeaveError::Holds`]: it stays as it is, as the system could only
-    /// take the other away too.
+    /// [`LeaveError::Covered`], [`LeaveError::Holds`]: the mount stays, since the system could only
+    /// take the other one away too. [`LeaveError::System`].
     pub(super) fn leave(&self, when: Leave) -> Result<(), LeaveError> {
         let table = mounts().map_err(LeaveError::System)?;
-        // Numbers are given out again, so one alone tells little.
+        // The system reuses numbers, so the number alone does not identify a mount.
         let is_it = |mount: &Mount| {
             (mount.id, mount.device, &mount.place)
                 == (self.mount.id, self.mount.device, &self.mount.place)
@@ -83,7 +83,7 @@ impl OwnMount {
         }
         match mount_id(&self.mount.place) {
             Ok(seen) if seen == self.mount.id => {}
-            // What covers it may lie on a folder above it, and not have its name.
+            // The mount over it may lie on a folder above, under another name.
             Ok(_) => return Err(LeaveError::Covered),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(LeaveError::Covered);
@@ -100,8 +100,8 @@ impl OwnMount {
     }
 }
 
-/// Whether a mount is there that nobody serves any more. What the kernel keeps of it, such as the
-/// attributes of its root, it still answers; this has to be asked each time.
+/// Whether nobody serves the mount at a place any more. Asks for the size of the file system, which
+/// the kernel never keeps; it still answers from its cache for the attributes of a dead root.
 pub(super) fn is_dead(place: &Path) -> bool {
     rustix::fs::statvfs(place).err() == Some(Errno::NOTCONN)
 }
@@ -116,7 +116,7 @@ fn unmount(place: &Path, when: Leave) -> io::Result<()> {
         Leave::AtOnce | Leave::IfDead => UnmountFlags::NOFOLLOW | UnmountFlags::DETACH,
     };
     match rustix::mount::unmount(place, flags) {
-        // Users other than root may end their own FUSE mounts through this program alone.
+        // Users other than root may end their own FUSE mounts only through `fusermount3`.
         Err(Errno::PERM) => by_helper(place, when),
         result => Ok(result?),
     }
@@ -140,8 +140,8 @@ fn by_helper(place: &Path, when: Leave) -> io::Result<()> {
     }
 }
 
-/// The path without symbolic links, and without asking the file system that is mounted there: it
-/// may be dead.
+/// Returns the full path without symbolic links. Does not ask the file system that is mounted
+/// there, which may be dead.
 pub(super) fn in_full(path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if !path.is_symlink() => {
@@ -162,7 +162,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn what_others_mounted_is_not_ours() {
+    fn a_mount_of_another_program_is_not_ours() {
         for place in ["/proc", "/"] {
             assert!(matches!(
                 OwnMount::on(Path::new(place)),

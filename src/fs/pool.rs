@@ -1,5 +1,9 @@
-//! Threads that do what must wait for a store: fetch, check and decode, or answer a request that
-//! needs that.
+//! Threads for work that waits for a store: fetching, checking and decoding frames, and answering
+//! requests that need that.
+//!
+//! Three sorts of job, in this order: somebody waits for it; it completes something begun; it may
+//! be wanted soon. A read is thus never queued behind read-ahead, only behind the jobs that have
+//! begun.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,52 +12,55 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Something to be done on another thread.
-pub(super) type Job = Box<dyn FnOnce() + Send>;
+/// Work for one of the threads.
+pub(super) type PoolJob = Box<dyn FnOnce() + Send>;
 
-/// Which of two waiting jobs goes first.
+/// Decides which of two waiting jobs runs first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// Somebody waits for it.
+    /// A caller waits for it.
     Wanted,
-    /// Somebody will probably want it soon, and it is the rest of what has been begun: before other
-    /// such work.
+    /// The rest of an [`Ahead`](Self::Ahead) job that has begun. Runs before new jobs of that sort.
     Begun,
-    /// Somebody will probably want it soon.
+    /// A caller will probably want it soon.
     Ahead,
 }
 
-/// A fixed number of threads that run jobs: wanted ones first, each sort in the order it came.
+/// A fixed number of threads that run jobs: the most urgent first, each sort in order of arrival.
 ///
-/// Dropping the pool drops the jobs that have not begun, and does not wait for those that have: one
-/// of them may hang in a dead store.
-pub(super) struct Pool {
-    shared: Arc<Shared>,
+/// Dropping the pool drops the jobs that have not begun. It does not wait for the others: one of
+/// them may hang in a dead store.
+pub(super) struct ThreadPool {
+    shared: Arc<PoolState>,
 }
 
-struct Shared {
+struct PoolState {
     /// The jobs that have not begun.
     queue: Mutex<Queue>,
-    /// Told of each job that comes, and of the end.
+    /// Signalled for each new job, and when the pool is dropped.
     changed: Condvar,
 }
 
 struct Queue {
-    /// Each has a caller that waits (a process in the kernel, a thread of a restore), so that they
-    /// bound it.
-    wanted: VecDeque<Job>,
-    /// What comes of jobs that were in `ahead`.
-    begun: VecDeque<Job>,
-    /// Bounded by [`Pool::has_room_ahead`].
-    ahead: VecDeque<Job>,
+    /// Bounded by the callers: each job has one that waits (a process in the kernel, a thread of a
+    /// restore).
+    wanted: VecDeque<PoolJob>,
+    /// Bounded by the jobs that were in `ahead`.
+    begun: VecDeque<PoolJob>,
+    /// Bounded by [`ThreadPool::has_room_ahead`].
+    ahead: VecDeque<PoolJob>,
     open: bool,
 }
 
-/// How many jobs may wait that nobody waits for.
-const MOST_AHEAD: usize = 64;
+/// Most jobs that wait in `ahead`.
+const MAX_AHEAD: usize = 64;
 
-impl Pool {
-    /// Starts `threads` threads; `name` is how a debugger shows them.
+impl ThreadPool {
+    /// Starts `threads` threads, which debuggers show as `name` and a number.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no threads.
     pub(super) fn new(name: &str, threads: NonZeroUsize) -> io::Result<Self> {
         let queue = Queue {
             wanted: VecDeque::new(),
@@ -62,7 +69,7 @@ impl Pool {
             open: true,
         };
         let pool = Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(PoolState {
                 queue: Mutex::new(queue),
                 changed: Condvar::new(),
             }),
@@ -76,7 +83,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Hands a job over; returns at once.
+    /// Queues a job and returns at once.
     pub(super) fn submit(&self, urgency: Urgency, job: impl FnOnce() + Send + 'static) {
         let mut queue = self.shared.lock();
         match urgency {
@@ -88,13 +95,13 @@ impl Pool {
         self.shared.changed.notify_one();
     }
 
-    /// Whether more work ahead makes sense.
+    /// Whether the queue takes more jobs of [`Urgency::Ahead`].
     pub(super) fn has_room_ahead(&self) -> bool {
-        self.shared.lock().ahead.len() < MOST_AHEAD
+        self.shared.lock().ahead.len() < MAX_AHEAD
     }
 }
 
-impl Drop for Pool {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
         queue.open = false;
@@ -109,22 +116,22 @@ impl Drop for Pool {
     }
 }
 
-impl Shared {
+impl PoolState {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn work(&self) {
         while let Some(job) = self.next() {
-            // A bug in one job must not cost the mount a thread. What the job owed is settled by
-            // the guards it held.
+            // A bug in one job must not cost the pool a thread. Guards in the job settle what it
+            // owed to others.
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
-                tracing::error!("a job panicked");
+                tracing::error!("a job of the thread pool panicked");
             }
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<PoolJob> {
         let mut queue = self.lock();
         loop {
             if !queue.open {
@@ -147,16 +154,16 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pool, Urgency};
+    use super::{ThreadPool, Urgency};
     use std::num::NonZeroUsize;
     use std::sync::mpsc;
 
-    fn one_thread() -> Pool {
-        Pool::new("test", NonZeroUsize::MIN).expect("threads can be started")
+    fn one_thread() -> ThreadPool {
+        ThreadPool::new("test", NonZeroUsize::MIN).expect("threads can be started")
     }
 
     #[test]
-    fn what_somebody_waits_for_goes_before_what_may_be_wanted() {
+    fn a_job_with_a_waiting_caller_runs_before_jobs_that_may_be_wanted() {
         let pool = one_thread();
         let (done, order) = mpsc::channel();
         let (release, gate) = mpsc::channel::<()>();
@@ -182,7 +189,7 @@ mod tests {
     fn a_job_that_panics_leaves_its_thread_alive() {
         let pool = one_thread();
         let (done, result) = mpsc::channel();
-        pool.submit(Urgency::Wanted, || panic!("as arranged"));
+        pool.submit(Urgency::Wanted, || panic!("on purpose"));
         pool.submit(Urgency::Wanted, move || done.send(1).expect("received"));
         assert_eq!(result.recv(), Ok(1));
     }

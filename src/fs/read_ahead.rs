@@ -1,31 +1,33 @@
-//! Notices who reads a stream in rising order, and says which bytes of it will be wanted next.
+//! Notices readers that go through a stream in rising order, and plans which bytes of it to fetch
+//! ahead of them.
 //!
-//! It looks at places in streams, not at files: a big file is a rising run of its level's stream,
-//! and so is a tree of small files read in the order they were backed up (`cp -a`, `grep -r`,
+//! It looks at places in streams, not at files. A large file is a rising run of its level's stream,
+//! and so is a tree of small files that is read in the order of the backup (`cp -a`, `grep -r`,
 //! `tar`).
 
-use super::frame_cache::StreamNo;
+use super::frame::StreamNo;
 use crate::model::StreamOffset;
 use std::sync::{Mutex, PoisonError};
 
-/// How many readers can be told apart. More than that share, and lose a little.
-const MOST_RUNS: usize = 32;
-/// So many reads in order make a reader sequential.
+/// How many readers can be told apart. Further ones take the place of the least recent.
+const MAX_READERS: usize = 32;
+/// How many reads in order make a reader sequential.
 const READS_TO_TRUST: u32 = 2;
-/// Frames ahead at first, and at most: each time a reader had to wait for its next frame, it gets
-/// twice as many.
+/// How many frames are fetched ahead at first.
 const FIRST_DEPTH: u64 = 2;
-const MOST_DEPTH: u64 = 16;
-/// How far back a read may lie and still belong to a run: the kernel's own read-ahead sends a few
-/// reads at once, and they come in any order.
+/// Most frames that are fetched ahead. The depth doubles each time a reader had to wait for its
+/// next frame.
+const MAX_DEPTH: u64 = 16;
+/// How far back a long read may lie and still belong to a reader: the kernel's own read-ahead sends
+/// a few reads at once, which arrive in any order.
 const BACK_BYTES: u64 = 1 << 20;
-/// Reads that are as long come of the kernel's read-ahead, which has several of them under way; who
-/// reads here and there asks for less.
-const LONG_READ: u64 = 64 << 10;
+/// From this length on, a read comes from the kernel's read-ahead, which has several of them under
+/// way. Readers that pick spots ask for less.
+const LONG_READ_BYTES: u64 = 64 << 10;
 
 /// Bytes of a stream that should be decoded before they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct AheadPlan {
     pub(super) stream: StreamNo,
     pub(super) from: StreamOffset,
     pub(super) until: StreamOffset,
@@ -33,40 +35,44 @@ pub(super) struct Plan {
 
 /// One read of a stream, inside one frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Access {
+pub(super) struct StreamRead {
     pub(super) stream: StreamNo,
     pub(super) from: StreamOffset,
     pub(super) length: u64,
     /// Whether the frame had to be fetched or waited for.
     pub(super) waited: bool,
-    /// Where the frame ends that holds `from`.
+    /// Where the frame that holds `from` ends.
     pub(super) frame_end: StreamOffset,
-    /// The frame's length, taken for that of the next ones.
+    /// The frame's length in bytes, taken for that of the next ones.
     pub(super) frame_length: u64,
 }
 
 /// The readers seen lately.
 pub(super) struct ReadAhead {
-    /// Most bytes ahead of one reader.
+    /// Most bytes that are fetched ahead of one reader.
     limit_bytes: u64,
-    runs: Mutex<Runs>,
+    readers: Mutex<SeenReaders>,
 }
 
-/// Least recently used first to go.
 #[derive(Default)]
-struct Runs {
-    runs: Vec<Run>,
-    accesses: u64,
+struct SeenReaders {
+    /// At most [`MAX_READERS`], in no order.
+    readers: Vec<RisingReader>,
+    /// Counts up with each read.
+    reads: u64,
 }
 
-struct Run {
+struct RisingReader {
     stream: StreamNo,
     /// Where the reader is expected next.
     next: u64,
-    /// Everything below was asked for or is at hand.
+    /// Everything below was planned, or lies in a frame that was read.
     planned: u64,
+    /// Reads in order so far.
     trust: u32,
+    /// How many frames are fetched ahead.
     depth: u64,
+    /// [`SeenReaders::reads`] at its last read.
     last_use: u64,
 }
 
@@ -75,103 +81,109 @@ impl ReadAhead {
     pub(super) fn new(limit_bytes: u64) -> Self {
         Self {
             limit_bytes,
-            runs: Mutex::default(),
+            readers: Mutex::default(),
         }
     }
 
-    /// A step ahead: what is planned at once where the store is far away.
+    /// Returns how many bytes are planned at once where the store is far away: a quarter of what
+    /// should be under way.
     pub(super) fn far_step(&self, far_bytes: u64) -> u64 {
         far_bytes.min(self.limit_bytes) / 4
     }
 
-    /// Takes note of a read. Returns what to fetch ahead because of it, if anything.
+    /// Notes a read. Returns what to fetch ahead because of it, if anything.
     ///
-    /// `far_bytes` should be under way because of the time that the store takes.
-    pub(super) fn note(&self, access: Access, far_bytes: u64) -> Option<Plan> {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.accesses += 1;
-        let now = runs.accesses;
-        let end = access.from.0.saturating_add(access.length);
-        let Some(run) = runs.runs.iter_mut().find(|run| run.goes_on_with(&access)) else {
-            let run = Run {
-                stream: access.stream,
-                next: end,
-                planned: access.frame_end.0,
+    /// `far_bytes` is how much should be under way because of the time that the store takes.
+    pub(super) fn note(&self, read: StreamRead, far_bytes: u64) -> Option<AheadPlan> {
+        let mut seen = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.reads += 1;
+        let now = seen.reads;
+        let Some(reader) = seen.readers.iter_mut().find(|reader| reader.is_at(&read)) else {
+            seen.begin(RisingReader {
+                stream: read.stream,
+                next: read.end(),
+                planned: read.frame_end.0,
                 trust: 0,
                 depth: FIRST_DEPTH,
                 last_use: now,
-            };
-            runs.begin(run);
+            });
             return None;
         };
-        run.last_use = now;
-        run.next = run.next.max(end);
-        run.planned = run.planned.max(access.frame_end.0);
-        run.trust = run.trust.saturating_add(1);
-        if run.trust < READS_TO_TRUST {
+        reader.last_use = now;
+        reader.next = reader.next.max(read.end());
+        reader.planned = reader.planned.max(read.frame_end.0);
+        reader.trust = reader.trust.saturating_add(1);
+        if reader.trust < READS_TO_TRUST {
             return None;
         }
-        if access.waited && run.trust > READS_TO_TRUST {
-            run.depth = (run.depth * 2).min(MOST_DEPTH);
+        if read.waited && reader.trust > READS_TO_TRUST {
+            reader.depth = (reader.depth * 2).min(MAX_DEPTH);
         }
-        let window = run
+        let window = reader
             .depth
-            .saturating_mul(access.frame_length)
+            .saturating_mul(read.frame_length)
             .max(far_bytes)
             .min(self.limit_bytes);
-        let until = run.next.saturating_add(window);
-        // Half a frame at least, so that not each small read makes a plan; and enough for requests
+        let until = reader.next.saturating_add(window);
+        // At least half a frame, so that not each small read makes a plan; and enough for requests
         // of several frames.
-        let step = (access.frame_length / 2).max(self.far_step(far_bytes));
-        if until < run.planned.saturating_add(step) {
+        let step = (read.frame_length / 2).max(self.far_step(far_bytes));
+        if until < reader.planned.saturating_add(step) {
             return None;
         }
-        let plan = Plan {
-            stream: access.stream,
-            from: StreamOffset(run.planned),
+        let plan = AheadPlan {
+            stream: read.stream,
+            from: StreamOffset(reader.planned),
             until: StreamOffset(until),
         };
-        run.planned = until;
+        reader.planned = until;
         Some(plan)
     }
 }
 
-impl Run {
-    /// A frame's length forward is near enough: between the files that are read lie headers, and
-    /// files that are not. Long reads may be further apart.
-    fn goes_on_with(&self, access: &Access) -> bool {
-        let near = if access.length >= LONG_READ {
-            BACK_BYTES.max(access.frame_length)
-        } else {
-            BACK_BYTES.min(access.frame_length)
-        };
-        let back = self.next.saturating_sub(near);
-        let forward = self.next.saturating_add(near.max(access.frame_length));
-        self.stream == access.stream && (back..=forward).contains(&access.from.0)
+impl StreamRead {
+    fn end(&self) -> u64 {
+        self.from.0.saturating_add(self.length)
     }
 }
 
-impl Runs {
-    fn begin(&mut self, run: Run) {
-        if self.runs.len() < MOST_RUNS {
-            self.runs.push(run);
-        } else if let Some(oldest) = self.runs.iter_mut().min_by_key(|run| run.last_use) {
-            *oldest = run;
+impl RisingReader {
+    /// Whether a read is near enough to where the reader is expected. A frame's length forward is:
+    /// headers, and files that are not read, lie between the files that are. Long reads may be
+    /// further apart.
+    fn is_at(&self, read: &StreamRead) -> bool {
+        let near = if read.length >= LONG_READ_BYTES {
+            BACK_BYTES.max(read.frame_length)
+        } else {
+            BACK_BYTES.min(read.frame_length)
+        };
+        let back = self.next.saturating_sub(near);
+        let forward = self.next.saturating_add(near.max(read.frame_length));
+        self.stream == read.stream && (back..=forward).contains(&read.from.0)
+    }
+}
+
+impl SeenReaders {
+    fn begin(&mut self, reader: RisingReader) {
+        if self.readers.len() < MAX_READERS {
+            self.readers.push(reader);
+        } else if let Some(oldest) = self.readers.iter_mut().min_by_key(|one| one.last_use) {
+            *oldest = reader;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, Plan, ReadAhead};
-    use crate::fs::frame_cache::StreamNo;
+    use super::{AheadPlan, ReadAhead, StreamRead};
+    use crate::fs::frame::StreamNo;
     use crate::model::StreamOffset;
 
     const FRAME: u64 = 1 << 20;
 
-    fn access(from: u64, length: u64, waited: bool) -> Access {
+    fn access(from: u64, length: u64, waited: bool) -> StreamRead {
         let frame_end = StreamOffset((from / FRAME + 1) * FRAME);
-        Access {
+        StreamRead {
             stream: StreamNo(1),
             from: StreamOffset(from),
             length,
@@ -181,11 +193,11 @@ mod tests {
         }
     }
 
-    fn plans(ahead: &ReadAhead, reads: impl IntoIterator<Item = Access>) -> Vec<(u64, u64)> {
+    fn plans(ahead: &ReadAhead, reads: impl IntoIterator<Item = StreamRead>) -> Vec<(u64, u64)> {
         reads
             .into_iter()
             .filter_map(|read| ahead.note(read, 0))
-            .map(|Plan { from, until, .. }| (from.0, until.0))
+            .map(|AheadPlan { from, until, .. }| (from.0, until.0))
             .collect()
     }
 
@@ -288,7 +300,7 @@ mod tests {
         let reads = (0..200).map(|number| access(number * FRAME / 4, FRAME / 4, false));
         let plans: Vec<(u64, u64)> = reads
             .filter_map(|read| ahead.note(read, 16 * FRAME))
-            .map(|Plan { from, until, .. }| (from.0, until.0))
+            .map(|AheadPlan { from, until, .. }| (from.0, until.0))
             .collect();
         assert!(
             plans.windows(2).all(|pair| pair[0].1 == pair[1].0),

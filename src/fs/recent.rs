@@ -1,28 +1,31 @@
-//! The layouts of files that were read lately: nobody tells us when a file is opened or closed.
+//! The layouts of files that were read lately. The kernel does not say when a file is opened or
+//! closed, so they are kept by use.
 
 use super::extents::Layout;
 use crate::model::NodeId;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// So many files are remembered.
-const MOST_FILES: usize = 64;
-/// So many extents in all, each 40 bytes; the last file read may have more of its own.
-const MOST_EXTENTS: usize = 100_000;
+/// Most files that are remembered.
+const MAX_FILES: usize = 64;
+/// Most extents of all remembered files together, at 40 bytes each. The file read last may have
+/// more.
+const MAX_EXTENTS: usize = 100_000;
 
-/// A small table, the last used in front.
+/// A small table of layouts, the most recently used first.
 #[derive(Default)]
-pub(super) struct Recent {
+pub(super) struct RecentLayouts {
     files: Mutex<VecDeque<(NodeId, Arc<Layout>)>>,
 }
 
-impl Recent {
+impl RecentLayouts {
+    /// Returns the layout of a file, if it is remembered.
     pub(super) fn get(&self, node: NodeId) -> Option<Arc<Layout>> {
         let mut files = self.lock();
         let at = files.iter().position(|(recent, _)| *recent == node)?;
-        // Only what is far down is moved up: readers that take turns do not shuffle the table at
-        // each read.
-        if at >= MOST_FILES / 4 {
+        // Only entries far down are moved up, so that readers that take turns do not shuffle the
+        // table at each read.
+        if at >= MAX_FILES / 4 {
             let file = files.remove(at)?;
             files.push_front(file);
         }
@@ -32,6 +35,7 @@ impl Recent {
             .map(|(_, layout)| Arc::clone(layout))
     }
 
+    /// Remembers the layout of a file.
     pub(super) fn put(&self, node: NodeId, layout: &Arc<Layout>) {
         let mut files = self.lock();
         files.retain(|(recent, _)| *recent != node);
@@ -42,7 +46,7 @@ impl Recent {
                 .map(|(_, layout)| layout.extents())
                 .sum::<usize>()
         };
-        while files.len() > MOST_FILES || (files.len() > 1 && extents(&files) > MOST_EXTENTS) {
+        while files.len() > MAX_FILES || (files.len() > 1 && extents(&files) > MAX_EXTENTS) {
             files.pop_back();
         }
     }
@@ -54,7 +58,7 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST_EXTENTS, MOST_FILES, Recent};
+    use super::{MAX_EXTENTS, MAX_FILES, RecentLayouts};
     use crate::fs::extents::Layout;
     use crate::model::{
         Content, Entry, Extent, FileOffset, LevelSerial, Metadata, NodeId, StreamOffset, TreePath,
@@ -84,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_file_in_use_stays_however_many_others_are_read() {
-        let recent = Recent::default();
+        let recent = RecentLayouts::default();
         recent.put(NodeId(0), &layout(1));
         for node in 1..1000 {
             recent.put(NodeId(node), &layout(1));
@@ -94,15 +98,15 @@ mod tests {
             (1..1000)
                 .filter(|node| recent.get(NodeId(*node)).is_some())
                 .count(),
-            MOST_FILES - 1
+            MAX_FILES - 1
         );
     }
 
     #[test]
     fn files_of_many_pieces_push_others_out_and_not_themselves() {
-        let recent = Recent::default();
-        recent.put(NodeId(1), &layout(MOST_EXTENTS / 2));
-        recent.put(NodeId(2), &layout(MOST_EXTENTS * 2));
+        let recent = RecentLayouts::default();
+        recent.put(NodeId(1), &layout(MAX_EXTENTS / 2));
+        recent.put(NodeId(2), &layout(MAX_EXTENTS * 2));
         assert!(recent.get(NodeId(1)).is_none());
         assert!(recent.get(NodeId(2)).is_some());
     }

@@ -1,7 +1,7 @@
-//! All points in time of a backup side by side: the versions of each path, and in which points each
-//! is.
+//! All points in time of a backup side by side: the versions of each path, and the points that have
+//! them.
 //!
-//! What points in time share is read once: their runs of the index ([`TreeSeries`]).
+//! Parts of the index that points in time share are read once ([`TreeSeries`]).
 
 use super::ReadError;
 use crate::catalog::{Access, AccessError, Blocks, TreeError, open_tree};
@@ -13,36 +13,37 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Manifests that are read at once: they are small, and reading them from afar is waiting.
+/// How many manifests are read at once. They are small, so reading them from a far store is mostly
+/// waiting.
 const READERS: usize = 8;
 
-/// Trees that are held before they become part of the series, where each run is held once.
+/// How many trees are opened before they join the series, which holds each shared part once.
 const AT_ONCE: usize = 64;
 
-/// Most bytes of index blocks that are kept beside those that are being read.
+/// Most bytes of index blocks that are kept besides those being read.
 const INDEX_CACHE_BYTES: usize = 4 << 20;
 
-/// An entry that is the same in several points in time that follow each other.
+/// An entry that is the same in consecutive points in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// What it was; the first of them, where they differ in what no [`Difference`] is.
+    /// The entry. Where its copies differ in ways that [`EntryDifference`] ignores, the first one.
     pub entry: Entry,
-    /// In which points, by their places in [`Timeline::levels`].
+    /// The points that have it, as indices in [`Timeline::levels`].
     pub points: Range<usize>,
-    /// In what it differs from the version before; nothing for the first.
-    pub differs: Difference,
+    /// How it differs from the version before; no difference for the first version.
+    pub differs: EntryDifference,
 }
 
-/// A path, and its versions, the oldest first.
+/// The versions of a path, the oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versions {
     /// The path.
     pub path: TreePath,
-    /// None, if it never was.
+    /// Empty if no point in time has the path.
     pub versions: Vec<Version>,
 }
 
-/// Why a point in time is no part of a timeline.
+/// Why a point in time is not part of a timeline.
 #[derive(Debug, thiserror::Error)]
 pub enum Unopened {
     /// Its manifest cannot be read.
@@ -53,15 +54,15 @@ pub enum Unopened {
     Tree(TreeError),
 }
 
-/// Points in time of one backup.
+/// The points in time of one backup.
 pub struct Timeline {
     levels: Vec<LevelId>,
     series: TreeSeries,
 }
 
 impl Timeline {
-    /// Opens points in time, oldest first: reads the manifest of each and nothing else. One that
-    /// cannot be opened is handed to `unopened`, and left out.
+    /// Opens points in time, given oldest first. Reads the manifest of each and nothing else. Hands
+    /// those that cannot be opened to `unopened`, and leaves them out.
     pub fn open(
         access: &Access,
         backup: &BackupName,
@@ -91,13 +92,13 @@ impl Timeline {
         }
     }
 
-    /// The points in time that could be opened.
+    /// Returns the points in time that could be opened, oldest first.
     pub fn levels(&self) -> &[LevelId] {
         &self.levels
     }
 
-    /// The versions of all paths that `wanted` takes, in the order of the index. Each part of the
-    /// index is read once, however many points in time have it. Ends with the first error.
+    /// Returns the versions of all paths that `wanted` accepts, in the order of the index. Reads
+    /// each part of the index once, however many points in time have it. Ends with the first error.
     pub fn find(
         &self,
         wanted: impl FnMut(PathKey<'_>) -> bool,
@@ -107,7 +108,7 @@ impl Timeline {
             .map(|history| Ok(versions(history?)))
     }
 
-    /// The versions of one path.
+    /// Returns the versions of one path.
     ///
     /// # Errors
     ///
@@ -165,13 +166,13 @@ fn open(
     open_tree(&manifest, cache, blocks).map_err(Unopened::Tree)
 }
 
-/// Puts together what differs in nothing that is told.
+/// Joins consecutive versions without an [`EntryDifference`].
 fn versions(PathHistory { path, spells }: PathHistory) -> Versions {
     let mut versions: Vec<Version> = Vec::with_capacity(spells.len());
     for index::Spell { trees, entry } in spells {
-        let mut differs = Difference::default();
+        let mut differs = EntryDifference::default();
         if let Some(last) = versions.last_mut() {
-            differs = Difference::between(&last.entry, &entry);
+            differs = EntryDifference::between(&last.entry, &entry);
             if differs.is_none() && last.points.end == trees.start {
                 last.points.end = trees.end;
                 continue;
@@ -186,24 +187,24 @@ fn versions(PathHistory { path, spells }: PathHistory) -> Versions {
     Versions { path, versions }
 }
 
-/// In what two entries of one path differ.
+/// How two entries of one path differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Difference {
-    /// One is a file and the other a directory, say.
+pub struct EntryDifference {
+    /// Their kinds differ, such as a file and a directory.
     pub kind: bool,
-    /// The content of a file was stored anew; a link has another target, a device other numbers.
+    /// The content of a file was stored anew, a link has another target, or a device other numbers.
     pub content: bool,
-    /// Permission bits.
+    /// Their permission bits differ.
     pub mode: bool,
-    /// User or group.
+    /// Their users or groups differ.
     pub owner: bool,
-    /// Time of the last change of the content.
+    /// Their times of modification differ.
     pub mtime: bool,
-    /// Extended attributes, ACLs among them.
+    /// Their extended attributes differ, ACLs among them.
     pub xattrs: bool,
 }
 
-/// Whether nothing can have been written to a file between the two.
+/// Whether both are files and size, mtime and ctime are the same: nothing was written in between.
 fn is_same_file(before: &Entry, after: &Entry) -> bool {
     let (Content::File { size: old, .. }, Content::File { size: new, .. }) =
         (&before.content, &after.content)
@@ -215,10 +216,10 @@ fn is_same_file(before: &Entry, after: &Entry) -> bool {
         && before.metadata.ctime == after.metadata.ctime
 }
 
-impl Difference {
-    /// Compares two entries. Reads no content: that of a file is the same when the same stored
-    /// bytes make it up, and when size, mtime and ctime are the same: a backup stores again what
-    /// was changed just before the last one.
+impl EntryDifference {
+    /// Compares two entries without reading content. The content of a file is the same when it
+    /// consists of the same stored bytes, or when size, mtime and ctime are the same: a backup
+    /// stores a file again that was changed just before the last backup.
     pub fn between(before: &Entry, after: &Entry) -> Self {
         let (old, new) = (&before.metadata, &after.metadata);
         let is_directory = before.content.kind() == crate::model::Kind::Directory;
@@ -227,18 +228,18 @@ impl Difference {
             content: before.content != after.content && !is_same_file(before, after),
             mode: old.mode != new.mode,
             owner: old.owner != new.owner,
-            // A directory's changes with what is in it, which is told of itself.
+            // The mtime of a directory changes with its entries, which are compared themselves.
             mtime: old.mtime != new.mtime && !(is_directory && after.content == Content::Directory),
             xattrs: old.xattrs != new.xattrs,
         }
     }
 
-    /// Whether there is none.
+    /// Whether the entries are the same.
     pub fn is_none(self) -> bool {
         self == Self::default()
     }
 
-    /// The words for what differs.
+    /// Returns the words for the parts that differ.
     pub fn words(self) -> Vec<&'static str> {
         let all = [
             (self.kind, "kind"),

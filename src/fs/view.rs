@@ -1,8 +1,11 @@
-//! The tree of one point in time, for whoever shows it: FUSE, restore, `cat`, `export`, the API.
+//! The tree of one point in time, for every caller that shows it: FUSE, restore, `cat`, `export`,
+//! the API.
 
 use super::extents::Layout;
-use super::file_reader::{FileReader, LevelObjects, LevelStream, Levels, Piece, Waiting};
-use super::{CacheCounts, recent::Recent};
+use super::file_reader::{FileReader, StoreWait};
+use super::level_stream::{CurrentTable, LevelObjects, LevelStream, Levels};
+use super::recent::RecentLayouts;
+use super::{CacheCounts, FilePiece};
 use crate::catalog::names::Folder;
 use crate::catalog::{TreeError, open_tree};
 use crate::format::frame::{Lane, Opener, Protection};
@@ -21,43 +24,43 @@ pub use crate::index::EntryAttributes;
 /// The root of every tree.
 pub const ROOT: NodeId = NodeId(0);
 
-/// What a view is made of.
+/// The parts that a view is made of.
 pub struct ViewParts {
-    /// The level's manifest: it names everything else.
+    /// The level's manifest. It names everything else.
     pub manifest: Manifest,
     /// The store that keeps it.
     pub store: Arc<dyn Store>,
     /// That store's identity.
     pub store_id: StoreId,
-    /// How its frames are protected.
+    /// How the store's frames are protected.
     pub protection: Protection,
-    /// Whose level it is: its objects are named by it.
+    /// The backup that the level belongs to. Its objects are named by it.
     pub backup: BackupName,
 }
 
-/// One point in time, read only and never changing. Cheap to clone; may be used from many threads
-/// at once.
+/// One point in time, read only and never changing. Cheap to clone. Many threads may use it at
+/// once.
 ///
-/// Nothing is loaded before it is needed, and nothing is kept but in the caches of the
-/// [`FileReader`]. Errors are not remembered: the next call tries again.
+/// It loads nothing before that is needed, and keeps nothing but in the caches of its
+/// [`FileReader`]. It does not remember errors: the next call tries again.
 #[derive(Clone)]
 pub struct View {
-    shared: Arc<Shared>,
-    /// The shared tree, or the part of it that is in memory.
+    shared: Arc<ViewState>,
+    /// The whole tree, or for a caller that must not wait, the part of it in memory.
     tree: Tree,
-    waiting: Waiting,
+    wait: StoreWait,
 }
 
-struct Shared {
+struct ViewState {
     tree: Tree,
     levels: Levels,
     reader: Arc<FileReader>,
-    recent: Recent,
+    recent: RecentLayouts,
     has_xattrs: bool,
     totals: Totals,
 }
 
-/// How much a point in time holds.
+/// Size of a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
     /// Entries of every kind, the root included.
@@ -68,14 +71,14 @@ pub struct Totals {
 
 /// An entry of a directory.
 #[derive(Clone, Copy, Debug)]
-pub struct Child<'a> {
-    /// Its own number: where a listing goes on after it.
+pub struct ChildEntry<'a> {
+    /// Its own number. A listing goes on after it.
     pub node: NodeId,
-    /// The number its inode goes by: that of the first name, where a file has several.
+    /// The number of its inode: for a file with several names, that of the first one.
     pub inode: NodeId,
-    /// What it is called.
+    /// Its name, without the path.
     pub name: &'a [u8],
-    /// All that `stat` shows.
+    /// The attributes that `stat` shows.
     pub attributes: EntryAttributes,
 }
 
@@ -118,7 +121,10 @@ impl View {
                 reader.stream(store_id, &level.id),
                 objects,
                 level.compression,
-                (table, level.repacked),
+                CurrentTable {
+                    table,
+                    repacked: level.repacked,
+                },
             );
             levels.insert(level.serial, Arc::new(stream));
         }
@@ -126,29 +132,29 @@ impl View {
             entries: manifest.counts.entries,
             bytes: manifest.bytes.logical,
         };
-        let shared = Shared {
+        let shared = ViewState {
             tree: tree.clone(),
             levels,
             reader: Arc::clone(reader),
-            recent: Recent::default(),
+            recent: RecentLayouts::default(),
             has_xattrs: manifest.has_xattrs,
             totals,
         };
         Ok(Self {
             shared: Arc::new(shared),
             tree,
-            waiting: Waiting::Allowed,
+            wait: StoreWait::Allowed,
         })
     }
 
-    /// The same point in time for a caller that must not wait: what needs a store gives
-    /// [`ReadError::WouldWait`], and can be asked of the view itself on another thread.
+    /// Returns the same point in time for a caller that must not wait. A call that needs a store
+    /// returns [`ReadError::WouldWait`]; the view itself can answer it on another thread.
     #[must_use]
     pub fn at_hand(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
             tree: self.shared.tree.cached_only(),
-            waiting: Waiting::Never,
+            wait: StoreWait::Never,
         }
     }
 
@@ -157,17 +163,17 @@ impl View {
         self.shared.has_xattrs
     }
 
-    /// How much it holds.
+    /// Returns how many entries and bytes it holds.
     pub fn totals(&self) -> Totals {
         self.shared.totals
     }
 
-    /// How the frame cache did so far, for this view and all others of its reader.
+    /// Returns how the frame cache did so far, for this view and all others of its reader.
     pub fn cache_counts(&self) -> CacheCounts {
         self.shared.reader.counts()
     }
 
-    /// Everything known of an entry.
+    /// Returns all metadata and the extents of an entry.
     ///
     /// # Errors
     ///
@@ -176,7 +182,7 @@ impl View {
         self.tree.entry(node)?.ok_or(ReadError::NoSuchNode)
     }
 
-    /// What `stat` shows of an entry.
+    /// Returns the attributes of an entry that `stat` shows.
     ///
     /// # Errors
     ///
@@ -186,7 +192,7 @@ impl View {
         self.with_blocks(node, attributes)
     }
 
-    /// The entry with this path.
+    /// Finds the entry with this path.
     ///
     /// # Errors
     ///
@@ -195,7 +201,7 @@ impl View {
         Ok(self.tree.lookup(path)?)
     }
 
-    /// The entry called `name` in a directory.
+    /// Finds the entry called `name` in a directory.
     ///
     /// # Errors
     ///
@@ -204,12 +210,12 @@ impl View {
         &self,
         directory: NodeId,
         name: &'a Name,
-    ) -> Result<Option<Child<'a>>, ReadError> {
+    ) -> Result<Option<ChildEntry<'a>>, ReadError> {
         let Some((node, attributes)) = self.tree.child_attributes(directory, name)? else {
             return Ok(None);
         };
         let attributes = self.with_blocks(node, attributes)?;
-        Ok(Some(Child {
+        Ok(Some(ChildEntry {
             node,
             inode: attributes.link_to.unwrap_or(node),
             name: name.as_bytes(),
@@ -217,18 +223,18 @@ impl View {
         }))
     }
 
-    /// Calls `found` for the entries of a directory in the order of their names, all or those after
-    /// `after`, until it breaks.
+    /// Calls `found` for the entries of a directory in the order of their names, until it breaks.
+    /// Begins behind the entry `after`, if one is given.
     ///
     /// # Errors
     ///
-    /// [`ReadError::NotADirectory`]; else as [`entry`](Self::entry). What was found before the
-    /// error stands before it.
+    /// [`ReadError::NotADirectory`]; else as [`entry`](Self::entry). Entries found before
+    /// the error were handed to `found`.
     pub fn list(
         &self,
         directory: NodeId,
         after: Option<NodeId>,
-        mut found: impl FnMut(Child<'_>) -> ControlFlow<()>,
+        mut found: impl FnMut(ChildEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         if after.is_none()
             && self
@@ -243,7 +249,7 @@ impl View {
         let mut failed = None;
         self.tree.scan(directory, after, |node, name, attributes| {
             match self.with_blocks(node, *attributes) {
-                Ok(attributes) => found(Child {
+                Ok(attributes) => found(ChildEntry {
                     node,
                     inode: attributes.link_to.unwrap_or(node),
                     name,
@@ -258,8 +264,8 @@ impl View {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Everything known of each entry of a directory, in the order of their names. Ends with the
-    /// first error.
+    /// Returns all metadata of each entry of a directory, in the order of their names. Ends with
+    /// the first error.
     pub fn children(
         &self,
         directory: NodeId,
@@ -269,13 +275,13 @@ impl View {
             .map(|child| child.map_err(ReadError::from))
     }
 
-    /// Every entry in index order: directory by directory, each one's entries by name. Ends with
-    /// the first error.
+    /// Returns every entry in index order: directory by directory, each one's entries by name. Ends
+    /// with the first error.
     pub fn all(&self) -> impl Iterator<Item = Result<(NodeId, Entry), ReadError>> + use<> {
         self.tree.all().map(|entry| entry.map_err(ReadError::from))
     }
 
-    /// What differs in a later point in time, in index order. Ends with the first error.
+    /// Returns the differences to a later point in time, in index order. Ends with the first error.
     pub fn differences(
         &self,
         later: &Self,
@@ -285,7 +291,7 @@ impl View {
             .map(|difference| difference.map_err(ReadError::from))
     }
 
-    /// The directory that holds an entry; the root for itself.
+    /// Returns the directory that holds an entry; the root for the root itself.
     ///
     /// # Errors
     ///
@@ -301,11 +307,11 @@ impl View {
             .ok_or(ReadError::NoSuchNode)
     }
 
-    /// The target of a symbolic link.
+    /// Returns the target of a symbolic link.
     ///
     /// # Errors
     ///
-    /// [`ReadError::WrongKind`] when it is none; else as [`entry`](Self::entry).
+    /// [`ReadError::WrongKind`] for any other entry; else as [`entry`](Self::entry).
     pub fn link_target(&self, node: NodeId) -> Result<Box<[u8]>, ReadError> {
         match self.entry(node)?.content {
             Content::Symlink(target) => Ok(target),
@@ -313,7 +319,8 @@ impl View {
         }
     }
 
-    /// The extended attributes of an entry, sorted by name, ACLs and capabilities among them.
+    /// Returns the extended attributes of an entry, sorted by name. ACLs and capabilities are among
+    /// them.
     ///
     /// # Errors
     ///
@@ -331,7 +338,7 @@ impl View {
         Ok(self.entry(node)?.metadata.xattrs)
     }
 
-    /// The content of the regular file with this number.
+    /// Returns the content of the regular file with this number.
     ///
     /// # Errors
     ///
@@ -351,7 +358,7 @@ impl View {
         })
     }
 
-    /// The content of an entry at hand.
+    /// Returns the content of an entry that the caller has.
     ///
     /// # Errors
     ///
@@ -363,8 +370,8 @@ impl View {
         })
     }
 
-    /// Some file systems say that a small file takes no blocks, as they keep it with its metadata.
-    /// A copy of it takes some, and programs take no blocks to mean nothing but holes.
+    /// Corrects the number of blocks. Some file systems report none for a small file, as they keep
+    /// it with its metadata; programs then take the file for one hole.
     fn with_blocks(
         &self,
         node: NodeId,
@@ -400,30 +407,29 @@ pub struct FileContent {
 }
 
 impl FileContent {
-    /// Length in bytes, holes included.
+    /// Returns the length in bytes, holes included.
     pub fn size(&self) -> u64 {
         self.layout.size()
     }
 
-    /// The bytes from `from` on as they are at hand, without a copy: `length` of them, or fewer
-    /// where the file ends before.
+    /// Returns `length` bytes from `from` on without copying them; fewer where the file ends
+    /// before.
     ///
     /// # Errors
     ///
     /// [`ReadError::Fetch`], [`ReadError::Damaged`], [`ReadError::Index`], [`ReadError::Deadline`].
-    /// Never wrong bytes.
-    pub fn pieces(&self, from: u64, length: u64) -> Result<Vec<Piece>, ReadError> {
+    /// Never returns wrong bytes.
+    pub fn pieces(&self, from: u64, length: u64) -> Result<Vec<FilePiece>, ReadError> {
         self.view.shared.reader.pieces(
             &self.layout,
             &self.view.shared.levels,
-            from,
-            length,
-            self.view.waiting,
+            from..from.saturating_add(length),
+            self.view.wait,
         )
     }
 
-    /// Fills `buffer` with the bytes from `from` on. Returns how many there were: fewer only where
-    /// the file ends.
+    /// Fills `buffer` with the bytes from `from` on. Returns how many it filled in: fewer than fit
+    /// only where the file ends.
     ///
     /// # Errors
     ///
@@ -445,13 +451,13 @@ impl FileContent {
         Ok(buffer.len() - left)
     }
 
-    /// Where the first data at or after `from` begins; `None` when there is none.
+    /// Returns where the first data at or after `from` begins; `None` when there is none.
     pub fn next_data(&self, from: u64) -> Option<u64> {
         self.layout.next_data(from)
     }
 
-    /// Where the first hole at or after `from` begins, the end of the file counting as one; `None`
-    /// from there on.
+    /// Returns where the first hole at or after `from` begins; the end of the file counts as one.
+    /// `None` from there on.
     pub fn next_hole(&self, from: u64) -> Option<u64> {
         self.layout.next_hole(from)
     }

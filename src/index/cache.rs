@@ -38,7 +38,7 @@ pub(super) struct CachedNode {
     pub(super) claim: BlockClaim,
 }
 
-/// What a parent says of a child. Another parent of the same block must say the same.
+/// The properties of a block, as its parent gives them. Every parent of a block must give the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockClaim {
     pub(super) place: BlockPlace,
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_never_holds_more_than_its_capacity_and_keeps_what_is_used() {
+    fn the_cache_keeps_used_blocks_and_never_exceeds_its_capacity() {
         let cache = BlockCache::new(10_000);
         for block in 0..1000 {
             cache

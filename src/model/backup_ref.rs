@@ -1,46 +1,45 @@
-//! `BACKUP[@DATE]`: what people write to say which backup, and which point in time of it.
+//! `BACKUP[@DATE]`: how people name a backup, and a point in time of it.
 
 use super::{NameError, PointInTime, PointInTimeError};
 use std::fmt;
 use std::str::FromStr;
 
-/// A backup by what people call it, and optionally a point in time: `name`, `host/name`,
-/// `name@DATE`.
+/// The name of a backup, with or without a point in time: `name`, `host/name` or `name@DATE`.
 ///
-/// A name may hold `/` itself: whether what stands before the first one is a host is decided by
-/// what exists (`catalog`). What stands after the last `@` is always a DATE, so a name with an `@`
-/// is written `na@me@latest`.
+/// A name may have a `/` itself. Whether the part before the first `/` is a host depends on the
+/// backups that exist, which `catalog` knows. The part after the last `@` is always a DATE, so a
+/// name with an `@` is written as `na@me@latest`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupRef {
     text: Box<str>,
     at: Option<PointInTime>,
 }
 
-/// A text that names no backup.
+/// Why a text does not name a backup.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackupRefError {
-    /// The part before the `@`.
+    /// The part before the `@` is not a name.
     #[error(transparent)]
     Name(NameError),
-    /// The part after the `@`.
+    /// The part after the `@` is not a point in time.
     #[error(transparent)]
     PointInTime(PointInTimeError),
 }
 
 impl BackupRef {
-    /// Host and name, if it has both: the first reading.
+    /// Returns host and name, if the text has both: the first reading.
     pub fn host_and_name(&self) -> Option<(&str, &str)> {
         self.text
             .split_once('/')
             .filter(|(host, name)| !host.is_empty() && !name.is_empty())
     }
 
-    /// All of it as the name alone, on whatever host: the second reading.
+    /// Returns the whole text as the name, on any host: the second reading.
     pub fn name(&self) -> &str {
         &self.text
     }
 
-    /// The point in time, if one was asked for.
+    /// Returns the point in time, if the text has one.
     pub fn at(&self) -> Option<&PointInTime> {
         self.at.as_ref()
     }
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_after_the_last_at_sign_is_a_date() {
+    fn the_part_after_the_last_at_sign_is_a_date() {
         let docs = backup("web-1/docs@yesterday 14:00");
         assert_eq!(docs.host_and_name(), Some(("web-1", "docs")));
         assert_eq!(docs.at().expect("a date").to_string(), "yesterday 14:00");

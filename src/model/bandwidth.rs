@@ -1,23 +1,24 @@
-//! How fast data may go.
+//! Limits of bandwidth.
 
-/// Bytes that may go in a second, by the time of day.
+/// A limit of bytes a second, by the time of day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bandwidth {
-    /// From which minute of the day on, in ascending order, and how much; `None` is as much as
-    /// there is.
+    /// Minutes of the day, in ascending order, each with the limit in bytes a second from then on;
+    /// `None` is no limit.
     steps: Vec<(u16, Option<u64>)>,
 }
 
 impl Bandwidth {
-    /// The same at all times.
+    /// Makes a limit that holds at all times.
     pub fn constant(bytes_per_second: u64) -> Self {
         Self {
             steps: vec![(0, Some(bytes_per_second))],
         }
     }
 
-    /// Each from a minute of the day until the next one's, the last until the first one's on the
-    /// next day; `None` when there is none, or two begin in one minute.
+    /// Makes a limit from steps. A step holds from its minute of the day until that of the next
+    /// step, and the last one until the first one of the next day. Returns `None` if there are no
+    /// steps, or if two begin in the same minute.
     pub fn by_time(mut steps: Vec<(u16, Option<u64>)>) -> Option<Self> {
         steps.sort_unstable_by_key(|(minute, _)| *minute);
         let is_clear = steps
@@ -26,10 +27,10 @@ impl Bandwidth {
         (is_clear && !steps.is_empty()).then_some(Self { steps })
     }
 
-    /// What may go at that minute of the day.
+    /// Returns the limit at a minute of the day, in bytes a second; `None` is no limit.
     pub fn at(&self, minute: u16) -> Option<u64> {
         let begun = self.steps.partition_point(|(from, _)| *from <= minute);
-        // Before the first one of today the last one of yesterday still holds.
+        // Before the first step of the day, the last step of the previous day holds.
         let step = begun
             .checked_sub(1)
             .map_or(self.steps.last(), |current| self.steps.get(current));

@@ -1,15 +1,15 @@
-//! The wish to stop, shared by whoever may utter it and all who must heed it.
+//! A flag that asks long work to stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that is raised once and stays up. Long work looks at it between two pieces of work and
-/// then ends with an error of its own, leaving behind what a cut-off run may leave.
+/// A flag that is raised once and stays up. Clones share it. Long work checks it between two pieces
+/// of work and then ends with an error of its own, in a state that a later run can continue from.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// A flag that is down.
+    /// Makes a flag that is down.
     pub fn new() -> Self {
         Self::default()
     }
@@ -19,12 +19,12 @@ impl Cancel {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the flag is up. Cheap enough for inner loops.
+    /// Returns whether the flag is up. Cheap enough for inner loops.
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The bare flag, for what can only raise an atomic (signal registration).
+    /// Returns the bare flag, for signal registration, which can only raise an atomic.
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
@@ -35,7 +35,7 @@ mod tests {
     use super::Cancel;
 
     #[test]
-    fn a_wish_uttered_to_one_clone_is_heard_by_all() {
+    fn a_flag_that_one_clone_raises_is_up_in_all() {
         let first = Cancel::new();
         let second = first.clone();
         assert!(!second.is_requested());

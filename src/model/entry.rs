@@ -1,24 +1,24 @@
-//! What is known of one file, directory, link or device.
+//! Entries: files, directories, links and devices in the tree of a point in time.
 
 use super::{FileOffset, LevelSerial, NodeId, StreamOffset, Time, TreePath};
 
-/// One thing in the tree of a point in time.
+/// One file, directory, link or device in the tree of a point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it stands in the tree.
+    /// The path in the tree.
     pub path: TreePath,
-    /// Everything but the content.
+    /// Everything except path and content.
     pub metadata: Metadata,
-    /// What it is, and what it holds.
+    /// The kind of the entry, and its content.
     pub content: Content,
-    /// For every name of a hard-linked file but the first in index order: the node of the first.
-    /// Metadata and extents are repeated here, so that each name can be read alone.
+    /// The node of the first name of a hard-linked file, in index order; `None` for that name
+    /// itself. Every name repeats metadata and extents, so that each can be read alone.
     pub link_to: Option<NodeId>,
 }
 
 impl Entry {
-    /// Every run of stream bytes that it needs to stay: those of its content, then those of its
-    /// signatures.
+    /// Lists the stream bytes that the entry needs: level, offset and length of its content, then
+    /// of its signatures.
     pub fn places(&self) -> impl Iterator<Item = (LevelSerial, StreamOffset, u64)> {
         let extents = match &self.content {
             Content::File { extents, .. } => extents.as_slice(),
@@ -36,20 +36,20 @@ impl Entry {
     }
 }
 
-/// What kind of thing an entry is, and what it holds.
+/// The kind of an entry, and its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A regular file.
     File {
         /// Length in bytes, holes included.
         size: u64,
-        /// Where the data is: ordered by file offset, not overlapping. What no extent covers is a
-        /// hole.
+        /// Where the data is: in the order of file offsets, without overlap. Bytes outside all
+        /// extents are holes.
         extents: Vec<Extent>,
     },
-    /// A directory. Its entries follow under keys of their own.
+    /// A directory. Its entries have paths of their own.
     Directory,
-    /// A symbolic link and its target, any bytes but NUL.
+    /// A symbolic link and its target: any bytes except NUL.
     Symlink(Box<[u8]>),
     /// A character device.
     CharDevice(Device),
@@ -59,7 +59,7 @@ pub enum Content {
     Fifo,
 }
 
-/// The kinds of [`Content`] without what they hold.
+/// The kind of an entry alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A regular file.
@@ -77,7 +77,7 @@ pub enum Kind {
 }
 
 impl Content {
-    /// The kind alone.
+    /// Returns the kind alone.
     pub fn kind(&self) -> Kind {
         match self {
             Self::File { .. } => Kind::File,
@@ -89,8 +89,8 @@ impl Content {
         }
     }
 
-    /// Length in bytes as `stat` shows it: of a file its size, of a symbolic link its target's
-    /// length, else 0.
+    /// Returns the length in bytes as `stat` shows it: the size of a file, the length of a symbolic
+    /// link's target, otherwise 0.
     pub fn size(&self) -> u64 {
         match self {
             Self::File { size, .. } => *size,
@@ -100,92 +100,93 @@ impl Content {
     }
 }
 
-/// A piece of a file's content: `length` bytes from `at` in the file are the bytes from `stream` in
+/// A piece of a file's content: the `length` bytes from `at` in the file are those from `stream` in
 /// the tar stream of `level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Extent {
     /// Where the piece begins in the file.
     pub at: FileOffset,
-    /// The level that stores the bytes.
+    /// The level whose stream has the bytes.
     pub level: LevelSerial,
     /// Where the bytes begin in that level's stream.
     pub stream: StreamOffset,
-    /// How many bytes; never 0.
+    /// Length in bytes; never 0.
     pub length: u64,
 }
 
-/// A run of bytes in a file that are data, not hole.
+/// A run of bytes in a file that are data and not a hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DataRun {
-    /// Where it begins in the file.
+    /// Where the run begins in the file.
     pub at: FileOffset,
-    /// How many bytes; never 0.
+    /// Length in bytes; never 0.
     pub length: u64,
 }
 
 impl DataRun {
-    /// The first byte after the run; `None` if no file can have one there.
+    /// Returns the end of the run in the file; `None` if no file is that long.
     pub fn end(&self) -> Option<u64> {
         self.at.0.checked_add(self.length)
     }
 }
 
 impl Extent {
-    /// Where the piece ends in the file.
+    /// Returns where the piece ends in the file.
     pub fn end(&self) -> u64 {
         self.at.0.saturating_add(self.length)
     }
 }
 
-/// Everything known of an entry but its name and content.
+/// Everything about an entry except its path and content.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Metadata {
     /// Permission bits with setuid, setgid and sticky: `st_mode & 0o7777`.
     pub mode: u32,
-    /// Who owns it.
+    /// User and group of the entry.
     pub owner: Owner,
     /// Last change of the content.
     pub mtime: Time,
-    /// Last change of content or metadata, by the source's clock; used to notice changes, never
+    /// Last change of content or metadata, by the source's clock. Serves to notice changes; never
     /// restored.
     pub ctime: Time,
-    /// `st_dev` of the source; used to notice changes.
+    /// `st_dev` of the source. Serves to notice changes.
     pub device: u64,
-    /// `st_ino` of the source; used to notice changes.
+    /// `st_ino` of the source. Serves to notice changes.
     pub inode: u64,
     /// `st_nlink` of the source.
     pub links: u32,
-    /// `st_blocks` of the source: 512-byte units that were allocated.
+    /// `st_blocks` of the source: allocated units of 512 bytes.
     pub blocks: u64,
-    /// Extended attributes sorted by name, POSIX ACLs (`system.posix_acl_access`, `…_default`) and
-    /// file capabilities (`security.capability`) among them, each value as the kernel gives it.
+    /// Extended attributes, sorted by name, with values as the kernel gives them. They include
+    /// POSIX ACLs (`system.posix_acl_access`, `…_default`) and file capabilities
+    /// (`security.capability`).
     pub xattrs: Vec<Xattr>,
-    /// Where signatures of the content are, one for each level that holds some of it and made one,
-    /// sorted by level; used to notice which blocks changed, never restored.
+    /// Places of the content's signatures, sorted by level: one for each level that has some of the
+    /// content and made a signature. They serve to notice changed blocks; never restored.
     pub signatures: Vec<SignaturePlace>,
 }
 
-/// Where a signature of a file's blocks is: bytes of a level's tar stream, like content.
+/// The place of a signature of a file's blocks: bytes of a level's tar stream, like content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SignaturePlace {
-    /// The level that stores it, beside the blocks that it is of.
+    /// The level whose stream has the signature, and the blocks that it describes.
     pub level: LevelSerial,
-    /// Where it begins in that level's stream.
+    /// Where the signature begins in that stream.
     pub stream: StreamOffset,
-    /// How many bytes; never 0.
+    /// Length in bytes; never 0.
     pub length: u64,
 }
 
-/// The owner of an entry, by number and, where the source knew them, by name.
+/// User and group of an entry: numbers, and names if the source knew them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Owner {
     /// User number.
     pub uid: u32,
     /// Group number.
     pub gid: u32,
-    /// User name; empty when the source has none for the number.
+    /// User name; empty if the source has none for the number.
     pub user: Box<[u8]>,
-    /// Group name; empty when the source has none for the number.
+    /// Group name; empty if the source has none for the number.
     pub group: Box<[u8]>,
 }
 
@@ -198,7 +199,7 @@ pub struct Xattr {
     pub value: Box<[u8]>,
 }
 
-/// A device's numbers.
+/// The numbers of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Device {
     /// Major number.

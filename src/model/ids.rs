@@ -1,4 +1,4 @@
-//! Numbers and identities that must not be mixed up: each its own type.
+//! Numbers and identities. Each has a type of its own, so that nobody mixes them up.
 
 use std::fmt;
 
@@ -10,25 +10,25 @@ pub struct StreamOffset(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentOffset(pub u64);
 
-/// Position in a file's content, in bytes, holes counted.
+/// Position in a file's content, in bytes, including holes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileOffset(pub u64);
 
-/// Number of a frame in its lane of a level, counted from 0 in stream order.
+/// Number of a frame in its lane of a level, from 0 in stream order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FrameNo(pub u64);
 
-/// Number of a level in its backup, counted from 1 over all chains and never used again: what an
-/// [`Extent`](super::Extent) names its level by.
+/// Number of a level in its backup, from 1 across all chains, never used twice. An
+/// [`Extent`](super::Extent) names its level by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LevelSerial(pub u64);
 
-/// Number of an entry in a point in time: its rank in the index, the root being 0. Stands for an
-/// inode.
+/// Number of an entry in a point in time, in the role of an inode number: its rank in the index.
+/// The root is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
-/// Random identity of a store, made with it: 16 bytes, shown as 32 hexadecimal digits.
+/// Identity of a store, chosen at random when it is made: 16 bytes, shown as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StoreId(pub [u8; 16]);
 
@@ -60,32 +60,33 @@ impl std::str::FromStr for StoreId {
     }
 }
 
-/// A text that is not what it should name.
+/// A text is not a valid name or identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a {what}")]
 pub struct NameError {
-    /// What was expected.
+    /// What the text should be, such as `host name`.
     pub what: &'static str,
-    /// What stood there.
+    /// The text.
     pub text: String,
 }
 
-/// Identity of a level: the moment its run began (UTC, milliseconds) and 8 random hexadecimal
-/// digits, `20261122T223450.123Z-1a2b3c4d`. Sorts by time as text.
+/// Identity of a level: the moment when its run began (UTC, milliseconds) and 8 random hexadecimal
+/// digits, such as `20261122T223450.123Z-1a2b3c4d`. As text, it sorts by time.
 ///
-/// The order of ids is that in which levels were made, unless one of them
-/// [is out of order](Self::is_out_of_order) or a clock was ahead: `catalog::Order` knows.
+/// Levels were made in the order of their ids, unless one of them
+/// [is out of order](Self::is_out_of_order) or a clock was ahead. `catalog::Order` finds the order
+/// then.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LevelId(Box<str>);
 
 /// Length of a [`LevelId`] in bytes.
 const LEVEL_ID_LENGTH: usize = 29;
 
-/// The upper half of the random digits of an id that is earlier than another one was when it was
-/// made. Chance gives it to one id of 65,536, which then costs its readers some requests.
+/// The upper half of the random digits of an id that is out of order. By chance, one id of 65,536
+/// has it too, which costs readers some requests.
 const OUT_OF_ORDER: u32 = 0xffff_0000;
 
-/// How far an id may be ahead of its clock, to come after another one of the same moment.
+/// How far an id may be ahead of its clock, so that it comes after another one of the same moment.
 const SAME_MOMENT: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
 
 impl LevelId {
@@ -99,10 +100,10 @@ impl LevelId {
         Self(format!("{text}.{milliseconds:03}Z-{random:08x}").into())
     }
 
-    /// Makes the identity of a level that begins `now`, beside all others that can be seen of its
-    /// backup, which may be no levels at all.
+    /// Makes the identity of a level that begins `now`. `others` are all ids that can be seen in
+    /// the backup, including those of objects that only look like levels.
     ///
-    /// None of them moves it by more than a second. Where one is later all the same, the new id
+    /// The others move the new id by a second at most. If one of them is still later, the new id
     /// says that it is [out of order](Self::is_out_of_order).
     pub fn next<'a>(
         now: jiff::Timestamp,
@@ -128,20 +129,21 @@ impl LevelId {
         Self::new(started, random)
     }
 
-    /// Whether there may have been a later id of the same backup when this was made. The order of
-    /// ids then says little; the manifests know. Where this says no, there was none.
+    /// Returns whether a later id of the same backup may have existed when this one was made. Ids
+    /// alone do not tell the order then; manifests do. If this returns false, there was no later
+    /// id.
     pub fn is_out_of_order(&self) -> bool {
         self.0
             .get(21..)
             .is_some_and(|digits| digits.starts_with("ffff"))
     }
 
-    /// When the run began, to the millisecond.
+    /// Returns when the run began, to the millisecond.
     pub fn started(&self) -> jiff::Timestamp {
         Self::parse_started(&self.0).unwrap_or(jiff::Timestamp::MIN)
     }
 
-    /// The text, as object names hold it.
+    /// Returns the text, as it stands in object names.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -196,9 +198,9 @@ impl fmt::Debug for LevelId {
     }
 }
 
-/// A backup's full name: the host it belongs to and its own name, shown as `host/name`.
+/// The full name of a backup: its host and its name there, shown as `host/name`.
 ///
-/// Both parts are 1 to 255 bytes of text without control characters; a host has no `/`.
+/// Both parts have 1 to 255 bytes of text without control characters. A host has no `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackupName {
     host: Box<str>,
@@ -206,11 +208,11 @@ pub struct BackupName {
 }
 
 impl BackupName {
-    /// Checks both parts.
+    /// Makes a name from both parts.
     ///
     /// # Errors
     ///
-    /// [`NameError`] that holds the part which breaks the rule.
+    /// [`NameError`] with the part that breaks a rule.
     pub fn new(host: &str, name: &str) -> Result<Self, NameError> {
         let legal = |text: &str| {
             (1..=255).contains(&text.len())
@@ -236,12 +238,12 @@ impl BackupName {
         })
     }
 
-    /// The host.
+    /// Returns the host.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The name on that host.
+    /// Returns the name on that host.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -276,7 +278,7 @@ mod tests {
         assert_eq!(
             next(&[], 5).as_str(),
             "20261122T223450.123Z-00000005",
-            "the first"
+            "the first id"
         );
         let plain = next(std::slice::from_ref(&before), 0xffff_0005);
         assert_eq!(plain.as_str(), "20261122T223450.123Z-7fff0005");
@@ -284,7 +286,7 @@ mod tests {
         let after = next(&[before.clone(), stray.clone()], 5);
         assert_eq!(after.as_str(), "20261122T223450.123Z-ffff0005");
         assert!(after.is_out_of_order());
-        // Of the same moment, whatever else there is.
+        // An id of the same moment comes first, whatever else there is.
         let again = next(&[before, after.clone(), stray], 5);
         assert_eq!(again.as_str(), "20261122T223450.124Z-ffff0005");
         let third = next(
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_level_id_is_refused() {
+    fn a_text_that_is_not_a_level_id_is_refused() {
         for bad in [
             "",
             "20261122T223450.123Z-1a2b3c4",

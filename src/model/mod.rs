@@ -1,16 +1,19 @@
-//! The words of the product: names, times, entries, extents, levels. Pure data and rules, no I/O.
+//! The words of the product: names, times, entries, extents, levels. Pure data and rules, without
+//! I/O.
 //!
-//! Start reading at [`Entry`]: everything else describes a part of it, or says which level it
-//! belongs to.
+//! Start reading at [`Entry`]. Most other types describe a part of it, or the level that it belongs
+//! to.
 //!
-//! Invariant: no type here can fail after it was made. Text and bytes from outside are checked
-//! where they are parsed or decoded.
+//! Invariant: a value that was made is valid. Text and bytes from outside are checked where they
+//! are parsed or decoded.
 
+mod advice;
 mod backup_ref;
 mod bandwidth;
 mod cancel;
 mod entry;
 mod ids;
+pub mod job;
 mod name;
 pub mod order;
 mod pattern;
@@ -23,6 +26,7 @@ mod secret;
 mod session_rule;
 mod time;
 
+pub use advice::{Advice, Exit, Interrupted, hints};
 pub use backup_ref::{BackupRef, BackupRefError};
 pub use bandwidth::Bandwidth;
 pub use cancel::Cancel;

@@ -1,19 +1,19 @@
-//! File names and paths as bytes: what a Linux file system allows is what we keep.
+//! File names and paths: any bytes that a Linux file system allows.
 
 use std::fmt;
 
-/// One path component: any bytes but `/` and NUL, never empty, never `.` or `..`.
+/// One path component: any bytes except `/` and NUL; never empty, `.` or `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Box<[u8]>);
 
 impl Name {
-    /// Checks the rule of a component; `None` when it does not hold.
+    /// Makes a name, or returns `None` if the bytes break the rule.
     pub fn new(bytes: impl Into<Box<[u8]>>) -> Option<Self> {
         let bytes = bytes.into();
         Self::is_legal(&bytes).then_some(Self(bytes))
     }
 
-    /// Whether the rule holds, for those who need no `Name` of their own.
+    /// Returns whether bytes keep the rule of a name, without making one.
     pub fn is_legal(bytes: &[u8]) -> bool {
         !bytes.is_empty()
             && bytes != b"."
@@ -21,7 +21,7 @@ impl Name {
             && !bytes.iter().any(|byte| matches!(byte, 0 | b'/'))
     }
 
-    /// The bytes as the file system has them.
+    /// Returns the bytes as the file system has them.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -39,22 +39,22 @@ impl fmt::Debug for Name {
     }
 }
 
-/// A path inside a backed-up tree: [`Name`]s joined by `/`, no leading slash. The root is the empty
-/// path.
+/// A path inside a backed-up tree: [`Name`]s joined by `/`, without a leading slash. The root is
+/// the empty path.
 ///
-/// `Ord` is bytewise on the joined form and good for maps only. The order of a backup, directory by
-/// directory, is that of `index::Key`.
+/// `Ord` compares the joined bytes and is good for maps only. The order of a backup, directory by
+/// directory, is that of the keys of the index.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TreePath(Vec<u8>);
 
 impl TreePath {
-    /// The root of the tree.
+    /// Returns the root of the tree.
     pub fn root() -> Self {
         Self::default()
     }
 
-    /// Reads a path as people and programs write it: leading, doubled and trailing slashes and `.`
-    /// are dropped. `None` when it holds `..` or NUL.
+    /// Reads a path as people and programs write it. Drops leading, doubled and trailing slashes,
+    /// and `.`. Returns `None` if the path has `..` or a NUL.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut path = Self(Vec::with_capacity(bytes.len()));
         for part in bytes
@@ -81,7 +81,7 @@ impl TreePath {
         self.0.extend_from_slice(name);
     }
 
-    /// This path with one more component.
+    /// Returns this path with one more component.
     #[must_use]
     pub fn join(&self, name: &Name) -> Self {
         let mut path = Self(Vec::with_capacity(self.0.len() + 1 + name.as_bytes().len()));
@@ -90,7 +90,7 @@ impl TreePath {
         path
     }
 
-    /// The directory that holds this entry; `None` for the root.
+    /// Returns the directory of this path; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         if self.is_root() {
             return None;
@@ -99,7 +99,7 @@ impl TreePath {
         Some(Self(self.0.get(..end).unwrap_or_default().to_vec()))
     }
 
-    /// The last component's bytes; empty for the root.
+    /// Returns the last component; empty for the root.
     pub fn file_name(&self) -> &[u8] {
         self.0
             .rsplit(|byte| *byte == b'/')
@@ -107,19 +107,19 @@ impl TreePath {
             .unwrap_or_default()
     }
 
-    /// The components, outermost first.
+    /// Lists the components, the outermost first.
     pub fn components(&self) -> impl Iterator<Item = &[u8]> {
         self.0
             .split(|byte| *byte == b'/')
             .filter(|part| !part.is_empty())
     }
 
-    /// Whether this is the root.
+    /// Returns whether this is the root.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this path is `ancestor` itself or lies below it.
+    /// Returns whether this path is `ancestor` or lies below it.
     pub fn starts_with(&self, ancestor: &Self) -> bool {
         ancestor.is_root()
             || self
@@ -128,7 +128,7 @@ impl TreePath {
                 .is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
     }
 
-    /// The joined bytes, without a leading slash.
+    /// Returns the joined bytes, without a leading slash.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -146,8 +146,8 @@ impl fmt::Debug for TreePath {
     }
 }
 
-/// Text of arbitrary bytes that cannot disturb a terminal: valid UTF-8 stays, control characters
-/// and other bytes are escaped (`\n`, `\x1b`, `\xff`).
+/// Makes text of any bytes that cannot disturb a terminal: keeps valid UTF-8, and escapes control
+/// characters and other bytes (`\n`, `\x1b`, `\xff`).
 trait EscapeLossy {
     fn escape_ascii_lossy(&self) -> String;
 }

@@ -1,43 +1,44 @@
-//! Points in time in the order in which they were made, and what their clocks are worth.
+//! The dates of points in time, and which of them come from a wrong clock.
 //!
-//! A run may have had a wrong clock. Its place is therefore told by the order of the runs, never by
-//! its date; and a date that does not fit between its neighbours decides nothing about the others.
+//! A run may have had a wrong clock. The order of points in time is therefore the order of their
+//! runs, never that of their dates. A date that does not fit between its neighbours decides nothing
+//! about other points in time.
 
 use super::LevelId;
 use jiff::{SignedDuration, Timestamp};
 
-/// How far a date may be off before the clock counts as wrong: clocks of machines differ, and time
-/// zones are set wrong, by hours.
+/// How far a date may be off before its clock counts as wrong. Clocks of machines differ, and wrong
+/// time zones shift them by hours.
 const TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// A point in time, and when its run began by the clock of that run.
+/// A point in time and its date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dated {
-    /// Which point in time.
+    /// The level of the point in time.
     pub level: LevelId,
-    /// When it began.
+    /// When its run began, by the clock of that run.
     pub date: Timestamp,
 }
 
-/// Whether a date is more than a day in the future.
+/// Returns whether a date is more than a day in the future.
 pub fn is_ahead(date: Timestamp, now: Timestamp) -> bool {
     now.checked_add(TOLERANCE).is_ok_and(|limit| date > limit)
 }
 
-/// What is wrong with the date of a point in time.
+/// How the date of a point in time is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WrongDate {
     /// It is more than a day in the future.
     Ahead,
-    /// It is more than a day away from where the points before and after it place it.
+    /// It is more than a day away from its place between the points before and after it.
     OutOfOrder,
 }
 
-/// What is wrong with each of some dates, which are in the order in which the runs were made.
+/// Returns how each date is wrong. The dates stand in the order in which the runs were made.
 ///
-/// Of the dates that are not in the future, the most that ascend are taken for right: of runs with
-/// one wrong clock among them that is the wrong one, in whichever direction it was wrong. What is
-/// less than a day off is right too.
+/// Among the dates that are not in the future, the longest series that ascends counts as right. If
+/// one clock was wrong, this finds that one, whether it was ahead or behind. A date that is less
+/// than a day off is right too.
 pub fn wrong_dates(dates: &[Timestamp], now: Timestamp) -> Vec<Option<WrongDate>> {
     let past: Vec<usize> = (0..dates.len())
         .filter(|at| !is_ahead(dates[*at], now))
@@ -67,13 +68,13 @@ pub fn wrong_dates(dates: &[Timestamp], now: Timestamp) -> Vec<Option<WrongDate>
     wrong
 }
 
-/// The places of the longest row of dates that do not descend, of those at `among`; of several such
-/// rows the one that spans the least time.
+/// Returns the places of the longest series of dates that do not descend, out of the places in
+/// `among`. Among several such series, returns the one that spans the least time.
 fn longest_ascent(among: &[usize], dates: &[Timestamp]) -> Vec<usize> {
     if among.is_sorted_by_key(|at| dates[*at]) {
         return among.to_vec();
     }
-    // Of the best row that ends at each place: how many it has, from when on, and the one before.
+    // The best series that ends at each place: its length, its first date, and the place before.
     let mut best: Vec<(usize, Timestamp, Option<usize>)> = Vec::with_capacity(among.len());
     for at in among {
         let mut own = (1, dates[*at], None);
@@ -132,7 +133,7 @@ mod tests {
         assert_eq!(
             wrong(&[1, 2, 30, 3, 4, 31], 31),
             [None, None, Some(OutOfOrder), None, None, None],
-            "its time has come since"
+            "its date has come since"
         );
         assert_eq!(
             wrong(&[1, 2, -20_000, 3], 3),
@@ -141,26 +142,30 @@ mod tests {
         assert_eq!(
             wrong(&[1, 2, -20_000], 3),
             [None, None, Some(OutOfOrder)],
-            "the last one"
+            "the last date"
         );
         assert_eq!(wrong(&[1, 3, 2, 4], 4), [None; 4], "a day off is not wrong");
         assert_eq!(
             wrong(&[1, 2, 3], -20_000),
             [Some(Ahead); 3],
-            "the clock of whoever asks is the wrong one"
+            "the clock of the reader is the wrong one"
         );
         assert_eq!(wrong(&[], 1), []);
     }
 
     proptest! {
         #[test]
-        fn dates_that_ascend_are_never_wrong(mut days in prop::collection::vec(0_i64..1000, 0..30)) {
+        fn dates_that_ascend_are_never_wrong(
+            mut days in prop::collection::vec(0_i64..1000, 0..30),
+        ) {
             days.sort_unstable();
             prop_assert!(wrong(&days, 1000).iter().all(Option::is_none));
         }
 
         #[test]
-        fn what_is_right_ascends_but_for_days(days in prop::collection::vec(-100_i64..100, 0..30)) {
+        fn the_right_dates_are_a_longest_series_that_ascends(
+            days in prop::collection::vec(-100_i64..100, 0..30),
+        ) {
             let dates: Vec<_> = days.iter().map(|at| day(*at)).collect();
             let wrong = wrong_dates(&dates, day(50));
             for (date, wrong) in dates.iter().zip(&wrong) {
@@ -169,7 +174,7 @@ mod tests {
             let all: Vec<usize> = (0..dates.len()).collect();
             let row = longest_ascent(&all, &dates);
             prop_assert!(row.is_sorted() && row.is_sorted_by_key(|at| dates[*at]));
-            // As long as any: the slow way to find that out.
+            // No series is longer: the slow way to find that out.
             let mut longest = vec![1_usize; dates.len()];
             for at in 0..dates.len() {
                 for before in 0..at {
@@ -182,7 +187,11 @@ mod tests {
         }
 
         #[test]
-        fn one_wrong_clock_leaves_all_others_right(count in 3_i64..30, at in 0_usize..30, off in prop_oneof![-9000_i64..-40, 40_i64..90_000]) {
+        fn one_wrong_clock_leaves_all_others_right(
+            count in 3_i64..30,
+            at in 0_usize..30,
+            off in prop_oneof![-9000_i64..-40, 40_i64..90_000],
+        ) {
             let at = at % usize::try_from(count).expect("small");
             let mut days: Vec<i64> = (0..count).collect();
             days[at] += off;

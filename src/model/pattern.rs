@@ -1,20 +1,20 @@
-//! Which files a backup leaves out: shell patterns with the meaning that `tar --exclude` gives
-//! them.
+//! Exclude patterns: shell patterns with the meaning that `tar --exclude` gives them.
 
 use super::TreePath;
 
-/// The patterns of a backup. A path that one of them matches is left out, and with it all that lies
-/// below.
+/// The exclude patterns of a backup. The backup leaves out every path that one of them matches, and
+/// everything below it.
 ///
-/// A pattern means what GNU tar's `--exclude` means by default for names such as `docs/a.txt` (tar
-/// manual, "Controlling Pattern-Matching"): `*` and `?` match `/` too, `[…]` matches one character
-/// of a set, a backslash takes the next character as it is; the match may begin at the start of the
-/// path or after any `/`, and must end at its end or before a `/`. Case counts.
+/// A pattern means what it means to GNU tar's `--exclude` by default, for names such as
+/// `docs/a.txt` (tar manual, "Controlling Pattern-Matching"). `*` and `?` also match `/`, `[…]`
+/// matches one character of a set, and a backslash takes the next character literally. A match may
+/// begin at the start of the path or after any `/`; it must end at the end of the path or before a
+/// `/`. Case counts.
 ///
-/// A pattern that begins with `./` matches from the root of the tree alone. One that begins with
-/// `/` is compared with the absolute path on disk, so that what is typed as `/home/u/.cache` works
-/// whatever directory is backed up. Trailing slashes are dropped (tar lets `dir/` match nothing).
-/// The root is never left out.
+/// A pattern that begins with `./` matches only from the root of the tree. A pattern that begins
+/// with `/` is compared with the absolute path on disk: `/home/u/.cache` works whatever directory
+/// is backed up. Trailing slashes do not count (in tar, `dir/` matches nothing). The root is never
+/// left out.
 #[derive(Clone, Debug, Default)]
 pub struct Excludes {
     floating: Vec<Pattern>,
@@ -23,7 +23,7 @@ pub struct Excludes {
 }
 
 impl Excludes {
-    /// Reads the patterns; any bytes are a legal pattern, an empty one matches nothing.
+    /// Reads patterns. Any bytes are a legal pattern; an empty one matches nothing.
     pub fn new(patterns: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
         let mut excludes = Self::default();
         for pattern in patterns {
@@ -42,8 +42,8 @@ impl Excludes {
         excludes
     }
 
-    /// Whether `path` is left out. `on_disk` gives its absolute path in the file system; it is
-    /// asked only when an absolute pattern needs it.
+    /// Returns whether the backup leaves out `path`. Calls `on_disk` for its absolute path in the
+    /// file system, but only if there are absolute patterns.
     pub fn matches(&self, path: &TreePath, on_disk: impl FnOnce() -> Vec<u8>) -> bool {
         if path.is_root() || self.is_empty() {
             return false;
@@ -68,7 +68,7 @@ impl Excludes {
             .any(|pattern| pattern.matches_start(&on_disk))
     }
 
-    /// Whether there is no pattern at all.
+    /// Returns whether there are no patterns.
     pub fn is_empty(&self) -> bool {
         self.floating.is_empty() && self.anchored.is_empty() && self.absolute.is_empty()
     }
@@ -76,33 +76,33 @@ impl Excludes {
 
 /// One shell pattern.
 #[derive(Clone, Debug)]
-struct Pattern(Vec<Token>);
+struct Pattern(Vec<PatternToken>);
 
 #[derive(Clone, Debug)]
-enum Token {
+enum PatternToken {
     /// This character.
     Literal(Unit),
     /// Any one character.
     One,
     /// Any number of characters.
     Many,
-    /// One character in (or, negated, not in) a set.
-    Set { negated: bool, items: Vec<Item> },
+    /// One character that is in a set or, negated, is not.
+    Set { negated: bool, items: Vec<SetItem> },
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Item {
+enum SetItem {
     Range(Unit, Unit),
     Class(fn(char) -> bool),
 }
 
-/// A character, or, where bytes are not UTF-8, one byte above the range of characters.
+/// A character, or a byte that is not UTF-8. Bytes have numbers above those of all characters.
 type Unit = u32;
 
-/// Where units that are bare bytes begin.
+/// The number of byte 0.
 const BARE_BYTE: Unit = 0x11_0000;
 
-/// Splits off the first unit; the text is not empty.
+/// Splits off the first unit. Returns `None` if the text is empty.
 fn first_unit(text: &[u8]) -> Option<(Unit, &[u8])> {
     let byte = *text.first()?;
     let length = match byte {
@@ -127,29 +127,29 @@ impl Pattern {
         while let Some((unit, rest)) = first_unit(text) {
             text = rest;
             tokens.push(match char::from_u32(unit) {
-                Some('*') => Token::Many,
-                Some('?') => Token::One,
+                Some('*') => PatternToken::Many,
+                Some('?') => PatternToken::One,
                 Some('[') => match parse_set(rest) {
                     Some((set, rest)) => {
                         text = rest;
                         set
                     }
-                    None => Token::Literal(unit),
+                    None => PatternToken::Literal(unit),
                 },
                 Some('\\') => match first_unit(rest) {
                     Some((escaped, rest)) => {
                         text = rest;
-                        Token::Literal(escaped)
+                        PatternToken::Literal(escaped)
                     }
-                    None => Token::Literal(unit),
+                    None => PatternToken::Literal(unit),
                 },
-                _ => Token::Literal(unit),
+                _ => PatternToken::Literal(unit),
             });
         }
         Self(tokens)
     }
 
-    /// Whether the pattern matches from the start or from after some `/`.
+    /// Returns whether the pattern matches from the start or after any `/`.
     fn matches_anywhere(&self, text: &[u8]) -> bool {
         let starts = text
             .iter()
@@ -162,10 +162,10 @@ impl Pattern {
         })
     }
 
-    /// Whether the pattern matches from the start, up to the end or a `/`.
+    /// Returns whether the pattern matches from the start, up to the end or a `/`.
     ///
-    /// On a mismatch only the last `*` is tried with one character more: earlier ones cannot help,
-    /// so the time is at most pattern × text.
+    /// After a mismatch, only the last `*` takes one character more. Earlier ones cannot help, so
+    /// the time is at most proportional to pattern times text.
     fn matches_start(&self, text: &[u8]) -> bool {
         let (mut at, mut rest) = (0, text);
         let mut retry: Option<(usize, &[u8])> = None;
@@ -173,7 +173,7 @@ impl Pattern {
             let matched = match self.0.get(at) {
                 None if rest.is_empty() || rest.first() == Some(&b'/') => return true,
                 None => None,
-                Some(Token::Many) => {
+                Some(PatternToken::Many) => {
                     retry = Some((at, rest));
                     Some(rest)
                 }
@@ -196,15 +196,15 @@ impl Pattern {
     }
 }
 
-impl Token {
+impl PatternToken {
     fn holds(&self, unit: Unit) -> bool {
         match self {
             Self::Literal(literal) => *literal == unit,
             Self::One | Self::Many => true,
             Self::Set { negated, items } => {
                 let held = items.iter().any(|item| match item {
-                    Item::Range(low, high) => (*low..=*high).contains(&unit),
-                    Item::Class(class) => char::from_u32(unit).is_some_and(class),
+                    SetItem::Range(low, high) => (*low..=*high).contains(&unit),
+                    SetItem::Class(class) => char::from_u32(unit).is_some_and(class),
                 });
                 held != *negated
             }
@@ -212,8 +212,8 @@ impl Token {
     }
 }
 
-/// Reads a set after its `[`; `None` when it is not closed, and the `[` then stands for itself.
-fn parse_set(text: &[u8]) -> Option<(Token, &[u8])> {
+/// Reads a set after its `[`. Returns `None` if the set has no end: the `[` then stands for itself.
+fn parse_set(text: &[u8]) -> Option<(PatternToken, &[u8])> {
     let (negated, mut text) = match text {
         [b'!' | b'^', rest @ ..] => (true, rest),
         _ => (false, text),
@@ -221,10 +221,10 @@ fn parse_set(text: &[u8]) -> Option<(Token, &[u8])> {
     let mut items = Vec::new();
     loop {
         if let ([b']', rest @ ..], false) = (text, items.is_empty()) {
-            return Some((Token::Set { negated, items }, rest));
+            return Some((PatternToken::Set { negated, items }, rest));
         }
         if let Some((class, rest)) = parse_class(text) {
-            items.push(Item::Class(class));
+            items.push(SetItem::Class(class));
             text = rest;
             continue;
         }
@@ -232,18 +232,18 @@ fn parse_set(text: &[u8]) -> Option<(Token, &[u8])> {
         (text, items) = match rest {
             [b'-', after @ ..] if after.first().is_some_and(|byte| *byte != b']') => {
                 let (high, rest) = parse_set_unit(after)?;
-                items.push(Item::Range(low, high));
+                items.push(SetItem::Range(low, high));
                 (rest, items)
             }
             _ => {
-                items.push(Item::Range(low, low));
+                items.push(SetItem::Range(low, low));
                 (rest, items)
             }
         };
     }
 }
 
-/// One character of a set: escaped, `[.x.]`, `[=x=]` or as it is.
+/// Reads one character of a set: escaped, as `[.x.]` or `[=x=]`, or plain.
 fn parse_set_unit(text: &[u8]) -> Option<(Unit, &[u8])> {
     match text {
         [b'\\', rest @ ..] => first_unit(rest),
@@ -257,7 +257,7 @@ fn parse_set_unit(text: &[u8]) -> Option<(Unit, &[u8])> {
 
 type Class = fn(char) -> bool;
 
-/// A class such as `[:alpha:]`.
+/// Reads a class such as `[:alpha:]`.
 fn parse_class(text: &[u8]) -> Option<(Class, &[u8])> {
     let rest = text.strip_prefix(b"[:")?;
     let end = rest.windows(2).position(|pair| pair == b":]")?;
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_matches_at_any_slash_and_takes_what_lies_below() {
+    fn a_pattern_matches_after_any_slash_and_excludes_everything_below() {
         for (pattern, path) in [
             ("*.o", "a/b.o"),
             ("*.o", "a.o/b"),
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pattern_does_not_match_stays() {
+    fn a_path_that_no_pattern_matches_stays() {
         for (pattern, path) in [
             ("b", "ab"),
             ("b", "bc"),

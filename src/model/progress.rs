@@ -1,41 +1,41 @@
-//! How a run tells what it does: the `Progress` seam of backup, restore and check.
+//! Progress: how backup, restore and check report what they do.
 
 use super::TreePath;
 use std::error::Error;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Is told how a run goes on. A run calls it from many threads, often: an implementation only
-/// counts, and draws or prints at its own pace.
+/// Receives the progress of a run. A run calls it often and from many threads: an implementation
+/// only counts, and draws or prints at its own pace.
 ///
-/// Nothing here can fail or stop the run. What a run returns does not depend on who listens.
+/// No call can fail or stop the run, and the result of the run does not depend on the receiver.
 pub trait Progress: Send + Sync {
-    /// A new part of the work begins, such as `"reading files"`: a short phrase for people, lower
-    /// case.
+    /// Reports that a new part of the work begins. `name` is a short phrase in lower case, such as
+    /// `reading files`.
     fn stage(&self, name: &'static str);
 
-    /// How much there is to do in all, as far as is known; replaces what was said before.
+    /// Reports how much there is to do in all, as far as is known. Replaces the earlier total.
     fn expect_total(&self, files: u64, bytes: u64);
 
-    /// This much more is done. Bytes are of file content, before compression; holes are not
-    /// counted.
+    /// Reports that this much more is done. Bytes are those of file content before compression,
+    /// without holes.
     fn advance(&self, files: u64, bytes: u64);
 
-    /// One thing could not be done, and the run goes on without it: at its end it is "partial".
+    /// Reports an entry that failed. The run continues without it, and ends as "partial".
     fn trouble(&self, trouble: Trouble);
 }
 
-/// One file or directory that a run could not deal with as it should.
+/// A file or directory that a run could not process, in whole or in part.
 #[derive(Debug)]
 pub struct Trouble {
-    /// Which one, in the tree of the backup.
+    /// Its path in the tree of the backup.
     pub path: TreePath,
-    /// What was attempted and why it failed: a chain of causes, each said once.
+    /// The step that failed and why: a chain of causes, each named once.
     pub error: Box<dyn Error + Send + Sync>,
 }
 
 impl Trouble {
-    /// Joins a path and what happened to it.
+    /// Makes a trouble from a path and an error.
     pub fn new(path: TreePath, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             path,
@@ -45,7 +45,7 @@ impl Trouble {
 }
 
 impl fmt::Display for Trouble {
-    /// `path: error: cause: its cause`, in one line.
+    /// Writes one line: `path: error: cause: its cause`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path: &dyn fmt::Display = if self.path.is_root() {
             &"."
@@ -62,7 +62,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// Listens to nothing.
+/// Ignores all progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
@@ -73,34 +73,34 @@ impl Progress for Silent {
     fn trouble(&self, _: Trouble) {}
 }
 
-/// Keeps what it is told, for tests and for callers that want the outcome as a value.
+/// Collects progress, for tests and for callers that want it as a value.
 #[derive(Debug, Default)]
 pub struct Collected {
-    /// Guards all of it: counts and troubles belong together.
-    told: Mutex<Told>,
+    /// Guards counts and troubles, which belong together.
+    summary: Mutex<Told>,
 }
 
-/// What a [`Collected`] was told so far.
+/// The progress of a run so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// The stages, in order.
     pub stages: Vec<&'static str>,
-    /// Files and bytes expected, as last said.
+    /// Files and bytes in all, as last reported.
     pub expected: (u64, u64),
     /// Files and bytes done.
     pub done: (u64, u64),
-    /// The troubles, as text, in the order they came.
+    /// The troubles as text, in the order in which they came.
     pub troubles: Vec<String>,
 }
 
 impl Collected {
-    /// What was told so far.
+    /// Returns the progress so far.
     pub fn told(&self) -> Told {
         self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
     use crate::model::TreePath;
     use std::io;
 
-    /// Could not read it.
+    /// An error with a cause.
     #[derive(Debug, thiserror::Error)]
     #[error("could not read it")]
     struct Unreadable(#[source] io::Error);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_added_up() {
+    fn reported_counts_are_added_up() {
         let progress = Collected::default();
         progress.stage("reading files");
         progress.expect_total(3, 30);

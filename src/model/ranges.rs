@@ -1,25 +1,25 @@
-//! Sets of bytes of a stream, as ranges.
+//! Sets of bytes of a stream, kept as ranges.
 
 use std::ops::Range;
 
-/// Bytes of a stream: ranges in order, none empty, none touching the next.
+/// A set of bytes of a stream: ranges in order, none of them empty or touching the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges(Vec<Range<u64>>);
 
 impl Ranges {
-    /// Collects ranges that may overlap and stand in any order.
+    /// Makes the set of ranges, which may overlap and stand in any order.
     pub fn new(mut ranges: Vec<Range<u64>>) -> Self {
         ranges.retain(|range| !range.is_empty());
         ranges.sort_by_key(|range| range.start);
         Self::joined(ranges.into_iter())
     }
 
-    /// One range.
+    /// Makes the set of one range.
     pub fn of(range: Range<u64>) -> Self {
         Self::joined(std::iter::once(range).filter(|range| !range.is_empty()))
     }
 
-    /// Joins ranges that are sorted by where they begin.
+    /// Joins ranges that are sorted by their beginnings.
     fn joined(ranges: impl Iterator<Item = Range<u64>>) -> Self {
         let mut joined: Vec<Range<u64>> = Vec::new();
         for range in ranges {
@@ -31,17 +31,17 @@ impl Ranges {
         Self(joined)
     }
 
-    /// The ranges, in order.
+    /// Returns the ranges, in order.
     pub fn as_slice(&self) -> &[Range<u64>] {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether any byte of `range` is among these.
+    /// Returns whether any byte of `range` is in the set.
     pub fn touch(&self, range: &Range<u64>) -> bool {
         !range.is_empty()
             && self
@@ -49,7 +49,7 @@ impl Ranges {
                 .is_some_and(|first| first.start < range.end)
     }
 
-    /// Whether all bytes of `range` are among these.
+    /// Returns whether all bytes of `range` are in the set.
     pub fn cover(&self, range: &Range<u64>) -> bool {
         range.is_empty()
             || self
@@ -57,7 +57,7 @@ impl Ranges {
                 .is_some_and(|first| first.start <= range.start && first.end >= range.end)
     }
 
-    /// What is in either.
+    /// Returns the bytes that are in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         let (mut left, mut right) = (
@@ -71,7 +71,7 @@ impl Ranges {
         }))
     }
 
-    /// What is in both.
+    /// Returns the bytes that are in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
@@ -90,7 +90,7 @@ impl Ranges {
         Self(both)
     }
 
-    /// The longest run of bytes of `within` that are not among these.
+    /// Returns the length of the longest run of bytes of `within` that are not in the set.
     pub fn longest_gap(&self, within: &Range<u64>) -> u64 {
         let (mut at, mut longest) = (within.start, 0);
         for range in &self.0 {
@@ -142,21 +142,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_are_the_set_of_their_bytes(left in some(), right in some(), probe in (0_u64..110, 0_u64..15)) {
+        fn ranges_are_the_set_of_their_bytes(
+            left in some(),
+            right in some(),
+            probe in (0_u64..110, 0_u64..15),
+        ) {
             let (first, second) = (Ranges::new(left.clone()), Ranges::new(right.clone()));
-            prop_assert_eq!(bytes(first.as_slice()), bytes(&left));
-            prop_assert!(first.as_slice().windows(2).all(|pair| pair[0].end < pair[1].start));
+            let are_apart = |ranges: &Ranges| {
+                ranges.as_slice().windows(2).all(|pair| pair[0].end < pair[1].start)
+            };
+            let held = bytes(&left);
+            prop_assert_eq!(&bytes(first.as_slice()), &held);
+            prop_assert!(are_apart(&first));
             let probe = probe.0..probe.0 + probe.1;
-            prop_assert_eq!(first.touch(&probe), probe.clone().any(|at| bytes(&left).contains(&at)));
-            prop_assert_eq!(first.cover(&probe), probe.clone().all(|at| bytes(&left).contains(&at)));
+            prop_assert_eq!(first.touch(&probe), probe.clone().any(|at| held.contains(&at)));
+            prop_assert_eq!(first.cover(&probe), probe.clone().all(|at| held.contains(&at)));
             let both = first.union(&second);
             prop_assert_eq!(&both, &Ranges::new(left.iter().chain(&right).cloned().collect()));
             let common = first.intersection(&second);
-            prop_assert_eq!(bytes(common.as_slice()), bytes(&left).intersection(&bytes(&right)).copied().collect());
-            prop_assert!(common.as_slice().windows(2).all(|pair| pair[0].end < pair[1].start));
+            let in_both = held.intersection(&bytes(&right)).copied().collect();
+            prop_assert_eq!(bytes(common.as_slice()), in_both);
+            prop_assert!(are_apart(&common));
             let (mut longest, mut gap) = (0, 0);
             for at in probe.clone() {
-                gap = if bytes(&left).contains(&at) { 0 } else { gap + 1 };
+                gap = if held.contains(&at) { 0 } else { gap + 1 };
                 longest = longest.max(gap);
             }
             prop_assert_eq!(first.longest_gap(&probe), longest);

@@ -1,17 +1,17 @@
-//! When a job runs: the words of its timetable.
+//! The words of a timetable, which says when a job runs.
 
 use std::time::Duration;
 
-/// How often something runs.
+/// How often a job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interval {
-    /// Again as soon as it has ended.
+    /// Again as soon as the previous run has ended.
     Continuous,
-    /// Each time this much has passed.
+    /// Every time this long has passed.
     Every(Duration),
 }
 
-/// The units that an interval can have, in seconds.
+/// The units of an interval, in seconds.
 const UNITS: [(&str, u64); 5] = [
     ("second", 1),
     ("minute", 60),
@@ -21,7 +21,8 @@ const UNITS: [(&str, u64); 5] = [
 ];
 
 impl Interval {
-    /// Parses `continuous`, `1 day`, `12 hours`; `None` for anything else, nothing at all among it.
+    /// Parses `continuous`, `1 day` or `12 hours`. Returns `None` for any other text, including an
+    /// empty one.
     pub fn parse(text: &str) -> Option<Self> {
         if text == "continuous" {
             return Some(Self::Continuous);
@@ -41,8 +42,8 @@ impl Interval {
     }
 }
 
-/// Whether a text is a moment as timetables have it: `2026-11-24T12:30:00`, with a fraction, `Z` or
-/// an offset if wanted.
+/// Returns whether a text is a moment of a timetable: `2026-11-24T12:30:00`, with or without a
+/// fraction, and with `Z`, an offset or neither.
 pub fn is_moment(text: &str) -> bool {
     let Some((date, time)) = text.split_once('T') else {
         return false;
@@ -74,8 +75,8 @@ pub fn is_moment(text: &str) -> bool {
             .is_ok()
 }
 
-/// Whether a text can be a field of a cron timetable: `*`, `*/5`, `1-5`, `mon,wed`, `last sun`,
-/// `2nd fri`.
+/// Returns whether a text may be a field of a cron timetable: `*`, `*/5`, `1-5`, `mon,wed`, `last
+/// sun` or `2nd fri`.
 pub fn is_cron_field(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 255

@@ -1,29 +1,29 @@
-//! Values that must not be seen.
+//! Values that must stay hidden.
 
 use std::fmt;
 use zeroize::Zeroize;
 
-/// A passphrase or key: shown by nothing, wiped from memory when dropped.
+/// A passphrase or key. Nothing shows it, and dropping it wipes it from memory.
 ///
-/// Not `Clone`, not `Display`, not `Serialize`: whoever needs the bytes says so with
+/// It is not `Clone`, `Display` or `Serialize`. Callers that need the bytes say so with
 /// [`expose`](Self::expose).
 pub struct Secret<T: Zeroize>(T);
 
-/// What a person types or keeps in a file to open an encrypted store.
+/// The passphrase of an encrypted store, as a person types it or keeps it in a file.
 pub type Passphrase = Secret<Vec<u8>>;
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes a value over. Copies made before are the caller's to wipe.
+    /// Takes over a value. The caller has to wipe copies that were made before.
     pub fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value. Keep the borrow short, and copy nothing out of it.
+    /// Returns the value. Keep the borrow short, and copy nothing out of it.
     pub fn expose(&self) -> &T {
         &self.0
     }
 
-    /// The value, to be filled in place. What makes it move in memory leaves a copy behind.
+    /// Returns the value, to be filled in place. A value that moves in memory leaves a copy behind.
     pub fn expose_mut(&mut self) -> &mut T {
         &mut self.0
     }

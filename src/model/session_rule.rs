@@ -1,24 +1,25 @@
-//! When jobs of many clients start together: the rules of a session.
+//! The rules of sessions, in which jobs of many clients start together.
+
+use super::job::{JobStatus, RunResult};
 
 /// What becomes of a client's wish to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionStart {
-    /// It opens the next run: the tag grows by one.
+    /// The client opens the next run: the tag grows by one.
     Open,
-    /// Another has opened this run a moment ago: it joins.
+    /// Another client opened this run a moment ago: this one joins.
     Join,
-    /// The last run was opened a moment ago, and this client was in it: it is too early for the
-    /// next.
+    /// The last run was opened a moment ago with this client in it: it is too early for the next.
     HoldOff,
-    /// It has missed a run, and must learn the tag first.
+    /// The client missed a run, and must learn the tag first.
     OutOfSync,
-    /// It knows a tag that there has not been.
+    /// The client knows a tag that the session has not reached.
     TagTooHigh,
 }
 
 impl SessionStart {
-    /// What a client that knows `known_tag` does, `since_start` seconds after the last run was
-    /// opened, when runs are at least `hold_off` seconds apart.
+    /// Decides about a client that knows `known_tag`, `since_start` seconds after the last run was
+    /// opened. Runs are at least `hold_off` seconds apart.
     pub fn of(session_tag: i64, known_tag: i64, since_start: i64, hold_off: i64) -> Self {
         let a_moment_ago = since_start <= hold_off;
         match known_tag.cmp(&session_tag) {
@@ -31,22 +32,22 @@ impl SessionStart {
     }
 }
 
-/// What becomes of a client's word that its job has ended.
+/// The run that a client's report about the end of its job belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
-    /// It is about the session's present run.
+    /// The current run of the session.
     Present,
-    /// It is about an earlier run, and the job has not started since: it says how the job stands,
-    /// and nothing of the session.
+    /// An earlier run, and the job has not started since. The report counts for the job, not for
+    /// the session.
     Former,
-    /// It is about a run that the job has left behind: nobody wants to know.
+    /// A run before the last start of the job. The report does not count.
     Superseded,
 }
 
 impl SessionEnd {
-    /// What it is about when the client says `told`, and the job was last started with the tag
-    /// `started`. A client that does not know what its start was answered says no tag, and means
-    /// that start.
+    /// Decides about a report with the tag `told` for a job that last started with the tag
+    /// `started`. A client that did not get the answer to its start sends no tag, and means that
+    /// start.
     pub fn of(session_tag: i64, started: Option<i64>, told: Option<i64>) -> Self {
         match told.or(started) {
             None => Self::Present,
@@ -57,26 +58,26 @@ impl SessionEnd {
     }
 }
 
-/// How the jobs of a session went together.
+/// The result of all jobs of a session together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionResult {
-    /// Some have not ended.
+    /// Some jobs have not ended.
     Running,
-    /// All have ended well.
+    /// All jobs have ended with success.
     Success,
-    /// All have ended, not all of them well.
+    /// All jobs have ended, but not all with success.
     Fail,
 }
 
 impl SessionResult {
-    /// Of jobs by their status and result.
-    pub fn of<'a>(jobs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    /// Of jobs by their status and result; `None` for one that is not known.
+    pub fn of(jobs: impl IntoIterator<Item = (Option<JobStatus>, Option<RunResult>)>) -> Self {
         let mut all = Self::Success;
         for (status, result) in jobs {
-            if status != "completed" {
+            if status != Some(JobStatus::Completed) {
                 return Self::Running;
             }
-            if result != "success" {
+            if result != Some(RunResult::Success) {
                 all = Self::Fail;
             }
         }
@@ -87,9 +88,10 @@ impl SessionResult {
 #[cfg(test)]
 mod tests {
     use super::{SessionEnd, SessionResult, SessionStart};
+    use crate::model::job::{JobStatus, RunResult};
 
     #[test]
-    fn a_start_is_what_tag_and_time_make_of_it() {
+    fn tag_and_time_decide_about_a_start() {
         for (session, known, since, becomes) in [
             (0, 0, 1000, SessionStart::Open),
             (0, 0, 30, SessionStart::HoldOff),
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_of_the_run_whose_tag_it_has() {
+    fn a_tag_decides_which_run_an_end_belongs_to() {
         for (session, started, told, is) in [
             (2, Some(2), Some(2), SessionEnd::Present),
             (2, Some(2), None, SessionEnd::Present),
@@ -135,16 +137,21 @@ mod tests {
 
     #[test]
     fn a_session_has_a_result_when_all_jobs_have_ended() {
+        let ended = |result| (Some(JobStatus::Completed), Some(result));
         assert_eq!(
-            SessionResult::of([("completed", "success"), ("completed", "success")]),
+            SessionResult::of([ended(RunResult::Success), ended(RunResult::Success)]),
             SessionResult::Success
         );
         assert_eq!(
-            SessionResult::of([("completed", "fail"), ("running", "")]),
+            SessionResult::of([ended(RunResult::Fail), (Some(JobStatus::Running), None)]),
             SessionResult::Running
         );
         assert_eq!(
-            SessionResult::of([("completed", "aborted"), ("completed", "success")]),
+            SessionResult::of([ended(RunResult::Aborted), ended(RunResult::Success)]),
+            SessionResult::Fail
+        );
+        assert_eq!(
+            SessionResult::of([(Some(JobStatus::Completed), None)]),
             SessionResult::Fail
         );
     }

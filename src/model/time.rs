@@ -1,10 +1,10 @@
-//! A moment as file systems know it.
+//! Moments in time, as file systems store them.
 
 /// A moment: whole seconds since 1970-01-01T00:00:00Z (negative before), and nanoseconds after that
 /// second.
 ///
-/// Invariant: `nanoseconds < 1_000_000_000`; the time is always `seconds + nanoseconds / 10^9`, so
-/// half a second before 1970 is `(-1, 500_000_000)`, as in `struct timespec`.
+/// Invariant: `nanoseconds < 1_000_000_000`. The time is `seconds + nanoseconds / 10^9`, so half a
+/// second before 1970 is `(-1, 500_000_000)`, as in `struct timespec`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time {
     seconds: i64,
@@ -12,7 +12,7 @@ pub struct Time {
 }
 
 impl Time {
-    /// Makes a time; whole seconds in `nanoseconds` are carried over.
+    /// Makes a time. Carries whole seconds in `nanoseconds` over to `seconds`.
     pub fn new(seconds: i64, nanoseconds: u32) -> Self {
         let carry = i64::from(nanoseconds / 1_000_000_000);
         Self {
@@ -21,12 +21,12 @@ impl Time {
         }
     }
 
-    /// Whole seconds since 1970, rounded down.
+    /// Returns whole seconds since 1970, rounded down.
     pub fn seconds(self) -> i64 {
         self.seconds
     }
 
-    /// Nanoseconds after [`seconds`](Self::seconds), below 10^9.
+    /// Returns nanoseconds after [`seconds`](Self::seconds), below 10^9.
     pub fn nanoseconds(self) -> u32 {
         self.nanoseconds
     }

@@ -1,30 +1,30 @@
-//! What can go wrong with a service in a network.
+//! Errors of services in a network.
 
 use std::fmt;
 use std::time::Duration;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// A service did not do what it was asked. Its text says what was attempted and what came of it;
-/// its [`kind`](Self::kind) alone says what a caller may do about it.
+/// A request to a service failed. The text says what was attempted and how it ended. The
+/// [`kind`](Self::kind) alone says whether asking again can help.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct Error {
-    kind: Kind,
+    kind: NetErrorKind,
     what: What,
     retry_after: Option<Duration>,
     #[source]
     source: Option<Cause>,
 }
 
-/// What was attempted, and how far it came.
+/// How far an attempt came.
 #[derive(Debug)]
 enum What {
-    /// Settings were to be used, or somebody logged in, and this is why that is impossible.
+    /// Nothing was sent: the reason why the settings or the credentials cannot be used.
     Refused(String),
-    /// A request was sent, and no whole answer came.
+    /// A request was sent, and no complete answer came back.
     Silence,
-    /// A request was answered, and the answer is no success.
+    /// The server answered with a status that is not success.
     Answer { status: u16, words: Option<String> },
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(why) => f.write_str(why),
-            Self::Silence => f.write_str("no whole answer came"),
+            Self::Silence => f.write_str("no complete answer came"),
             Self::Answer { status, words } => {
                 write!(f, "the server answered {status}")?;
                 words.iter().try_for_each(|words| write!(f, ": {words}"))
@@ -42,17 +42,17 @@ impl fmt::Display for What {
 }
 
 impl Error {
-    /// What is set cannot be used.
+    /// Makes the error for settings that cannot be used.
     pub(super) fn of_settings(why: impl Into<String>) -> Self {
-        Self::refused(Kind::Failed, why)
+        Self::refused(NetErrorKind::Failed, why)
     }
 
-    /// Nobody can log in so.
+    /// Makes the error for credentials that cannot be used.
     pub(super) fn of_login(why: impl Into<String>) -> Self {
-        Self::refused(Kind::Denied, why)
+        Self::refused(NetErrorKind::Denied, why)
     }
 
-    fn refused(kind: Kind, why: impl Into<String>) -> Self {
+    fn refused(kind: NetErrorKind, why: impl Into<String>) -> Self {
         Self {
             kind,
             what: What::Refused(why.into()),
@@ -61,8 +61,8 @@ impl Error {
         }
     }
 
-    /// Nobody answered, or not to the end.
-    pub(super) fn silence(kind: Kind, source: impl Into<Cause>) -> Self {
+    /// Makes the error for an answer that did not come, or broke off.
+    pub(super) fn silence(kind: NetErrorKind, source: impl Into<Cause>) -> Self {
         Self {
             kind,
             what: What::Silence,
@@ -71,7 +71,7 @@ impl Error {
         }
     }
 
-    /// The server answered that it did not do it.
+    /// Makes the error for an answer that is not success.
     pub(super) fn answer(
         status: u16,
         words: Option<String>,
@@ -85,29 +85,29 @@ impl Error {
         }
     }
 
-    /// The same error for whom a kind would mislead: who logs in at a wrong address is told 404,
-    /// and misses no object.
-    pub(super) fn with_kind(self, kind: Kind) -> Self {
+    /// Replaces the kind where the status misleads: a login at a wrong address is answered 404, and
+    /// yet no object is missing.
+    pub(super) fn with_kind(self, kind: NetErrorKind) -> Self {
         Self { kind, ..self }
     }
 
-    /// What a caller may do about it.
-    pub fn kind(&self) -> Kind {
+    /// Returns what a caller can do about it.
+    pub fn kind(&self) -> NetErrorKind {
         self.kind
     }
 
-    /// How long the server asked to be left alone before the next try, if it did.
+    /// Returns how long the server asked to wait before the next try, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 }
 
-/// Why a service did not do it.
+/// Why a request failed, by what a caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum NetErrorKind {
     /// There is nothing at that address.
     Missing,
-    /// What is there ends before the part that was asked for.
+    /// The object ends before the requested part.
     Short,
     /// The caller's rights do not allow it. Asking again will not help.
     Denied,
@@ -119,44 +119,46 @@ pub enum Kind {
     Failed,
 }
 
-/// What an answer means to a caller.
-fn kind_of(status: u16, words: &str) -> Kind {
+/// Returns the kind of error that a status means.
+fn kind_of(status: u16, words: &str) -> NetErrorKind {
     match status {
-        404 | 410 => Kind::Missing,
-        416 => Kind::Short,
-        401 | 403 => Kind::Denied,
-        413 | 507 => Kind::Full,
-        // What was sent is not what arrived (Swift: 422), or a server in trouble.
-        408 | 409 | 422 | 425 | 429 | 498 | 499 | 500 | 502 | 503 | 504 => Kind::Unavailable,
+        404 | 410 => NetErrorKind::Missing,
+        416 => NetErrorKind::Short,
+        401 | 403 => NetErrorKind::Denied,
+        413 | 507 => NetErrorKind::Full,
+        // The body was damaged on its way (Swift: 422), or the server is in trouble.
+        408 | 409 | 422 | 425 | 429 | 498 | 499 | 500 | 502 | 503 | 504 => {
+            NetErrorKind::Unavailable
+        }
         400 if ["RequestTimeout", "BadDigest", "IncompleteBody"]
             .iter()
             .any(|code| words.contains(code)) =>
         {
-            Kind::Unavailable
+            NetErrorKind::Unavailable
         }
-        _ => Kind::Failed,
+        _ => NetErrorKind::Failed,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, Kind, kind_of};
+    use super::{Error, NetErrorKind, kind_of};
 
     #[test]
     fn what_may_help_to_ask_again_is_told_from_what_does_not() {
         for status in [408, 429, 500, 502, 503, 504, 498] {
-            assert_eq!(kind_of(status, ""), Kind::Unavailable, "{status}");
+            assert_eq!(kind_of(status, ""), NetErrorKind::Unavailable, "{status}");
         }
         assert_eq!(
             kind_of(400, "RequestTimeout Your socket"),
-            Kind::Unavailable
+            NetErrorKind::Unavailable
         );
         for (status, kind) in [
-            (400, Kind::Failed),
-            (401, Kind::Denied),
-            (403, Kind::Denied),
-            (404, Kind::Missing),
-            (507, Kind::Full),
+            (400, NetErrorKind::Failed),
+            (401, NetErrorKind::Denied),
+            (403, NetErrorKind::Denied),
+            (404, NetErrorKind::Missing),
+            (507, NetErrorKind::Full),
         ] {
             assert_eq!(kind_of(status, ""), kind, "{status}");
         }

@@ -1,7 +1,7 @@
 //! One request, one answer, on the caller's thread.
 
 use super::tls::{self, Proof};
-use super::{Error, HeaderMap, Kind, Request, Settings};
+use super::{Error, HeaderMap, NetErrorKind, NetSettings, Request};
 use std::io::Read;
 use std::time::Duration;
 use ureq::config::ConfigBuilder;
@@ -9,19 +9,19 @@ use ureq::tls::RootCerts;
 use ureq::typestate::AgentScope;
 use ureq::{Agent, SendBody};
 
-/// How long a connection may take to come about.
+/// The longest time to establish a connection.
 const CONNECT: Duration = Duration::from_secs(15);
 
-/// How long to wait for a server's word that it wants a body, before it gets one anyway.
+/// How long to wait for `100 Continue` before the body is sent anyway.
 const ASK_FIRST: Duration = Duration::from_secs(3);
 
-/// A body that is longer is announced first, so that a server can refuse it before it is sent.
+/// A longer body is announced first, so that a server can refuse it before it is sent.
 const ASK_FROM_BYTES: u64 = 1 << 20;
 
-/// Most bytes of an answer that only tells what went wrong.
+/// The most bytes that are read of an error answer.
 const MAX_WORDS: u64 = 4096;
 
-/// Most bytes of a listing or a document.
+/// The most bytes that a listing or a document may have.
 pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
 
 /// Sends requests. Connections are kept and used again.
@@ -30,37 +30,37 @@ pub(crate) struct Http {
     agent: Agent,
 }
 
-/// What is sent along.
+/// The body of a request.
 #[derive(Clone, Copy)]
-pub(crate) enum Body<'body> {
+pub(crate) enum RequestBody<'body> {
     None,
     Bytes(&'body [u8]),
     Rope(&'body [Vec<u8>]),
     Pieces(&'body [bytes::Bytes]),
 }
 
-/// The head of an answer, and what is left to be read of it.
-pub(crate) struct Reply {
+/// An answer: its head, and its body, which is still to be read.
+pub(crate) struct HttpReply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     body: ureq::Body,
 }
 
 impl std::fmt::Debug for Http {
-    /// The name alone: a proxy's address may hold a password.
+    /// Writes the name alone: the address of a proxy may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Http")
     }
 }
 
 impl Http {
-    /// Honours what is set about certificates, proxies and patience.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
+    /// Makes a client with the certificates, the proxy and the timeouts that are set.
+    pub(crate) fn new(settings: &NetSettings) -> Result<Self, Error> {
         Self::with_patience(settings, settings.idle())
     }
 
-    /// The same, with another patience.
-    pub(crate) fn with_patience(settings: &Settings, idle: Duration) -> Result<Self, Error> {
+    /// Makes such a client with another timeout for each step.
+    pub(crate) fn with_patience(settings: &NetSettings, idle: Duration) -> Result<Self, Error> {
         let bundle = settings
             .option("cacert")
             .or_else(|| settings.variable("OS_CACERT"))
@@ -86,7 +86,8 @@ impl Http {
         })
     }
 
-    /// With the system's certificates and proxies. A whole exchange ends within that time.
+    /// Makes a client with the system's certificates and proxies, whose requests end within
+    /// `within`.
     pub(crate) fn plain(within: Duration) -> Self {
         let config = config(
             RootCerts::PlatformVerifier,
@@ -100,8 +101,12 @@ impl Http {
     }
 
     /// Sends one request and waits for the head of its answer.
-    pub(crate) fn send(&self, mut request: Request<()>, body: Body<'_>) -> Result<Reply, Error> {
-        if !matches!(body, Body::None) {
+    pub(crate) fn send(
+        &self,
+        mut request: Request<()>,
+        body: RequestBody<'_>,
+    ) -> Result<HttpReply, Error> {
+        if !matches!(body, RequestBody::None) {
             request
                 .headers_mut()
                 .insert("content-length", body.length().into());
@@ -113,13 +118,13 @@ impl Http {
             );
         }
         let answer = match body {
-            Body::None => self.agent.run(request),
-            Body::Bytes(bytes) => {
+            RequestBody::None => self.agent.run(request),
+            RequestBody::Bytes(bytes) => {
                 let mut rest = bytes;
                 self.agent
                     .run(request.map(|()| SendBody::from_reader(&mut rest)))
             }
-            Body::Rope(rope) => {
+            RequestBody::Rope(rope) => {
                 let mut reader = RopeReader {
                     pieces: rope.iter(),
                     rest: &[],
@@ -127,7 +132,7 @@ impl Http {
                 self.agent
                     .run(request.map(|()| SendBody::from_reader(&mut reader)))
             }
-            Body::Pieces(pieces) => {
+            RequestBody::Pieces(pieces) => {
                 let mut reader = RopeReader {
                     pieces: pieces.iter(),
                     rest: &[],
@@ -137,7 +142,7 @@ impl Http {
             }
         };
         let (head, body) = answer.map_err(silence)?.into_parts();
-        Ok(Reply {
+        Ok(HttpReply {
             status: head.status.as_u16(),
             headers: head.headers,
             body,
@@ -145,7 +150,7 @@ impl Http {
     }
 }
 
-impl Body<'_> {
+impl RequestBody<'_> {
     fn length(self) -> u64 {
         match self {
             Self::None => 0,
@@ -156,23 +161,23 @@ impl Body<'_> {
     }
 }
 
-impl Reply {
-    /// A header as text.
+impl HttpReply {
+    /// Returns a header as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// How long the body is, where the server says so.
+    /// Returns the length of the body, if the server says it.
     pub(crate) fn length(&self) -> Option<u64> {
         self.header("content-length")?.trim().parse().ok()
     }
 
-    /// Whether the server did what it was asked.
+    /// Returns whether the status is success.
     pub(crate) fn is_done(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// The rest of the answer; `None` when it is longer than `limit`.
+    /// Reads the body; `None` when it is longer than `limit`.
     pub(crate) fn bytes(self, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let announced = self.length();
         if announced.is_some_and(|length| length > limit) {
@@ -197,7 +202,7 @@ impl Reply {
         Ok((bytes.len() as u64 <= limit).then_some(bytes))
     }
 
-    /// The beginning of the answer in pieces of these lengths, each as soon as it is there, until
+    /// Reads the body in pieces of these lengths and hands each over as soon as it is there, until
     /// `take` returns `false`.
     pub(crate) fn pieces(
         self,
@@ -221,12 +226,11 @@ impl Reply {
                 return Ok(());
             }
         }
-        // To its end, as the connection can be used again only then.
+        // Read to the end: only then can the connection be used again.
         reader.read(&mut [0]).map(drop).map_err(silence)
     }
 
-    /// Reads an answer of which only the status counts to its end, so that the connection can be
-    /// used again.
+    /// Checks the status, and reads the body to its end so that the connection can be used again.
     pub(crate) fn finish(self) -> Result<(), Error> {
         if !self.is_done() {
             return Err(self.refusal());
@@ -234,7 +238,7 @@ impl Reply {
         self.bytes(MAX_DOCUMENT).map(drop)
     }
 
-    /// The error that this answer is.
+    /// Turns the answer into an error, with the first words of its body.
     pub(crate) fn refusal(self) -> Error {
         let status = self.status;
         let retry_after = self
@@ -251,7 +255,7 @@ impl Reply {
     }
 }
 
-/// A client with these certificates, which waits so long for each step and for the whole.
+/// Configures a client: `idle` bounds each step, `whole` a request with its answer.
 fn config(
     roots: RootCerts,
     proof: Proof,
@@ -275,19 +279,19 @@ fn config(
         .max_idle_age(Duration::from_secs(20))
 }
 
-/// What it means that no whole answer came.
+/// Returns the error for an answer that did not come, or broke off.
 fn silence(error: ureq::Error) -> Error {
     let kind = match &error {
         ureq::Error::Rustls(_)
         | ureq::Error::Tls(_)
         | ureq::Error::BadUri(_)
-        | ureq::Error::Http(_) => Kind::Failed,
-        _ => Kind::Unavailable,
+        | ureq::Error::Http(_) => NetErrorKind::Failed,
+        _ => NetErrorKind::Unavailable,
     };
     Error::silence(kind, error)
 }
 
-/// The text of an answer on one line, without its markup.
+/// Returns the text of an answer on one line, without its markup.
 fn readable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut words = String::new();
@@ -307,7 +311,7 @@ fn readable(bytes: &[u8]) -> String {
     words.chars().take(300).collect()
 }
 
-/// The bytes of a rope, one piece after the other.
+/// Reads the pieces of a rope one after the other.
 struct RopeReader<'rope, P> {
     pieces: std::slice::Iter<'rope, P>,
     rest: &'rope [u8],

@@ -1,10 +1,10 @@
 //! How Freezer talks HTTP: one client with our certificates, proxies and patience, for stores, the
 //! server and the scheduler alike; and the log-in to OpenStack.
 //!
-//! It knows neither objects nor jobs. `Http` sends one request and gives one answer, on the
-//! caller's thread. `Login` gets tokens and addresses of services, with what [`Settings`] say.
-//! An [`Error`] says what was attempted and, by its [`Kind`], what a caller may do about it; the
-//! caller adds on what. `ureq` and `rustls` are named nowhere else. Start reading at `http`.
+//! It knows neither objects nor jobs. `Http` sends one request and returns one answer, on the
+//! caller's thread. `Login` gets tokens and addresses of services, as [`NetSettings`] say. An
+//! [`Error`] says what was attempted, and its [`NetErrorKind`] what a caller can do about it; the
+//! caller adds the object. `ureq` and `rustls` are named nowhere else. Start reading at `http`.
 
 mod error;
 mod http;
@@ -13,11 +13,11 @@ mod percent;
 mod settings;
 mod tls;
 
-pub use error::{Error, Kind};
-pub(crate) use http::{Body, Http, MAX_DOCUMENT, Reply};
-pub(crate) use openstack::{Login, Pass, Service};
-pub(crate) use percent::{decode, encode};
-pub use settings::Settings;
+pub use error::{Error, NetErrorKind};
+pub(crate) use http::{Http, HttpReply, MAX_DOCUMENT, RequestBody};
+pub(crate) use openstack::{Login, OpenStackService, Pass};
+pub(crate) use percent::decode;
+pub use settings::NetSettings;
 pub use tls::ServerTlsError;
 pub(crate) use tls::server;
 pub use ureq::http::Method;

@@ -1,4 +1,4 @@
-//! What people set about services in a network: options, and variables of the environment.
+//! Settings for services in a network: options, and variables of the environment.
 
 use crate::model::Secret;
 use std::collections::BTreeMap;
@@ -6,13 +6,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a service may keep silent before a try counts as failed, unless told otherwise.
+/// The longest silence of a service before a try counts as failed, unless set otherwise.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Options, variables and times that every talk over HTTP honours: certificates, proxies, who logs
-/// in. Each user looks up what it knows by name, when it is opened and never later.
+/// Options, variables and timeouts for everything that talks HTTP: certificates, proxies,
+/// credentials. Each user looks its settings up by name when it is opened, and never later.
 #[derive(Default)]
-pub struct Settings {
+pub struct NetSettings {
     options: BTreeMap<String, Secret<String>>,
     variables: BTreeMap<String, Secret<String>>,
     home: Option<PathBuf>,
@@ -20,8 +20,8 @@ pub struct Settings {
     whole: Option<Duration>,
 }
 
-impl Settings {
-    /// Adds what an option says.
+impl NetSettings {
+    /// Adds an option.
     #[must_use]
     pub fn with_option(mut self, name: &str, value: impl Into<String>) -> Self {
         self.options
@@ -37,40 +37,40 @@ impl Settings {
         self
     }
 
-    /// Sets where files that are looked for below the home directory are.
+    /// Sets the home directory, below which configuration files are looked for.
     #[must_use]
     pub fn with_home(mut self, home: Option<PathBuf>) -> Self {
         self.home = home;
         self
     }
 
-    /// Sets how long a service may keep silent.
+    /// Sets the longest silence of a service.
     #[must_use]
     pub fn with_idle(mut self, idle: Duration) -> Self {
         self.idle = Some(idle);
         self
     }
 
-    /// Bounds one request with its answer.
+    /// Bounds the time of one request with its answer.
     #[must_use]
     pub fn with_whole(mut self, whole: Duration) -> Self {
         self.whole = Some(whole);
         self
     }
 
-    /// What an option says.
+    /// Returns the value of an option.
     pub(crate) fn option(&self, name: &str) -> Option<&str> {
         self.options.get(name).map(|value| value.expose().as_str())
     }
 
-    /// What a variable of the environment says.
+    /// Returns the value of a variable of the environment.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.variables
             .get(name)
             .map(|value| value.expose().as_str())
     }
 
-    /// Every variable.
+    /// Returns all variables with their values.
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables
             .iter()
@@ -81,19 +81,19 @@ impl Settings {
         self.home.as_deref()
     }
 
-    /// How long a service may keep silent.
+    /// Returns the longest silence of a service.
     pub(crate) fn idle(&self) -> Duration {
         self.idle.unwrap_or(IDLE)
     }
 
-    /// How long one request with its answer may take, where that is bounded.
+    /// Returns the bound of one request with its answer, if there is one.
     pub(crate) fn whole(&self) -> Option<Duration> {
         self.whole
     }
 }
 
-impl fmt::Debug for Settings {
-    /// Names alone: what they say may be secret.
+impl fmt::Debug for NetSettings {
+    /// Writes names alone: values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.options.keys().chain(self.variables.keys());
         f.debug_set().entries(names).finish()
@@ -102,11 +102,11 @@ impl fmt::Debug for Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::Settings;
+    use super::NetSettings;
 
     #[test]
     fn debug_output_shows_names_and_nothing_that_was_said() {
-        let settings = Settings::default()
+        let settings = NetSettings::default()
             .with_option("secret-key", "hunter2")
             .with_variable("OS_PASSWORD", "hunter3");
         assert_eq!(format!("{settings:?}"), r#"{"secret-key", "OS_PASSWORD"}"#);

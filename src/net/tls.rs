@@ -1,4 +1,4 @@
-//! TLS: the one provider of cryptography, and the certificates of both ends.
+//! TLS: the provider of cryptography, and the certificates of both ends.
 
 use super::Error;
 use rustls::ServerConfig;
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
-/// Whether a server has to prove who it is.
+/// Whether the certificate of a server is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// It does, as always.
+    /// It is, as it should be.
     Wanted,
-    /// It does not: for tests, and where people say so.
+    /// It is not: for tests, and with `--insecure`.
     Waived,
 }
 
@@ -22,7 +22,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// How a client begins TLS.
+/// Configures TLS for a client.
 pub(super) fn client(roots: RootCerts, proof: Proof) -> TlsConfig {
     TlsConfig::builder()
         .provider(TlsProvider::Rustls)
@@ -32,14 +32,14 @@ pub(super) fn client(roots: RootCerts, proof: Proof) -> TlsConfig {
         .build()
 }
 
-/// The certificates in a file, or those of the system where there is no such file.
+/// Returns the certificates in a file, or those of the system when no file is named.
 pub(super) fn roots(bundle: Option<&str>) -> Result<RootCerts, Error> {
     let Some(path) = bundle else {
         return Ok(RootCerts::PlatformVerifier);
     };
     let pem = std::fs::read(path).map_err(|error| {
         Error::of_settings(format!(
-            "the certificates in {path} cannot be read: {error}"
+            "could not read the certificates in {path}: {error}"
         ))
     })?;
     let found: Result<Vec<_>, _> = ureq::tls::parse_pem(&pem)
@@ -57,20 +57,20 @@ pub(super) fn roots(bundle: Option<&str>) -> Result<RootCerts, Error> {
 /// Why a server cannot use TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerTlsError {
-    /// A file has nothing of the kind.
+    /// A file cannot be read, or holds no certificate or key.
     #[error("could not read {}", path.display())]
     Read {
         /// The file with the certificate, or with the key.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: rustls::pki_types::pem::Error,
     },
-    /// Certificate and key do not go together.
+    /// The key does not belong to the certificate.
     #[error("could not use the certificate and its key")]
     Use(#[source] rustls::Error),
 }
 
-/// How a server begins TLS, with the files of its certificate and key, in PEM.
+/// Configures TLS for a server from the files of its certificate and key, in PEM.
 ///
 /// # Errors
 ///

@@ -1,20 +1,20 @@
-//! A private folder for a cache: reached through directory handles, never through a symbolic link.
+//! A private folder for a cache, in which no symbolic link is followed ([`FolderHandle`]).
 //!
 //! A folder or file in it counts only while it belongs to this user and nobody else may write to
-//! it. So another user who made the folder first, or could write to it once, changes nothing.
+//! it. So a user that made the folder first, or could write to it once, changes nothing.
 //!
-//! Windows has no directory handles in the standard library. There each step looks at the path
-//! first and refuses links; rights are those that the folder around it hands down, and are not
-//! looked at.
+//! On Windows rights are not checked: they are those that the folder above hands down.
 
-use std::fs::File;
+use super::durable::Sharing;
+use super::folder_handle::{FolderHandle, is_link};
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// An open folder that belongs to this user alone. May be used by many threads at once.
+/// An open folder that belongs to this user alone. Many threads may use it at once.
 #[derive(Debug)]
-pub struct CacheDir(system::Dir);
+pub struct CacheDir(FolderHandle);
 
 /// A regular file in a [`CacheDir`], as a listing needs it.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub enum Distrust {
     /// A file or a symbolic link has the name.
     #[error("it is a symbolic link or a file")]
     NotAFolder,
-    /// Another user made it, or was given it.
+    /// Another user owns it.
     #[error("it belongs to user {owner}, and freezer runs as user {user}")]
     Foreign {
         /// The user number of its owner.
@@ -42,7 +42,7 @@ pub enum Distrust {
         /// The effective user number of this process.
         user: u32,
     },
-    /// The mode gives its group or everybody the right to write.
+    /// The mode lets its group or everybody write to it.
     #[error("its group or others may write to it")]
     OpenToOthers,
 }
@@ -57,297 +57,162 @@ impl From<Distrust> for io::Error {
 }
 
 impl CacheDir {
-    /// Opens the folder `name` in the folder at `parent`, and makes it first where it is missing.
+    /// Opens the folder `name` in the folder at `parent`, and makes it first if it is missing.
     ///
-    /// Symbolic links in `parent` are followed, as a person named it; `name` may not be one.
+    /// Follows symbolic links in `parent`, as a person named it; `name` may not be one.
     pub fn open(parent: &Path, name: &str) -> Result<Self, Distrust> {
-        system::Dir::open(parent, name).map(Self)
+        let parent = FolderHandle::open(parent).map_err(Distrust::System)?;
+        make(&parent, name)?;
+        trusted(&parent, name)
     }
 
     /// Opens a folder in this one.
     pub fn child(&self, name: &str) -> Result<Self, Distrust> {
-        self.0.child(name).map(Self)
+        trusted(&self.0, name)
     }
 
-    /// Opens a folder in this one, and makes it first where it is missing.
+    /// Opens a folder in this one, and makes it first if it is missing.
     pub fn child_or_new(&self, name: &str) -> Result<Self, Distrust> {
-        self.0.child_or_new(name).map(Self)
+        match self.child(name) {
+            Err(Distrust::System(error)) if error.kind() == io::ErrorKind::NotFound => {
+                make(&self.0, name)?;
+                self.child(name)
+            }
+            opened => opened,
+        }
     }
 
-    /// Lists all names. Those that are not Unicode are changed: they are none of a cache's.
+    /// Lists all names. Changes those that are not Unicode, which a cache has none of.
     pub fn names(&self) -> io::Result<Vec<String>> {
-        self.0.names()
+        let entries = self.0.entries()?.into_iter();
+        Ok(entries
+            .map(|entry| entry.name.to_string_lossy().into_owned())
+            .collect())
     }
 
     /// Describes a regular file of this user; `None` for anything else, or when there is none.
     pub fn look(&self, name: &str) -> io::Result<Option<CachedFile>> {
-        match self.0.look(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            seen => seen,
+        match self.0.look_at(name) {
+            Ok(seen) if is_our_file(&seen) => Ok(Some(CachedFile {
+                length: seen.len(),
+                modified: seen.modified()?,
+            })),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is_link(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
     /// Opens a regular file of this user for reading.
     pub fn open_file(&self, name: &str) -> io::Result<File> {
-        self.0.open_file(name)
+        ours(self.0.open_to_touch(name)?)
     }
 
-    /// Opens a regular file of this user for locking, and makes it first where it is missing.
+    /// Opens a regular file of this user for locking, and makes it first if it is missing.
     pub fn lock_file(&self, name: &str) -> io::Result<File> {
-        self.0.lock_file(name)
+        let opened = match self.0.open_to_lock(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match self.0.create_file(name, Sharing::private()) {
+                    // Another process made it meanwhile, or it is no regular file.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        self.0.open_to_lock(name)
+                    }
+                    made => made,
+                }
+            }
+            opened => opened,
+        };
+        ours(opened?)
     }
 
-    /// Makes a file that was not there, for writing by this user alone.
+    /// Makes a new file for writing by this user alone.
     pub fn create_file(&self, name: &str) -> io::Result<File> {
-        self.0.create_file(name)
+        self.0.create_file(name, Sharing::private())
     }
 
     /// Renames a file in this folder, in place of any file or link called `to`.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(from, to)
+        self.0.rename(from, &self.0, to)
     }
 
     /// Removes a file or a link itself, never a folder; one that is not there counts as removed.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        match self.0.remove(name) {
+        match self.0.remove_file(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,
         }
     }
 }
 
-/// Says that a name is not a regular file of this user.
-fn not_ours() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        "it is not a regular file of this user alone",
-    )
+fn make(parent: &FolderHandle, name: &str) -> Result<(), Distrust> {
+    match parent.create_folder(name, Sharing::private()) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Distrust::System(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a folder if nobody but this user may write to it.
+fn trusted(parent: &FolderHandle, name: &str) -> Result<CacheDir, Distrust> {
+    let folder = parent.descend(name).map_err(|error| {
+        if is_link(&error) || error.kind() == io::ErrorKind::NotADirectory {
+            Distrust::NotAFolder
+        } else {
+            Distrust::System(error)
+        }
+    })?;
+    let metadata = folder.metadata().map_err(Distrust::System)?;
+    match system::distrust(&metadata) {
+        Some(distrust) => Err(distrust),
+        None => Ok(CacheDir(folder)),
+    }
+}
+
+/// Fails for anything but a regular file that only this user may write to.
+fn ours(file: File) -> io::Result<File> {
+    if is_our_file(&file.metadata()?) {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "it is not a regular file that only this user may write to",
+        ))
+    }
+}
+
+fn is_our_file(metadata: &Metadata) -> bool {
+    metadata.is_file() && system::distrust(metadata).is_none()
 }
 
 #[cfg(unix)]
 mod system {
-    use super::{CachedFile, Distrust, not_ours};
-    use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
-    use rustix::io::{Errno, retry_on_intr};
-    use std::fs::File;
-    use std::io;
-    use std::os::fd::{AsFd, OwnedFd};
-    use std::path::Path;
-    use std::time::{Duration, SystemTime};
+    use super::Distrust;
+    use std::fs::Metadata;
+    use std::os::unix::fs::MetadataExt;
 
     /// Set for the group or for others: they may write.
-    const WRITABLE_BY_OTHERS: Mode = Mode::WGRP.union(Mode::WOTH);
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-    #[derive(Debug)]
-    pub struct Dir(OwnedFd);
-
-    impl Dir {
-        pub fn open(parent: &Path, name: &str) -> Result<Self, Distrust> {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let parent = retry_on_intr(|| rustix::fs::openat(CWD, parent, flags, Mode::empty()))
-                .map_err(|error| Distrust::System(error.into()))?;
-            make(&parent, name)?;
-            open_in(&parent, name)
+    /// Returns why others than this user could have written there.
+    pub fn distrust(metadata: &Metadata) -> Option<Distrust> {
+        let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+        if owner != user {
+            Some(Distrust::Foreign { owner, user })
+        } else if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
+            Some(Distrust::OpenToOthers)
+        } else {
+            None
         }
-
-        pub fn child(&self, name: &str) -> Result<Self, Distrust> {
-            open_in(&self.0, name)
-        }
-
-        pub fn child_or_new(&self, name: &str) -> Result<Self, Distrust> {
-            match open_in(&self.0, name) {
-                Err(Distrust::System(error)) if error.kind() == io::ErrorKind::NotFound => {
-                    make(&self.0, name)?;
-                    open_in(&self.0, name)
-                }
-                opened => opened,
-            }
-        }
-
-        pub fn names(&self) -> io::Result<Vec<String>> {
-            let mut names = Vec::new();
-            for entry in rustix::fs::Dir::read_from(&self.0)? {
-                let entry = entry?;
-                let name = entry.file_name().to_bytes();
-                if name != b"." && name != b".." {
-                    names.push(String::from_utf8_lossy(name).into_owned());
-                }
-            }
-            Ok(names)
-        }
-
-        pub fn look(&self, name: &str) -> io::Result<Option<CachedFile>> {
-            let stat = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            Ok(is_our_file(&stat).then(|| CachedFile {
-                length: u64::try_from(stat.st_size).unwrap_or(0),
-                // Before 1970: as old as can be.
-                modified: u64::try_from(stat.st_mtime)
-                    .ok()
-                    .and_then(|seconds| {
-                        let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
-                        SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
-                    })
-                    .unwrap_or(SystemTime::UNIX_EPOCH),
-            }))
-        }
-
-        pub fn open_file(&self, name: &str) -> io::Result<File> {
-            self.file(name, OFlags::RDONLY)
-        }
-
-        pub fn lock_file(&self, name: &str) -> io::Result<File> {
-            // Never written to, but NFS locks only what is open for writing.
-            self.file(name, OFlags::WRONLY | OFlags::CREATE)
-        }
-
-        pub fn create_file(&self, name: &str) -> io::Result<File> {
-            self.file(name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)
-        }
-
-        /// Never waits for the other end of a FIFO.
-        fn file(&self, name: &str, flags: OFlags) -> io::Result<File> {
-            let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let mode = Mode::RUSR | Mode::WUSR;
-            let file = retry_on_intr(|| rustix::fs::openat(&self.0, name, flags, mode))?;
-            if is_our_file(&rustix::fs::fstat(&file)?) {
-                Ok(file.into())
-            } else {
-                Err(not_ours())
-            }
-        }
-
-        pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-            Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
-        }
-
-        pub fn remove(&self, name: &str) -> io::Result<()> {
-            Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
-        }
-    }
-
-    fn make(parent: &impl AsFd, name: &str) -> Result<(), Distrust> {
-        match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(error) => Err(Distrust::System(error.into())),
-        }
-    }
-
-    fn open_in(parent: &impl AsFd, name: &str) -> Result<Dir, Distrust> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = retry_on_intr(|| rustix::fs::openat(parent, name, flags, Mode::empty()))
-            .map_err(|error| match error {
-                Errno::NOTDIR | Errno::LOOP => Distrust::NotAFolder,
-                error => Distrust::System(error.into()),
-            })?;
-        let stat = rustix::fs::fstat(&folder).map_err(|error| Distrust::System(error.into()))?;
-        let user = rustix::process::geteuid().as_raw();
-        if stat.st_uid != user {
-            return Err(Distrust::Foreign {
-                owner: stat.st_uid,
-                user,
-            });
-        }
-        if Mode::from_raw_mode(stat.st_mode).intersects(WRITABLE_BY_OTHERS) {
-            return Err(Distrust::OpenToOthers);
-        }
-        Ok(Dir(folder))
-    }
-
-    fn is_our_file(stat: &Stat) -> bool {
-        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-            && stat.st_uid == rustix::process::geteuid().as_raw()
-            && !Mode::from_raw_mode(stat.st_mode).intersects(WRITABLE_BY_OTHERS)
     }
 }
 
 #[cfg(windows)]
 mod system {
-    use super::{CachedFile, Distrust, not_ours};
-    use std::fs::{File, OpenOptions};
-    use std::io;
-    use std::os::windows::fs::OpenOptionsExt;
-    use std::path::{Path, PathBuf};
+    use super::Distrust;
+    use std::fs::Metadata;
 
-    /// `FILE_FLAG_OPEN_REPARSE_POINT`: a link is opened itself, and is then no regular file.
-    const NO_FOLLOW: u32 = 0x0020_0000;
-
-    #[derive(Debug)]
-    pub struct Dir(PathBuf);
-
-    impl Dir {
-        pub fn open(parent: &Path, name: &str) -> Result<Self, Distrust> {
-            Self(parent.to_owned()).child_or_new(name)
-        }
-
-        pub fn child(&self, name: &str) -> Result<Self, Distrust> {
-            let path = self.0.join(name);
-            let seen = std::fs::symlink_metadata(&path).map_err(Distrust::System)?;
-            if seen.is_dir() {
-                Ok(Self(path))
-            } else {
-                Err(Distrust::NotAFolder)
-            }
-        }
-
-        pub fn child_or_new(&self, name: &str) -> Result<Self, Distrust> {
-            match std::fs::create_dir(self.0.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    Err(Distrust::System(error))
-                }
-                _ => self.child(name),
-            }
-        }
-
-        pub fn names(&self) -> io::Result<Vec<String>> {
-            std::fs::read_dir(&self.0)?
-                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-                .collect()
-        }
-
-        pub fn look(&self, name: &str) -> io::Result<Option<CachedFile>> {
-            let seen = std::fs::symlink_metadata(self.0.join(name))?;
-            if !seen.is_file() {
-                return Ok(None);
-            }
-            Ok(Some(CachedFile {
-                length: seen.len(),
-                modified: seen.modified()?,
-            }))
-        }
-
-        pub fn open_file(&self, name: &str) -> io::Result<File> {
-            // The right to write is for the time that marks it as used.
-            self.file(name, File::options().read(true).write(true))
-        }
-
-        pub fn lock_file(&self, name: &str) -> io::Result<File> {
-            self.file(
-                name,
-                File::options().create(true).truncate(false).write(true),
-            )
-        }
-
-        pub fn create_file(&self, name: &str) -> io::Result<File> {
-            self.file(name, File::options().create_new(true).write(true))
-        }
-
-        fn file(&self, name: &str, options: &mut OpenOptions) -> io::Result<File> {
-            let path = self.0.join(name);
-            let file = options.custom_flags(NO_FOLLOW).open(path)?;
-            if file.metadata()?.is_file() {
-                Ok(file)
-            } else {
-                Err(not_ours())
-            }
-        }
-
-        pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-            std::fs::rename(self.0.join(from), self.0.join(to))
-        }
-
-        pub fn remove(&self, name: &str) -> io::Result<()> {
-            std::fs::remove_file(self.0.join(name))
-        }
+    /// Rights are those that the folder above hands down.
+    pub fn distrust(_: &Metadata) -> Option<Distrust> {
+        None
     }
 }
 

@@ -1,33 +1,34 @@
-//! What time it is: the `Clock` seam.
+//! The time of day (the `Clock` seam), and spans of time.
 
 use crate::model::Cancel;
 use jiff::Timestamp;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often a pause looks at the flag that ends it early.
+/// How often a pause looks whether it is to end early.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Tells the time. Whatever needs it is handed one; nothing else reads the system's clock.
+/// Tells the time. Code that needs the time takes one of these; nothing else reads the system's
+/// clock.
 pub trait Clock: Send + Sync {
-    /// The moment of the call. Two calls may give the same moment, or step back with the system's
-    /// clock.
+    /// Returns the moment of the call. Two calls may return the same moment, and the clock may step
+    /// back.
     fn now(&self) -> Timestamp;
 
-    /// How long to wait, really, for `span` of this clock to pass, when meanwhile other things go
-    /// on or nothing does. A clock for tests may let it pass at once.
+    /// Returns how long to wait in real time for `span` to pass on this clock. A clock for tests
+    /// may let it pass at once.
     fn pass(&self, span: Duration, meanwhile: Meanwhile) -> Duration {
         let _ = meanwhile;
         span
     }
 }
 
-/// What goes on while somebody waits for a moment to come.
+/// What happens while a caller waits for a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meanwhile {
-    /// Nothing: only the moment can end the wait.
+    /// Nothing: only the moment ends the wait.
     Nothing,
-    /// Others are at work, who may end it before.
+    /// Other threads or processes are at work, and may end the wait earlier.
     Work,
 }
 
@@ -44,19 +45,19 @@ impl Clock for SystemClock {
 /// A clock that stands still until it is set, for tests.
 #[derive(Debug)]
 pub struct ManualClock {
-    /// Guards the moment it shows.
+    /// The moment that it shows.
     now: Mutex<Timestamp>,
 }
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Returns a clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
         Self {
             now: Mutex::new(now),
         }
     }
 
-    /// Sets it, forward or back.
+    /// Sets the clock, forward or back.
     pub fn set(&self, now: Timestamp) {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
@@ -68,8 +69,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// The moment of the call on a clock that only goes forward, for lengths of time: it has no date,
-/// and a change of the system's clock does not move it.
+/// Returns the moment of the call on a clock that only goes forward, to measure spans of time. It
+/// has no date, and a change of the system's clock does not move it.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one home of the monotonic clock"
@@ -78,7 +79,7 @@ pub fn monotonic() -> Instant {
     Instant::now()
 }
 
-/// Waits that long, or until `cancel` is requested: a tenth of a second later at most.
+/// Waits for `length`. Returns at most 100 ms after `cancel` is requested.
 pub fn pause(length: Duration, cancel: &Cancel) {
     let until = monotonic() + length;
     while !cancel.is_requested() {

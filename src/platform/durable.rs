@@ -1,50 +1,58 @@
-//! Files that survive a crash of the machine: how to make them, flush them and tell them apart.
+//! Files that survive a crash of the machine: makes them, flushes them and tells them apart.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Tells one file from another for as long as one of them is held open, whatever their names are.
+/// Tells one file from another, whatever their names are, as long as one of them is held open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity(system::Identity);
+pub struct FileIdentity(system::FileIdentity);
 
-impl Identity {
-    /// The identity of the file that `metadata` describes.
+impl FileIdentity {
+    /// Returns the identity of the file that `metadata` describes.
     pub fn of(metadata: &Metadata) -> Self {
         Self(system::identity(metadata))
     }
 }
 
-/// Who may read and write what is made inside a folder: what may be done with the folder itself.
+/// Who may read and write a new entry of a folder: the users that may read and write the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access(system::Access);
+pub struct Sharing(system::Rights);
 
-impl Access {
-    /// The owner alone.
+impl Sharing {
+    /// Returns access for the owner alone.
     pub fn private() -> Self {
         Self(system::private())
     }
 
-    /// The same as for the folder that `metadata` describes.
+    /// Returns the same access as that to the folder that `metadata` describes.
     pub fn like(metadata: &Metadata) -> Self {
-        Self(system::access(metadata))
+        Self(system::rights(metadata))
     }
 }
 
-/// Makes a file that was not there, for writing.
-pub fn create_file(path: &Path, access: Access) -> io::Result<File> {
-    system::create_file(path, access.0)
-}
-
-/// Makes one folder that was not there.
-pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
-    system::create_folder(path, access.0)
-}
-
-/// Waits until the names in a folder, as they are, would survive a crash of the machine.
+/// Makes a new file and opens it for writing.
 ///
-/// Windows has no such call: there the file system's journal keeps the order of changes, and the
-/// last ones may be lost.
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] when anything has the name.
+pub fn create_file(path: &Path, sharing: Sharing) -> io::Result<File> {
+    system::create_file(path, sharing.0)
+}
+
+/// Makes one new folder.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] when anything has the name.
+pub fn create_folder(path: &Path, sharing: Sharing) -> io::Result<()> {
+    system::create_folder(path, sharing.0)
+}
+
+/// Waits until the names in a folder would survive a crash of the machine.
+///
+/// Windows has no such call. Its file system's journal keeps the order of changes, and the last
+/// ones may be lost.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     system::sync_folder(path)
 }
@@ -60,33 +68,36 @@ pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = create_file(&new, Access::private())?;
+    let mut file = create_file(&new, Sharing::private())?;
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-/// The mode of a file that is made with this access.
+/// Returns the mode of a new file.
 #[cfg(unix)]
-pub(super) fn file_mode(access: Access) -> u32 {
-    access.0 & 0o666
+pub(super) fn file_mode(sharing: Sharing) -> u32 {
+    sharing.0 & 0o666
 }
 
-/// The mode of a folder that is made with this access.
+/// Returns the mode of a new folder.
 #[cfg(unix)]
-pub(super) fn folder_mode(access: Access) -> u32 {
-    access.0
+pub(super) fn folder_mode(sharing: Sharing) -> u32 {
+    sharing.0
 }
 
-/// Does what [`sync_folder`] does with a folder that is open.
+/// Does the same as [`sync_folder`] with an open folder.
 #[cfg(unix)]
 pub(super) fn sync_opened_folder(folder: &File) -> io::Result<()> {
     system::sync_opened_folder(folder)
 }
 
-/// Fills `buffer` with the bytes from `offset` on; `UnexpectedEof` when there are fewer. Many
-/// threads may read one file.
+/// Fills `buffer` with the bytes from `offset` on. Many threads may read one file.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::UnexpectedEof`] when the file has fewer bytes.
 pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     system::read_exact_at(file, buffer, offset)
 }
@@ -98,34 +109,34 @@ mod system {
     use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
-    /// Device and inode. A number is not given to another file while this one is open.
-    pub type Identity = (u64, u64);
+    /// Device and inode. The system gives a number to no other file while this one is open.
+    pub type FileIdentity = (u64, u64);
 
     /// Permission bits of a folder.
-    pub type Access = u32;
+    pub type Rights = u32;
 
-    pub fn identity(metadata: &Metadata) -> Identity {
+    pub fn identity(metadata: &Metadata) -> FileIdentity {
         (metadata.dev(), metadata.ino())
     }
 
-    pub fn private() -> Access {
+    pub fn private() -> Rights {
         0o700
     }
 
-    pub fn access(metadata: &Metadata) -> Access {
+    pub fn rights(metadata: &Metadata) -> Rights {
         metadata.mode() & 0o777 | 0o700
     }
 
-    pub fn create_file(path: &Path, access: Access) -> io::Result<File> {
+    pub fn create_file(path: &Path, rights: Rights) -> io::Result<File> {
         OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(access & 0o666)
+            .mode(rights & 0o666)
             .open(path)
     }
 
-    pub fn create_folder(path: &Path, access: Access) -> io::Result<()> {
-        DirBuilder::new().mode(access).create(path)
+    pub fn create_folder(path: &Path, rights: Rights) -> io::Result<()> {
+        DirBuilder::new().mode(rights).create(path)
     }
 
     pub fn sync_folder(path: &Path) -> io::Result<()> {
@@ -134,8 +145,8 @@ mod system {
 
     pub fn sync_opened_folder(folder: &File) -> io::Result<()> {
         match folder.sync_all() {
-            // Some network and FUSE file systems cannot sync a folder; what they promise is all
-            // there is (see also PostgreSQL, fsync_fname_ext).
+            // Some network and FUSE file systems cannot sync a folder, and promise nothing more
+            // (see also PostgreSQL, fsync_fname_ext).
             Err(error)
                 if matches!(
                     error.kind(),
@@ -160,14 +171,14 @@ mod system {
     use std::os::windows::fs::{FileExt, MetadataExt};
     use std::path::Path;
 
-    /// Time of creation, time of the last write, length: std has no file number here.
-    pub type Identity = (u64, u64, u64);
+    /// Time of creation, time of the last write, and length: std offers no file number here.
+    pub type FileIdentity = (u64, u64, u64);
 
-    /// Rights are inherited from the folder.
+    /// New entries inherit rights from their folder.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Access;
+    pub struct Rights;
 
-    pub fn identity(metadata: &Metadata) -> Identity {
+    pub fn identity(metadata: &Metadata) -> FileIdentity {
         if metadata.is_dir() {
             return (metadata.creation_time(), 0, 0);
         }
@@ -178,19 +189,19 @@ mod system {
         )
     }
 
-    pub fn private() -> Access {
-        Access
+    pub fn private() -> Rights {
+        Rights
     }
 
-    pub fn access(_metadata: &Metadata) -> Access {
-        Access
+    pub fn rights(_metadata: &Metadata) -> Rights {
+        Rights
     }
 
-    pub fn create_file(path: &Path, _access: Access) -> io::Result<File> {
+    pub fn create_file(path: &Path, _rights: Rights) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).open(path)
     }
 
-    pub fn create_folder(path: &Path, _access: Access) -> io::Result<()> {
+    pub fn create_folder(path: &Path, _rights: Rights) -> io::Result<()> {
         DirBuilder::new().create(path)
     }
 

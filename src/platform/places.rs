@@ -1,27 +1,27 @@
-//! Where a path leads, and what it lies in.
+//! Where a path leads, and the folders it lies in.
 
-use super::durable::Identity;
+use super::durable::FileIdentity;
 use super::system::{mount_id, mounts};
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// How many symbolic links in a row are followed, as by the system.
-const MOST_LINKS: usize = 40;
+/// Most symbolic links in a row that are followed, the same as in Linux.
+const MAX_LINKS: usize = 40;
 
-/// Returns where a path leads, in full and through symbolic links, also when its end is yet to be
-/// made: what would be there if each missing folder in it were made.
+/// Returns the full path that a path leads to, through symbolic links. Its end need not be there:
+/// the result is where the entry would be once each missing folder is made.
 ///
 /// # Errors
 ///
-/// When a part of it that is there cannot be looked at, or links lead in a circle.
+/// When a part of it that is there cannot be looked at, or when links form a circle.
 pub fn resolve(path: &Path) -> io::Result<PathBuf> {
     let from = if path.is_absolute() {
         PathBuf::new()
     } else {
         Path::new(".").canonicalize()?
     };
-    resolve_from(from, path, MOST_LINKS)
+    resolve_from(from, path, MAX_LINKS)
 }
 
 fn resolve_from(mut from: PathBuf, path: &Path, links: usize) -> io::Result<PathBuf> {
@@ -46,8 +46,8 @@ fn resolve_from(mut from: PathBuf, path: &Path, links: usize) -> io::Result<Path
     Ok(from)
 }
 
-/// Follows a link that stands in the folder `from`. A file can be made through one that leads to
-/// nothing.
+/// Follows a link in the folder `from`. It need not lead to anything: a file can be made through a
+/// dangling link.
 fn through(from: PathBuf, link: &Path, links: usize) -> io::Result<PathBuf> {
     match link.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -58,15 +58,15 @@ fn through(from: PathBuf, link: &Path, links: usize) -> io::Result<PathBuf> {
     }
 }
 
-/// Returns the folders that hold what is at a path or would be made there, itself among them if it
-/// is a folder.
+/// Returns the folders that hold the entry at a path, or would hold it once it is made. If the path
+/// names a folder, that is the first.
 ///
-/// They are told by all their names: where a part of a folder is mounted elsewhere too (a bind
-/// mount), what is made there is made in the folder, and the folder is among them.
+/// Includes all names of a folder. Where a part of a folder is mounted elsewhere too (a bind
+/// mount), an entry made there is made in the folder, so the folder is in the result.
 ///
 /// # Errors
 ///
-/// As [`resolve`]; also when there is a table of mounts and it cannot be read.
+/// As [`resolve`]. Also when there is a table of mounts that cannot be read.
 pub fn folders_around(path: &Path) -> io::Result<Vec<PathBuf>> {
     let full = resolve(path)?;
     let mut folders: Vec<PathBuf> = full
@@ -79,8 +79,8 @@ pub fn folders_around(path: &Path) -> io::Result<Vec<PathBuf>> {
     };
     let (id, table) = match mount_id(nearest).and_then(|id| Ok((id, mounts()?))) {
         Ok(known) => known,
-        // A system without the table, or a rescue system in which /proc is not mounted: the path
-        // alone has to tell.
+        // A system without the table, or a rescue system in which /proc is not mounted: only the
+        // path is left to go by.
         Err(error)
             if matches!(
                 error.kind(),
@@ -98,7 +98,7 @@ pub fn folders_around(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(folders);
     };
     let in_file_system = own.root.join(below);
-    let same = fs::metadata(nearest).map(|there| Identity::of(&there))?;
+    let same = fs::metadata(nearest).map(|there| FileIdentity::of(&there))?;
     let elsewhere: Vec<PathBuf> = table
         .iter()
         .filter(|mount| mount.device == own.device && mount.id != own.id)
@@ -106,8 +106,8 @@ pub fn folders_around(path: &Path) -> io::Result<Vec<PathBuf>> {
             let below = in_file_system.strip_prefix(&mount.root).ok()?;
             Some(mount.place.join(below))
         })
-        // Another mount may have hidden it.
-        .filter(|name| fs::metadata(name).is_ok_and(|there| Identity::of(&there) == same))
+        // Another mount may hide it.
+        .filter(|name| fs::metadata(name).is_ok_and(|there| FileIdentity::of(&there) == same))
         .collect();
     for name in elsewhere {
         folders.extend(name.ancestors().map(Path::to_owned));
@@ -123,7 +123,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn a_path_leads_where_what_is_made_there_would_be() {
+    fn a_path_leads_to_where_a_new_file_would_be_made() {
         let room = tempfile::tempdir().expect("made");
         let room = room.path().canonicalize().expect("there");
         fs::create_dir_all(room.join("a/b")).expect("made");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_yet_to_be_made_lies_in_what_is_there() {
+    fn a_missing_path_lies_in_the_folders_that_are_there() {
         let room = tempfile::tempdir().expect("made");
         let room = room.path().canonicalize().expect("there");
         let around = folders_around(&room.join("new/deeper")).expect("found");

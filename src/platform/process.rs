@@ -1,4 +1,4 @@
-//! Child processes: the one place that starts any.
+//! Child processes. No other module starts any.
 
 use super::{Running, system};
 use std::ffi::{OsStr, OsString};
@@ -9,14 +9,14 @@ use std::process::{
     Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio,
 };
 
-/// What a process in the background says on its standard output when it is ready.
+/// The bytes that a process in the background writes to its standard output when it is ready.
 const READY: &[u8; 1] = b"R";
 
-/// Runs a program to its end, with no input, and gives what it printed.
+/// Runs a program to its end without input, and returns what it printed.
 ///
 /// # Errors
 ///
-/// When it could not be started; how it ended is in the output.
+/// When the program could not be started. The output says how it ended.
 pub fn run<S: AsRef<OsStr>>(
     program: &Path,
     arguments: impl IntoIterator<Item = S>,
@@ -27,11 +27,11 @@ pub fn run<S: AsRef<OsStr>>(
         .output()
 }
 
-/// Runs a program like [`run`], with these variables besides those of this process.
+/// Runs a program like [`run`], with these environment variables besides those of this process.
 ///
 /// # Errors
 ///
-/// When it could not be started; how it ended is in the output.
+/// When the program could not be started. The output says how it ended.
 #[cfg(unix)]
 pub fn run_with<S: AsRef<OsStr>>(
     program: &Path,
@@ -45,11 +45,11 @@ pub fn run_with<S: AsRef<OsStr>>(
         .output()
 }
 
-/// Runs a program to its end, with the input and output of this one.
+/// Runs a program to its end, with the standard input, output and error of this process.
 ///
 /// # Errors
 ///
-/// When it could not be started.
+/// When the program could not be started.
 pub fn run_attached<S: AsRef<OsStr>>(
     program: &Path,
     arguments: impl IntoIterator<Item = S>,
@@ -57,33 +57,32 @@ pub fn run_attached<S: AsRef<OsStr>>(
     command(program).args(arguments).status()
 }
 
-/// A child process that is talked to: its standard input, output and error are pipes, each to be
-/// taken once.
+/// A child process behind pipes: its standard input, output and error, each to be taken once.
 #[derive(Debug)]
 pub struct Piped {
     child: Child,
-    /// Where it reads from.
+    /// Its standard input.
     pub input: Option<ChildStdin>,
-    /// Where it writes to.
+    /// Its standard output.
     pub output: Option<ChildStdout>,
-    /// Where it says what goes wrong.
+    /// Its standard error.
     pub errors: Option<ChildStderr>,
 }
 
 impl Piped {
-    /// Ends it, if it has not ended, and leaves nothing of it behind.
+    /// Ends the process if it still runs, and leaves no zombie behind.
     pub fn kill(&mut self) {
-        // One that has ended already cannot be killed, and need not be.
+        // Fails only if the process has ended, which is what is wanted.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// Starts a program to be talked to.
+/// Starts a program with pipes to its standard input, output and error.
 ///
 /// # Errors
 ///
-/// When it could not be started.
+/// When the program could not be started.
 pub fn start_piped<S: AsRef<OsStr>>(
     program: &Path,
     arguments: impl IntoIterator<Item = S>,
@@ -102,24 +101,24 @@ pub fn start_piped<S: AsRef<OsStr>>(
     })
 }
 
-/// How a process is told that it is to end.
+/// A signal to another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// So that it can do so in order (`SIGTERM`).
+    /// Asks it to end in order (`SIGTERM`).
     Gently,
-    /// At once, and it is not asked (`SIGKILL`).
+    /// Ends it at once (`SIGKILL`).
     AtOnce,
-    /// Not at all: it is to look at its settings again (`SIGHUP`).
+    /// Does not end it: has it read its settings again (`SIGHUP`).
     Reload,
 }
 
-/// Sends one process to its end; one that has ended already is no error.
+/// Sends a signal to one process. A process that has ended already is no error.
 pub fn end(process: &Running, how: End) -> io::Result<()> {
     system::end_process(process, how)
 }
 
-/// Kills all processes of a session that have `variable` in their environment with this value; how
-/// many.
+/// Kills all processes of a session that have `variable` with this value in their environment.
+/// Returns how many.
 pub fn kill_marked(session: u32, variable: &str, value: &str) -> io::Result<usize> {
     system::kill_marked(session, variable, value)
 }
@@ -127,27 +126,27 @@ pub fn kill_marked(session: u32, variable: &str, value: &str) -> io::Result<usiz
 /// A program with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Its file, or its name to be found in `PATH`.
+    /// Its file, or a name to be looked up in `PATH`.
     pub program: OsString,
-    /// What it is told.
+    /// Its arguments, without the program itself.
     pub arguments: Vec<OsString>,
 }
 
-/// Programs in a process group of their own, each reading what the one before it writes.
+/// A pipeline of programs in a process group of their own: each reads the output of the one before.
 #[derive(Debug)]
 pub struct Group {
     children: Vec<Child>,
     leader: u32,
-    /// How each has ended.
+    /// The exit code of each that has ended.
     ended: Vec<Option<i32>>,
 }
 
 impl Group {
-    /// Starts them, with no input, with these variables besides those of this process.
+    /// Starts them without input, with these environment variables besides those of this process.
     ///
     /// # Errors
     ///
-    /// When one could not be started; those before it are killed.
+    /// When one could not be started. Those before it are killed.
     pub fn start(
         programs: &[Program],
         variables: &[(&str, String)],
@@ -218,11 +217,11 @@ impl Group {
         Ok(output)
     }
 
-    /// How all have ended: the number of the last one that did not end well, 0 if all did; none
-    /// while one still runs.
+    /// Returns the exit code of the last one that failed, or 0 if none failed. `None` while one
+    /// still runs.
     pub fn ended(&mut self) -> io::Result<Option<i32>> {
-        // From the last on: while the leader is not waited for, its group's number is not given to
-        // another.
+        // The leader comes last: until it is waited for, the system gives the number of its group
+        // to no other.
         for (child, ended) in self.children.iter_mut().zip(&mut self.ended).rev() {
             if ended.is_none() {
                 match child.try_wait()? {
@@ -242,7 +241,7 @@ impl Group {
         ))
     }
 
-    /// Sends all of the group to its end, also what its programs have started.
+    /// Sends a signal to the whole group, with the processes that its programs have started.
     pub fn end(&self, how: End) -> io::Result<()> {
         if self.children.is_empty() {
             Ok(())
@@ -252,12 +251,12 @@ impl Group {
     }
 }
 
-/// A program that goes on when this one ends.
+/// A program that goes on when this process ends.
 #[derive(Debug)]
 pub struct Detached(Child);
 
 impl Detached {
-    /// Starts it; `input` is its standard input, and it holds whatever locks that has.
+    /// Starts a program with `input` as its standard input, which holds the locks of that file.
     pub fn start(program: &Program, input: File, output: &File) -> io::Result<Self> {
         let mut command = command(program.program.as_ref());
         command
@@ -268,7 +267,7 @@ impl Detached {
         Ok(Self(command.spawn()?))
     }
 
-    /// Its number.
+    /// Returns its process number.
     pub fn id(&self) -> u32 {
         self.0.id()
     }
@@ -279,19 +278,19 @@ impl Detached {
     }
 }
 
-/// How a process that was to go on in the background began.
+/// How the start of a process in the background went.
 #[derive(Debug)]
 pub enum Background {
-    /// It said that it is ready, and goes on under this process number.
+    /// It reported that it is ready, and goes on under this process number.
     Ready(u32),
-    /// It ended before that. What went wrong it has told on the standard error, which it shares
-    /// until it is ready.
+    /// It ended before that. It has printed the reason on the standard error, which it shares with
+    /// this process until it is ready.
     Ended(ExitStatus),
 }
 
-/// Starts a program, and waits until it says by [`report_ready`] that it is ready, or ends.
+/// Starts a program, and waits until it calls [`report_ready`] or ends.
 ///
-/// Its standard output is how it says so: it must print nothing there before. It should begin with
+/// It reports on its standard output, so it must print nothing there before. It should begin with
 /// [`leave_session`], so that the terminal's interrupts and hang-up do not reach it.
 pub fn start_in_background<S: AsRef<OsStr>>(
     program: &Path,
@@ -317,17 +316,17 @@ pub fn start_in_background<S: AsRef<OsStr>>(
 ///
 /// # Errors
 ///
-/// When it leads a process group already, as one started by a shell for itself does.
+/// When it leads a process group already, as a process does that an interactive shell started.
 pub fn leave_session() -> io::Result<()> {
     system::leave_session()
 }
 
-/// Tells the process that started this one by [`start_in_background`] that it is ready, and lets go
-/// of standard output and error, which are nowhere from then on.
+/// Reports that this process is ready to the process that started it with [`start_in_background`].
+/// From then on standard output and error lead to `/dev/null`.
 ///
 /// # Errors
 ///
-/// When nobody waits for it any more.
+/// When nobody waits for the report any more.
 pub fn report_ready() -> io::Result<()> {
     system::report_ready(READY)
 }

@@ -1,47 +1,47 @@
-//! Who runs here, told so that another process can find out later whether it still does.
+//! Identifies a process, so that another process can find out later whether it still runs.
 
 use super::system;
 use serde::{Deserialize, Serialize};
 
-/// A process, as it describes itself. What the system does not tell is missing.
+/// A process, as it describes itself. Parts that the system does not tell are missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// The number of the process.
     pub pid: u32,
-    /// The machine, by what its installation is known by and its name.
+    /// The machine: the identity of its installation, and its host name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
-    /// The run of its kernel: another one after each start.
+    /// The identity of the run of its kernel, which is new after each start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<String>,
-    /// The space that process numbers are counted in: a container has its own.
+    /// The namespace of its process numbers: a container has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// When it began, in ticks of the kernel's clock since its start: process numbers are used
-    /// again.
+    /// When it began, in ticks of the kernel's clock since the kernel started. Tells it from a
+    /// later process with the same number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<u64>,
 }
 
 impl Running {
-    /// This process.
+    /// Describes this process.
     pub fn this_process() -> Self {
         system::this_process()
     }
 
-    /// Whether it is this very process.
+    /// Whether it is this process.
     pub fn is_this_process(&self) -> bool {
         let this = Self::this_process();
         self.boot.is_some() && *self == this
     }
 
-    /// Whether that process is known to have ended. `false` where that cannot be known from here.
+    /// Whether the process is known to have ended. `false` where this process cannot know.
     pub fn has_surely_ended(&self) -> bool {
         let this = Self::this_process();
         let both = |one: &Option<String>, other: &Option<String>| one.clone().zip(other.clone());
         match both(&self.boot, &this.boot) {
             None => false,
-            // The machine was started again since.
+            // Another run of the kernel: the process has ended if it was on this machine.
             Some((then, now)) if then != now => {
                 both(&self.machine, &this.machine).is_some_and(|(theirs, ours)| theirs == ours)
             }
@@ -66,7 +66,7 @@ mod tests {
             ..this.clone()
         };
         assert!(!reused.is_this_process() && reused.has_surely_ended());
-        // No process has that number: it is above what Linux gives.
+        // No process has that number: Linux gives none so high.
         assert!(
             Running {
                 pid: (1 << 22) + 1,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_from_here_may_run() {
+    fn a_process_that_cannot_be_seen_from_here_may_run() {
         let dead = Running {
             pid: (1 << 22) + 1,
             ..Running::this_process()
@@ -96,7 +96,7 @@ mod tests {
                 ..dead.clone()
             }
             .has_surely_ended(),
-            "it does not tell"
+            "it does not tell its boot"
         );
         let other_boot = Running {
             boot: Some("0".to_owned()),

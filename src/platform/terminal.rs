@@ -9,7 +9,7 @@ pub fn is_there() -> bool {
     system::terminal_is_there()
 }
 
-/// Asks on the terminal, wherever input and output go, and returns the line that is answered.
+/// Asks on the terminal, wherever standard input and output lead, and returns the answer.
 ///
 /// # Errors
 ///
@@ -18,7 +18,7 @@ pub fn ask(question: &str) -> io::Result<String> {
     system::ask(question)
 }
 
-/// Asks on the terminal, wherever input and output go, without showing the answer.
+/// Asks on the terminal, wherever standard input and output lead, without showing the answer.
 ///
 /// # Errors
 ///

@@ -1,76 +1,76 @@
-//! Windows: reading trees is refused by name until it can be done with everything a tree holds
-//! there.
+//! Windows. Reading trees fails with an error that says so, until it can be done with all metadata
+//! of that system.
 //!
-//! The handles are types without a value (hidden from other modules, or their code would be called
-//! unreachable), so what follows their `open` cannot be reached and need not pretend.
+//! The handles are types without a value, so code behind their `open` cannot run and need not
+//! pretend. Other modules do not see that, or the compiler would call their code unreachable.
 
-use super::{Attributes, Listed, Stat};
+use super::{Attributes, ListedName, Stat};
 use crate::model::{DataRun, Device, Kind, Name, Owner, Time, Xattr};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What there is none of.
+/// A type without a value.
 #[derive(Debug)]
-enum Nothing {}
+enum NoValue {}
 
-/// Refuses.
+/// Always fails.
 pub(super) fn into_group(_: &mut std::process::Command, _: Option<u32>) -> io::Result<()> {
     Err(refused("process groups"))
 }
 
-/// Refuses.
+/// Always fails.
 pub(super) fn end_group(_: u32, _: super::process::End) -> io::Result<()> {
     Err(refused("process groups"))
 }
 
-/// Refuses.
+/// Always fails.
 pub(super) fn end_process(_: &super::Running, _: super::process::End) -> io::Result<()> {
     Err(refused("ending another process"))
 }
 
-/// Refuses.
+/// Always fails.
 pub(super) fn kill_marked(_: u32, _: &str, _: &str) -> io::Result<usize> {
     Err(refused("ending other processes"))
 }
 
-/// The number that a process ended with.
+/// Returns the exit code of a process.
 pub(super) fn exit_code(status: std::process::ExitStatus) -> i32 {
     status.code().unwrap_or(-1)
 }
 
-/// A mount: none can be had.
+/// A mount. This system has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// The system's number for it.
+    /// Its number.
     pub id: u64,
     /// The number of the mount that it lies in, or on.
     pub parent: u64,
-    /// Which file system, as major and minor number.
+    /// Major and minor number of the file system.
     pub device: (u32, u32),
-    /// Which folder of the file system is shown.
+    /// The folder of the file system that is shown.
     pub root: PathBuf,
-    /// Where it is mounted.
+    /// The place where it is mounted.
     pub place: PathBuf,
-    /// What kind of file system it is.
+    /// The kind of file system.
     pub kind: String,
 }
 
-/// Refuses.
+/// Always fails.
 pub fn mounts() -> io::Result<Vec<Mount>> {
     Err(refused("the table of mounts"))
 }
 
-/// Refuses.
+/// Always fails.
 pub fn mount_id(_: &Path) -> io::Result<u64> {
     Err(refused("the table of mounts"))
 }
 
-/// An open directory: none can be had.
+/// An open directory. There can be none.
 #[derive(Debug)]
-pub struct DirHandle(Nothing);
+pub struct DirHandle(NoValue);
 
 impl DirHandle {
-    /// Refuses.
+    /// Always fails.
     pub fn open(_: &Path) -> io::Result<Self> {
         Err(refused("reading directory trees"))
     }
@@ -85,48 +85,48 @@ impl DirHandle {
         match self.0 {}
     }
 
-    /// All names.
-    pub fn list(&self) -> io::Result<Vec<Listed>> {
+    /// Returns all names.
+    pub fn list(&self) -> io::Result<Vec<ListedName>> {
         match self.0 {}
     }
 
-    /// What this directory is.
+    /// Returns the metadata of this directory.
     pub fn stat(&self) -> io::Result<Stat> {
         match self.0 {}
     }
 
-    /// The number of the mount that this directory is in.
+    /// Returns the number of the mount that this directory is in.
     pub fn mount(&self) -> io::Result<u64> {
         match self.0 {}
     }
 
-    /// A path that leads here.
+    /// Returns a path that leads here.
     pub fn path(&self) -> PathBuf {
         match self.0 {}
     }
 
-    /// What a name in this directory stands for.
+    /// Returns the metadata of an entry of this directory.
     pub fn stat_child(&self, _: &Name) -> io::Result<Stat> {
         match self.0 {}
     }
 
-    /// The target of a symbolic link in this directory.
+    /// Returns the target of a symbolic link in this directory.
     pub fn read_link(&self, _: &Name) -> io::Result<Box<[u8]>> {
         match self.0 {}
     }
 }
 
-/// A file open for reading: none can be had.
+/// A file open for reading. There can be none.
 #[derive(Debug)]
-pub struct FileHandle(Nothing);
+pub struct FileHandle(NoValue);
 
 impl FileHandle {
-    /// Refuses.
+    /// Always fails.
     pub fn open(_: &Path) -> io::Result<Self> {
         Err(refused("reading files with their metadata"))
     }
 
-    /// What it is.
+    /// Returns the metadata of the file.
     pub fn stat(&self) -> io::Result<Stat> {
         match self.0 {}
     }
@@ -136,7 +136,7 @@ impl FileHandle {
         match self.0 {}
     }
 
-    /// Where the data is.
+    /// Returns the runs of data.
     pub fn data_runs(&self, _: &Stat) -> DataRuns<'_> {
         match self.0 {}
     }
@@ -154,7 +154,7 @@ impl Iterator for DataRuns<'_> {
     }
 }
 
-/// Making things in a directory that cannot be had.
+/// Makes entries in a directory.
 impl DirHandle {
     /// Makes a directory.
     pub fn create_dir(&self, _: &Name, _: u32) -> io::Result<()> {
@@ -176,7 +176,7 @@ impl DirHandle {
         match self.0 {}
     }
 
-    /// Gives something another name.
+    /// Gives a file another name.
     pub fn create_link(&self, _: &Name, _: &Self, _: &Name) -> io::Result<()> {
         match self.0 {}
     }
@@ -191,15 +191,15 @@ impl DirHandle {
         match self.0 {}
     }
 
-    /// What is called so here.
-    pub fn child<'names>(&'names self, _: &'names Name) -> Child<'names> {
+    /// Returns an entry of this directory.
+    pub fn child<'names>(&'names self, _: &'names Name) -> UnopenedEntry<'names> {
         match self.0 {}
     }
 }
 
-/// A file that was just made: none can be.
+/// A new file. There can be none.
 #[derive(Debug)]
-pub struct NewFile(Nothing);
+pub struct NewFile(NoValue);
 
 impl NewFile {
     /// Writes all of the data.
@@ -213,11 +213,11 @@ impl NewFile {
     }
 }
 
-/// Something in a directory that cannot be had.
+/// An entry of a directory. There can be none.
 #[derive(Debug)]
-pub struct Child<'names>(&'names DirHandle);
+pub struct UnopenedEntry<'names>(&'names DirHandle);
 
-/// What no value exists of.
+/// A type without a value.
 pub trait Never {
     /// Cannot be called.
     fn never(&self) -> !;
@@ -235,7 +235,7 @@ impl Never for NewFile {
     }
 }
 
-impl Never for Child<'_> {
+impl Never for UnopenedEntry<'_> {
     fn never(&self) -> ! {
         match self.0.0 {}
     }
@@ -263,42 +263,42 @@ impl<Handle: Never> Attributes for Handle {
     }
 }
 
-/// Reads extended attributes of handles that cannot be had.
+/// Reads extended attributes.
 #[derive(Debug, Default)]
 pub struct Xattrs(());
 
 impl Xattrs {
-    /// A reader that has not met any file system.
+    /// Returns a reader.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Refuses.
+    /// Always fails.
     pub fn of_open<Open>(&self, _: &Open, _: u64) -> io::Result<Vec<Xattr>> {
         Err(refused("reading extended attributes"))
     }
 
-    /// The attributes of what must not be opened.
+    /// Returns the attributes of an entry that must not be opened.
     pub fn of_child(&self, directory: &DirHandle, _: &Name) -> io::Result<Vec<Xattr>> {
         match directory.0 {}
     }
 }
 
-/// Who this process acts as: this system has no such numbers.
+/// The user and groups of this process. This system has no such numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct ProcessIdentity {
     /// Always 0.
     pub uid: u32,
     /// Always 0.
     pub gid: u32,
     /// Always empty.
     pub groups: Vec<u32>,
-    /// There is none.
+    /// Always `None`.
     pub umask: Option<u32>,
 }
 
-impl Identity {
-    /// That of any process.
+impl ProcessIdentity {
+    /// Returns the same for each process.
     pub fn of_process() -> Self {
         Self {
             uid: 0,
@@ -308,32 +308,33 @@ impl Identity {
         }
     }
 
-    /// Never.
+    /// Always `false`.
     pub fn is_root(&self) -> bool {
         false
     }
 }
 
-/// There is no such limit here.
+/// Does nothing: this system has no such limit.
 pub fn raise_open_files_limit() {}
 
-/// Large pages are for programs with a right of their own here.
+/// Does nothing: large pages need a special right on this system.
 pub fn prefer_large_pages<T>(_: &mut [std::mem::MaybeUninit<T>]) {}
 
-/// Programs write no such files here; who may have the system do so may read its memory anyway.
+/// Does nothing: programs write no core files here. Users that may have the system write one may
+/// read the memory anyway.
 pub fn forbid_core_files() {}
 
-/// Owners by number alone: this system has no such numbers, so none has a name.
+/// Owners by number alone. This system has no such numbers, so none has a name.
 #[derive(Debug, Default)]
 pub struct Owners(());
 
 impl Owners {
-    /// One that knows nobody.
+    /// Returns one that knows no names.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The owner with these numbers, without names.
+    /// Returns the owner with these numbers, without names.
     pub fn named(&self, uid: u32, gid: u32) -> Owner {
         Owner {
             uid,
@@ -342,13 +343,13 @@ impl Owners {
         }
     }
 
-    /// The numbers as they were.
+    /// Returns the numbers of the owner.
     pub fn numbers(&self, owner: &Owner) -> (u32, u32) {
         (owner.uid, owner.gid)
     }
 }
 
-/// Refuses: the configuration has to name the host.
+/// Always fails: the configuration has to name the host.
 pub fn host_name() -> io::Result<String> {
     Err(refused("asking for the host name"))
 }
@@ -373,17 +374,17 @@ pub(super) fn ask_secret(_: &str) -> io::Result<crate::model::Passphrase> {
     Err(refused("asking for a passphrase"))
 }
 
-/// Refuses.
+/// Always fails.
 pub fn set_nice(_: i32) -> io::Result<()> {
     Err(refused("another CPU priority"))
 }
 
-/// Refuses.
+/// Always fails.
 pub fn set_io_priority(_: u8, _: u8) -> io::Result<()> {
     Err(refused("another priority of reads and writes"))
 }
 
-/// Refuses.
+/// Always fails.
 pub fn flush_file_systems() -> io::Result<()> {
     Err(refused("flushing file systems"))
 }
@@ -395,7 +396,7 @@ fn refused(what: &str) -> io::Error {
     )
 }
 
-/// This process, by its number alone.
+/// Describes this process by its number alone.
 pub fn this_process() -> super::Running {
     super::Running {
         pid: std::process::id(),
@@ -406,7 +407,7 @@ pub fn this_process() -> super::Running {
     }
 }
 
-/// Not known here.
+/// Always `true`: this system does not tell.
 pub fn is_running(_: u32, _: Option<u64>) -> bool {
     true
 }

@@ -1,7 +1,7 @@
-//! What is to be known of a restored thing, and giving it that.
+//! Metadata of a restored entry, and how it is applied.
 
-use super::run::Run;
-use super::{Attempt, FileError, Ownership, Source};
+use super::run::RestoreRun;
+use super::{Attempt, EntryError, Ownership, RestoreSource};
 use crate::model::{Kind, Metadata, Time, Xattr};
 use crate::platform::Attributes;
 
@@ -10,30 +10,31 @@ const SETGID: u32 = 0o2000;
 const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
 
-/// What this process can give a thing of what the backup knows of it.
+/// The metadata in a backup that this process can give an entry.
 #[derive(Debug)]
-pub(super) struct Wanted {
-    /// `None` where it cannot be given away, or is ours and wants to be.
+pub(super) struct TargetMetadata {
+    /// `None` where this process may not set it.
     uid: Option<u32>,
+    /// `None` where this process may not set it.
     gid: Option<u32>,
     mode: u32,
     mtime: Time,
     xattrs: Vec<Xattr>,
 }
 
-/// What a thing that was just made has already, so that it need not be given it.
+/// The metadata that an entry has from its making, which need not be set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start {
     /// Its mode, where that is certain.
     pub mode: Option<u32>,
-    /// Whether its user and group are certain to be this process's.
+    /// Whether its user and group are surely those of this process.
     pub ours: bool,
-    /// Whether it may have got ACLs from the directory it is in.
+    /// Whether it may have inherited ACLs from its directory.
     pub inherits: bool,
 }
 
 impl Start {
-    /// What was there before, or was made where nothing is certain.
+    /// For an entry that was there before, or was made where nothing is certain.
     pub(super) const UNKNOWN: Self = Self {
         mode: None,
         ours: false,
@@ -41,9 +42,9 @@ impl Start {
     };
 }
 
-impl<S: Source> Run<'_, S> {
-    /// What can be given of `metadata`; counts it if that is not all.
-    pub(super) fn wanted(&self, metadata: &Metadata) -> Wanted {
+impl<S: RestoreSource> RestoreRun<'_, S> {
+    /// Returns what can be set of `metadata`. Counts the entry if that is not all.
+    pub(super) fn wanted(&self, metadata: &Metadata) -> TargetMetadata {
         let (mut mode, mut xattrs) = (metadata.mode, metadata.xattrs.clone());
         let (uid, gid) = match self.options.ownership {
             Ownership::ByName => self.owners.numbers(&metadata.owner),
@@ -56,7 +57,7 @@ impl<S: Source> Run<'_, S> {
                 !xattr.name.starts_with(b"trusted.") && !xattr.name.starts_with(b"security.")
             });
             let mut left_out = xattrs.len() < all;
-            // What acts as its owner must not act as somebody else.
+            // A program that acts as its owner must not act as another user.
             if uid != Some(self.identity.uid) {
                 (uid, mode, left_out) = (None, mode & !SETUID, true);
             }
@@ -69,7 +70,7 @@ impl<S: Source> Run<'_, S> {
                 self.counts.left_out();
             }
         }
-        Wanted {
+        TargetMetadata {
             uid,
             gid,
             mode,
@@ -78,20 +79,20 @@ impl<S: Source> Run<'_, S> {
         }
     }
 
-    /// Gives `node` what is wanted and it does not have, in the order that [`Attributes`] explains.
-    /// Each thing that fails is told to `failed`, and the rest is done.
+    /// Gives `node` the wanted metadata that it does not have, in the order that [`Attributes`]
+    /// explains. Hands each error to `failed`, and goes on.
     pub(super) fn apply(
         &self,
         node: &impl Attributes,
         kind: Kind,
-        wanted: &Wanted,
+        wanted: &TargetMetadata,
         start: Start,
-        mut failed: impl FnMut(FileError),
+        mut failed: impl FnMut(EntryError),
     ) {
         let mut told = |attempted: Attempt, done: std::io::Result<()>| match done {
             Ok(()) => true,
             Err(source) => {
-                failed(FileError::new(attempted, source));
+                failed(EntryError::new(attempted, source));
                 false
             }
         };
@@ -132,24 +133,24 @@ impl<S: Source> Run<'_, S> {
 mod tests {
     use crate::model::progress::Silent;
     use crate::model::{Cancel, Metadata, Owner, Xattr};
-    use crate::platform::Identity;
-    use crate::restore::run::Run;
-    use crate::restore::run::tests::Nothing;
+    use crate::platform::ProcessIdentity;
+    use crate::restore::run::RestoreRun;
+    use crate::restore::run::tests::NoTree;
     use crate::restore::{Options, Ownership};
 
     /// User, group and mode.
     type Rights = (Option<u32>, Option<u32>, u32);
 
-    /// What a user may give of the metadata of a setuid and setgid file, and how often that is not
-    /// all.
+    /// Returns what a user may set of the metadata of a setuid and setgid file, and how often that
+    /// was not all.
     fn given(uid: u32, gid: u32, attributes: &[&str]) -> (Rights, Vec<String>, u64) {
         let options = Options {
             ownership: Ownership::ByNumber,
             ..Options::default()
         };
         let cancel = Cancel::new();
-        let mut run = Run::new(&Nothing, &options, &Silent, &cancel);
-        run.identity = Identity {
+        let mut run = RestoreRun::new(&NoTree, &options, &Silent, &cancel);
+        run.identity = ProcessIdentity {
             uid: 1000,
             gid: 100,
             groups: vec![100, 200],

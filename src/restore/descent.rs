@@ -1,92 +1,88 @@
-//! The walk through the tree that a restore makes: directories and links by itself, files by
-//! handing them to writers.
+//! The walk of a restore through the tree. It makes directories and links itself, and hands files
+//! to the writer threads.
 
-use super::attributes::{Start, Wanted};
-use super::directory::Directory;
+use super::attributes::{Start, TargetMetadata};
+use super::directory::TargetDirectory;
 use super::file::{LargeFile, PIECE_BYTES, pieces};
-use super::run::{Run, Summary};
-use super::selection::{Chosen, listing};
-use super::{Attempt, Existing, FileError, Options, RestoreError, Source};
-use crate::model::{
-    Cancel, Content, Entry, Extent, Kind, Metadata, Name, NodeId, Progress, TreePath,
-};
-use crate::platform::{Attributes, DirHandle, Sort, Xattrs, raise_open_files_limit};
+use super::run::{RestoreRun, Summary};
+use super::selection::{SelectedTree, Selection, listing};
+use super::target::{PRIVATE, open_target};
+use super::{Attempt, EntryError, Existing, RestoreError, RestoreSource};
+use crate::model::{Content, Entry, Extent, Kind, Name, NodeId, TreePath};
+use crate::platform::{Attributes, DirHandle, Sort, raise_open_files_limit};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::{fs, io, thread};
+use std::{io, thread};
 
-/// A batch is handed out when it holds this many files or bytes: enough that handing out costs
-/// nothing, and not more than about a frame, so that one is not read twice.
+/// A batch is handed to a writer when it has this many files: enough that handing it over costs
+/// next to nothing.
 const BATCH_FILES: usize = 64;
+/// A batch is handed to a writer when its files have this many bytes: about a frame, so that no two
+/// writers read the same frame.
 const BATCH_BYTES: u64 = 1 << 20;
 
-/// How many batches or pieces wait for each writer: what keeps it busy while the walk makes
+/// How many batches or pieces wait for each writer, to keep it busy while the walk makes
 /// directories.
 const WAITING_PER_WRITER: usize = 4;
 
-/// Mode of a directory that is being filled.
-const PRIVATE: u32 = 0o700;
-
-/// Something to do for a writer.
-enum Job<C> {
-    Batch(Vec<(Arc<Directory>, Entry)>),
+/// Work for a writer.
+enum WriterJob<C> {
+    /// Entries to make, each with its directory.
+    Batch(Vec<(Arc<TargetDirectory>, Entry)>),
+    /// Extents of a large file to write.
     Piece(Arc<LargeFile<C>>, Vec<Extent>),
 }
 
-/// A directory that was made, or was there, and is not entered yet.
-struct Subdirectory<'chosen> {
+/// A directory that was made or was there, and is not entered yet.
+struct Subdirectory<'selection> {
     node: NodeId,
     name: Name,
-    chosen: &'chosen Chosen,
-    wanted: Option<Wanted>,
+    selection: &'selection Selection,
+    wanted: Option<TargetMetadata>,
     /// Whether it was made by this run.
     new: bool,
 }
 
-/// The first name of a file that has more, so that they can be linked to it.
+/// The first name of a file with several names, which the others are linked to.
 struct FirstName {
     path: TreePath,
-    /// How many more names there can be.
+    /// How many more names can follow.
     more: u32,
 }
 
-/// The walk. It alone adds to directories, so their entries need no lock.
-struct Descent<'run, S: Source> {
-    run: &'run Run<'run, S>,
-    root: Arc<Directory>,
-    jobs: Sender<Job<S::Content>>,
-    batch: Vec<(Arc<Directory>, Entry)>,
+/// The walk. It runs on one thread, so the names it remembers need no lock.
+struct Descent<'run, S: RestoreSource> {
+    run: &'run RestoreRun<'run, S>,
+    root: Arc<TargetDirectory>,
+    jobs: Sender<WriterJob<S::Content>>,
+    batch: Vec<(Arc<TargetDirectory>, Entry)>,
     batch_bytes: u64,
     first_names: HashMap<NodeId, FirstName>,
 }
 
-pub(super) fn restore<S: Source>(
-    source: &S,
-    chosen: &Chosen,
-    (root, entry): (NodeId, Entry),
+/// Restores the selected part of a tree to the directory `target`.
+pub(super) fn restore<S: RestoreSource>(
+    run: RestoreRun<'_, S>,
+    tree: &SelectedTree,
     target: &Path,
-    options: &Options,
-    progress: &dyn Progress,
-    cancel: &Cancel,
 ) -> Result<Summary, RestoreError> {
     raise_open_files_limit();
-    let run = Run::new(source, options, progress, cancel);
-    let directory = open_target(&run, chosen, &entry.metadata, target)?;
-    progress.stage("restoring");
-    run.counts.directory();
+    let directory = open_target(&run, tree, target)?;
+    run.begin();
+    let writers = run.options.writers.get();
     thread::scope(|scope| {
-        let (sender, receiver) = bounded(options.writers.get() * WAITING_PER_WRITER);
-        for number in 0..options.writers.get() {
+        let (sender, receiver) = bounded(writers * WAITING_PER_WRITER);
+        for number in 0..writers {
             let (run, receiver) = (&run, receiver.clone());
             thread::Builder::new()
                 .name(format!("restore-{number}"))
                 .spawn_scoped(scope, move || write(run, &receiver))
                 .map_err(RestoreError::Thread)?;
         }
-        // Once all writers are gone, by a panic, sending must fail rather than wait.
+        // Once all writers have ended by a panic, sending must fail rather than wait.
         drop(receiver);
         let mut descent = Descent {
             run: &run,
@@ -96,17 +92,17 @@ pub(super) fn restore<S: Source>(
             batch_bytes: 0,
             first_names: HashMap::new(),
         };
-        descent.walk(root, directory, chosen);
+        descent.walk(tree.root, directory, &tree.selection);
         Ok(())
     })?;
     run.finish()
 }
 
-/// Does what is handed out until nothing more comes.
-fn write<S: Source>(run: &Run<'_, S>, jobs: &Receiver<Job<S::Content>>) {
+/// Does the work of one writer until no more comes.
+fn write<S: RestoreSource>(run: &RestoreRun<'_, S>, jobs: &Receiver<WriterJob<S::Content>>) {
     for job in jobs {
         match job {
-            Job::Batch(batch) => {
+            WriterJob::Batch(batch) => {
                 for (directory, entry) in batch {
                     if !run.is_stopped() {
                         run.make(&directory, &entry)
@@ -115,68 +111,15 @@ fn write<S: Source>(run: &Run<'_, S>, jobs: &Receiver<Job<S::Content>>) {
                     run.leave(&directory);
                 }
             }
-            Job::Piece(large, extents) => run.write_piece(&large, &extents),
+            WriterJob::Piece(large, extents) => run.write_piece(&large, &extents),
         }
     }
 }
 
-fn open_target<S: Source>(
-    run: &Run<'_, S>,
-    chosen: &Chosen,
-    metadata: &Metadata,
-    path: &Path,
-) -> Result<Arc<Directory>, RestoreError> {
-    let refused = |source| RestoreError::Target {
-        path: path.to_owned(),
-        source,
-    };
-    // Before the first folder on the way is made: that too would be written into the store.
-    if let Some(store) = (run.options.keep_out.around)(path).map_err(refused)? {
-        return Err(RestoreError::InStore {
-            path: path.to_owned(),
-            store,
-        });
-    }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(refused)?;
-    }
-    let new = match fs::create_dir(path) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-        Err(error) => return Err(refused(error)),
-    };
-    let handle = DirHandle::open(path).map_err(refused)?;
-    if !new
-        && run.options.existing == Existing::Refuse
-        && !handle.list().map_err(refused)?.is_empty()
-    {
-        return Err(RestoreError::NotEmpty(path.to_owned()));
-    }
-    let whole = *chosen == Chosen::All;
-    if new && whole {
-        handle.set_mode(PRIVATE).map_err(refused)?;
-    }
-    let stat = handle.stat().map_err(refused)?;
-    let xattrs = Xattrs::new()
-        .of_open(&handle, stat.device)
-        .map_err(refused)?;
-    // What would make the things in it other than we ask for: a group of its own to pass on (or
-    // mount option grpid), or ACLs.
-    let plain = stat.gid == run.identity.gid
-        && stat.mode & 0o2000 == 0
-        && !xattrs
-            .iter()
-            .any(|xattr| xattr.name.starts_with(b"system."));
-    let wanted = whole.then(|| run.wanted(metadata));
-    let mut directory = Directory::new(handle, TreePath::root(), wanted, Start::UNKNOWN, None);
-    (directory.plain, directory.private) = (plain, new && whole);
-    Ok(Arc::new(directory))
-}
-
-impl<S: Source> Descent<'_, S> {
+impl<S: RestoreSource> Descent<'_, S> {
     /// Walks everything below `directory`, which is the root, and leaves it.
-    fn walk(&mut self, node: NodeId, directory: Arc<Directory>, chosen: &Chosen) {
-        let subdirectories = self.fill(node, &directory, chosen);
+    fn walk(&mut self, node: NodeId, directory: Arc<TargetDirectory>, selection: &Selection) {
+        let subdirectories = self.fill(node, &directory, selection);
         let mut levels = vec![(directory, subdirectories.into_iter())];
         while let Some((parent, subdirectories)) = levels.last_mut() {
             let next = subdirectories.next().filter(|_| !self.run.is_stopped());
@@ -187,8 +130,8 @@ impl<S: Source> Descent<'_, S> {
             };
             let path = parent.path.join(&subdirectory.name);
             match self.enter(parent, &path, subdirectory) {
-                Ok((node, directory, chosen)) => {
-                    let subdirectories = self.fill(node, &directory, chosen);
+                Ok((node, directory, selection)) => {
+                    let subdirectories = self.fill(node, &directory, selection);
                     levels.push((directory, subdirectories.into_iter()));
                 }
                 Err(error) => self.run.trouble(&path, error),
@@ -197,24 +140,24 @@ impl<S: Source> Descent<'_, S> {
         self.hand_out_batch();
     }
 
-    fn enter<'chosen>(
+    fn enter<'selection>(
         &self,
-        parent: &Arc<Directory>,
+        parent: &Arc<TargetDirectory>,
         path: &TreePath,
-        subdirectory: Subdirectory<'chosen>,
-    ) -> Result<(NodeId, Arc<Directory>, &'chosen Chosen), FileError> {
+        subdirectory: Subdirectory<'selection>,
+    ) -> Result<(NodeId, Arc<TargetDirectory>, &'selection Selection), EntryError> {
         let Subdirectory {
             node,
             name,
-            chosen,
+            selection,
             wanted,
             new,
         } = subdirectory;
-        let failed = |error| FileError::new(Attempt::Create, error);
+        let failed = |error| EntryError::new(Attempt::Create, error);
         let handle = parent.handle.open_child(&name).map_err(failed)?;
         if !new {
             self.keep_out(parent, &handle)
-                .map_err(|error| FileError::new(Attempt::Enter, error))?;
+                .map_err(|error| EntryError::new(Attempt::Enter, error))?;
         }
         let plain = new && parent.plain;
         let start = if plain {
@@ -222,19 +165,20 @@ impl<S: Source> Descent<'_, S> {
         } else {
             Start::UNKNOWN
         };
-        let mut directory = Directory::new(handle, path.clone(), wanted, start, Some(parent));
+        let mut directory = TargetDirectory::new(handle, path.clone(), wanted, start, Some(parent));
         (directory.plain, directory.private) = (plain, new);
-        Ok((node, Arc::new(directory), chosen))
+        Ok((node, Arc::new(directory), selection))
     }
 
-    /// Whether a directory in another is a store itself.
-    fn is_store(&self, parent: &Directory, name: &Name) -> bool {
+    /// Whether a directory in `parent` is a store itself.
+    fn is_store(&self, parent: &TargetDirectory, name: &Name) -> bool {
         let directory = parent.handle.open_child(name);
         directory.is_ok_and(|directory| (self.run.options.keep_out.is)(&directory))
     }
 
-    /// Fails for a directory that was there and is a store, or a part of one that is mounted here.
-    fn keep_out(&self, parent: &Directory, directory: &DirHandle) -> io::Result<()> {
+    /// Fails for a directory that was there and is a store, or a part of a store that is mounted
+    /// here.
+    fn keep_out(&self, parent: &TargetDirectory, directory: &DirHandle) -> io::Result<()> {
         let keep_out = self.run.options.keep_out;
         let is_mounted_here = directory.mount()? != parent.handle.mount()?;
         if (keep_out.is)(directory)
@@ -248,27 +192,27 @@ impl<S: Source> Descent<'_, S> {
         Ok(())
     }
 
-    /// Makes what is chosen of a directory's entries, or hands it out; returns the directories
+    /// Makes the selected entries of a directory, or hands them to writers. Returns the directories
     /// among them, in order.
-    fn fill<'chosen>(
+    fn fill<'selection>(
         &mut self,
         node: NodeId,
-        directory: &Arc<Directory>,
-        chosen: &'chosen Chosen,
-    ) -> Vec<Subdirectory<'chosen>> {
+        directory: &Arc<TargetDirectory>,
+        selection: &'selection Selection,
+    ) -> Vec<Subdirectory<'selection>> {
         let mut subdirectories = Vec::new();
         let listed = listing(
             self.run.source,
             node,
             &directory.path,
-            chosen,
-            |node, entry, chosen| {
+            selection,
+            |node, entry, selection| {
                 if entry.content.kind() == Kind::Directory {
-                    match self.make_directory(directory, node, &entry, chosen) {
+                    match self.make_directory(directory, node, &entry, selection) {
                         Ok(subdirectory) => subdirectories.push(subdirectory),
                         Err(error) => self
                             .run
-                            .trouble(&entry.path, FileError::new(Attempt::Create, error)),
+                            .trouble(&entry.path, EntryError::new(Attempt::Create, error)),
                     }
                 } else {
                     self.file(directory, node, entry);
@@ -282,18 +226,18 @@ impl<S: Source> Descent<'_, S> {
         );
         if let Err(source) = listed {
             self.run
-                .trouble(&directory.path, FileError::new(Attempt::List, source));
+                .trouble(&directory.path, EntryError::new(Attempt::List, source));
         }
         subdirectories
     }
 
-    fn make_directory<'chosen>(
+    fn make_directory<'selection>(
         &self,
-        parent: &Directory,
+        parent: &TargetDirectory,
         node: NodeId,
         entry: &Entry,
-        chosen: &'chosen Chosen,
-    ) -> io::Result<Subdirectory<'chosen>> {
+        selection: &'selection Selection,
+    ) -> io::Result<Subdirectory<'selection>> {
         let name = Name::new(entry.path.file_name()).ok_or(io::ErrorKind::InvalidFilename)?;
         let new = match parent.handle.create_dir(&name, PRIVATE) {
             Ok(()) => true,
@@ -303,9 +247,9 @@ impl<S: Source> Descent<'_, S> {
             {
                 let stat = parent.handle.stat_child(&name)?;
                 if stat.sort == Sort::Kept(Kind::Directory) {
-                    // Not as root we could be kept out of what is ours.
-                    // A store is left as it is: it is not entered anyway.
-                    if *chosen == Chosen::All
+                    // A user other than root could be locked out of a directory of its own. A store
+                    // keeps its mode: it is not entered anyway.
+                    if *selection == Selection::All
                         && stat.uid == self.run.identity.uid
                         && stat.mode & PRIVATE != PRIVATE
                         && !self.is_store(parent, &name)
@@ -322,19 +266,20 @@ impl<S: Source> Descent<'_, S> {
             Err(error) => return Err(error),
         };
         self.run.counts.directory();
-        let wanted = (new || *chosen == Chosen::All).then(|| self.run.wanted(&entry.metadata));
+        let wanted =
+            (new || *selection == Selection::All).then(|| self.run.wanted(&entry.metadata));
         Ok(Subdirectory {
             node,
             name,
-            chosen,
+            selection,
             wanted,
             new,
         })
     }
 
-    /// Makes a file with several names at once, so that they can be linked to it; hands out any
-    /// other.
-    fn file(&mut self, directory: &Arc<Directory>, node: NodeId, entry: Entry) {
+    /// Makes a file with several names at once, so that others can be linked to it. Hands any other
+    /// file to writers.
+    fn file(&mut self, directory: &Arc<TargetDirectory>, node: NodeId, entry: Entry) {
         if entry.metadata.links > 1 {
             return self.linked_file(directory, node, &entry);
         }
@@ -347,7 +292,7 @@ impl<S: Source> Descent<'_, S> {
                     Ok(large) => {
                         for piece in pieces(extents) {
                             large.enter();
-                            self.hand_out(Job::Piece(Arc::clone(&large), piece));
+                            self.hand_out(WriterJob::Piece(Arc::clone(&large), piece));
                         }
                         self.run.write_piece(&large, &[]);
                     }
@@ -365,7 +310,7 @@ impl<S: Source> Descent<'_, S> {
         }
     }
 
-    fn linked_file(&mut self, directory: &Arc<Directory>, node: NodeId, entry: &Entry) {
+    fn linked_file(&mut self, directory: &Arc<TargetDirectory>, node: NodeId, entry: &Entry) {
         let first = entry.link_to.unwrap_or(node);
         if let Some(known) = self.first_names.get_mut(&first) {
             known.more = known.more.saturating_sub(1);
@@ -375,7 +320,7 @@ impl<S: Source> Descent<'_, S> {
             }
             match self.link(directory, entry, &path) {
                 Ok(()) => return,
-                // The file system may not have links, or not that many.
+                // The file system may have no hard links, or not that many for one file.
                 Err(error) => self.run.trouble(&entry.path, error),
             }
         }
@@ -391,14 +336,14 @@ impl<S: Source> Descent<'_, S> {
         }
     }
 
-    /// Links `entry` to what was made at `first`, which is reached step by step, through no link.
+    /// Links `entry` to the file at `first`, reached step by step without following links.
     fn link(
         &self,
-        directory: &Directory,
+        directory: &TargetDirectory,
         entry: &Entry,
         first: &TreePath,
-    ) -> Result<(), FileError> {
-        let failed = |error: io::Error| FileError::new(Attempt::Link, error);
+    ) -> Result<(), EntryError> {
+        let failed = |error: io::Error| EntryError::new(Attempt::Link, error);
         let name =
             Name::new(first.file_name()).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let parent = first.parent().unwrap_or_default();
@@ -427,12 +372,12 @@ impl<S: Source> Descent<'_, S> {
         self.batch_bytes = 0;
         if !self.batch.is_empty() {
             let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_FILES));
-            self.hand_out(Job::Batch(batch));
+            self.hand_out(WriterJob::Batch(batch));
         }
     }
 
-    /// Fails only when all writers have ended by a panic, which then ends the run.
-    fn hand_out(&self, job: Job<S::Content>) {
+    /// Hands work to a writer. Drops it if all writers have ended by a panic, which ends the run.
+    fn hand_out(&self, job: WriterJob<S::Content>) {
         if let Err(lost) = self.jobs.send(job) {
             drop(lost);
         }

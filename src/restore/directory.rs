@@ -1,38 +1,40 @@
 //! A directory that is being filled.
 
-use super::Source;
-use super::attributes::{Start, Wanted};
-use super::run::Run;
+use super::RestoreSource;
+use super::attributes::{Start, TargetMetadata};
+use super::run::RestoreRun;
 use crate::model::{Kind, TreePath};
 use crate::platform::DirHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A directory of the target, open until all in it and below it is done, and then given its
-/// metadata.
+/// A directory of the target. It is open until all entries in it and below it are done, and then
+/// gets its metadata.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(super) struct TargetDirectory {
     pub handle: DirHandle,
     pub path: TreePath,
-    /// Whether what is made in it is certain to be ours, with just the mode it was made with.
+    /// Whether new entries in it surely belong to this process and have just the mode they were
+    /// made with.
     pub plain: bool,
-    /// Whether nobody else can reach into it yet, and nothing was in it.
+    /// Whether it was empty, and no other user can reach into it yet.
     pub private: bool,
-    /// What it gets in the end; `None` for a place that was there and was not itself selected.
-    wanted: Option<Wanted>,
+    /// The metadata it gets in the end. `None` for a directory that was there and was not itself
+    /// selected.
+    wanted: Option<TargetMetadata>,
     start: Start,
     parent: Option<Arc<Self>>,
-    /// How much is still to be done in it: the walk itself, each file handed out, each directory
-    /// below.
+    /// How many things are left to do in it: the walk itself, each file handed to a writer, and
+    /// each directory below.
     outstanding: AtomicUsize,
 }
 
-impl Directory {
-    /// A directory that the walk has entered. Ends with [`Run::leave`].
+impl TargetDirectory {
+    /// Returns a directory that the walk has entered. [`RestoreRun::leave`] ends that.
     pub(super) fn new(
         handle: DirHandle,
         path: TreePath,
-        wanted: Option<Wanted>,
+        wanted: Option<TargetMetadata>,
         start: Start,
         parent: Option<&Arc<Self>>,
     ) -> Self {
@@ -51,18 +53,18 @@ impl Directory {
         }
     }
 
-    /// One more thing is to be done in it. Each ends with [`Run::leave`].
+    /// Counts one more thing to do in it. [`RestoreRun::leave`] ends each.
     pub(super) fn enter(&self) {
         self.outstanding.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl<S: Source> Run<'_, S> {
-    /// One thing is done in `directory`. With the last, it gets its metadata, and so may those
-    /// above it.
-    pub(super) fn leave(&self, directory: &Arc<Directory>) {
+impl<S: RestoreSource> RestoreRun<'_, S> {
+    /// Counts one thing as done in `directory`. After the last, the directory gets its metadata,
+    /// and so may those above it.
+    pub(super) fn leave(&self, directory: &Arc<TargetDirectory>) {
         let mut directory = directory;
-        // Acquire and Release: whoever is last sees what the others did.
+        // Acquire and Release, so that the last thread sees what the others did.
         while directory.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
             if let Some(wanted) = &directory.wanted {
                 self.apply(

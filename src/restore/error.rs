@@ -1,6 +1,6 @@
-//! What can go wrong with a restore, and with one thing in it.
+//! Errors of a restore, and of one entry in it.
 
-use crate::model::TreePath;
+use crate::model::{Advice, Interrupted, TreePath, hints};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Why a restore did not take place, or ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// The selection names something that the backup does not have.
+    /// The selection names an entry that the backup does not have.
     #[error("the backup has no {0}")]
     Missing(TreePath),
     /// The target could not be made or opened.
@@ -17,55 +17,83 @@ pub enum RestoreError {
     Target {
         /// The target.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The target is a store or lies in one.
-    #[error("cannot restore to {}: it is in the store {}, whose backups that would overwrite", .path.display(), .store.display())]
+    #[error(
+        "cannot restore to {}: it is in the store {}, whose backups that would overwrite",
+        .path.display(),
+        .store.display()
+    )]
     InStore {
         /// The target.
         path: PathBuf,
         /// The store.
         store: PathBuf,
     },
-    /// The target holds something, and nothing may be replaced.
+    /// The target has entries, and none may be replaced.
     #[error("the target {} is not empty", .0.display())]
     NotEmpty(PathBuf),
-    /// The list of what there is to restore could not be read.
+    /// The list of entries to restore could not be read.
     #[error("could not read {path:?} of the backup's tree")]
     Tree {
-        /// Which part of it.
+        /// The directory or entry that could not be read.
         path: TreePath,
-        /// Why.
+        /// The error of the source.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// There is no room for more. What was not restored is not named.
+    /// There is no room for more. Entries that were not restored are not named.
     #[error("the target is full, at {path}")]
     Full {
-        /// The first thing there was no room for.
+        /// The first entry without room.
         path: TreePath,
-        /// What was attempted.
-        source: FileError,
+        /// The attempt that failed.
+        source: EntryError,
     },
-    /// It was asked to stop.
-    #[error("the restore was cancelled")]
-    Cancelled,
-    /// No thread could be had to write with.
+    /// The user asked to stop.
+    #[error("the restore was interrupted")]
+    Interrupted(#[source] Interrupted),
+    /// The system gives no thread for writing.
     #[error("could not start a thread")]
     Thread(#[source] io::Error),
 }
 
-/// What could not be done for one thing in the tree.
+impl Advice for RestoreError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Missing(_) => Some("freezer ls BACKUP shows what there is"),
+            Self::Target { .. } => {
+                Some("name a directory that you may write to: --target DIRECTORY")
+            }
+            Self::InStore { .. } => Some(
+                "name a directory outside the store: --target DIRECTORY; you can move it from \
+                 there",
+            ),
+            Self::NotEmpty(_) => {
+                Some("name another, or give --overwrite to replace files that have the same names")
+            }
+            Self::Full { .. } => Some("make room and run it again with --overwrite"),
+            Self::Interrupted(_) => Some(
+                "the files that are there are whole; run it again with --overwrite for the rest",
+            ),
+            Self::Thread(_) => Some(hints::THREADS),
+            Self::Tree { .. } => None,
+        }
+    }
+}
+
+/// Why one entry is not restored, or not with all its metadata.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {attempted}")]
-pub struct FileError {
-    /// What was attempted.
+pub struct EntryError {
+    /// The attempt that failed.
     pub attempted: Attempt,
-    /// Why it failed.
+    /// Why it failed: the error of the system or of the backup.
     pub source: Box<dyn Error + Send + Sync>,
 }
 
-impl FileError {
+impl EntryError {
     pub(super) fn new(attempted: Attempt, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             attempted,
@@ -73,9 +101,9 @@ impl FileError {
         }
     }
 
-    /// Whether it failed for want of room, so that all else will fail as well.
+    /// Whether the target has no room, so that all other entries will fail as well.
     pub(super) fn is_full(&self) -> bool {
-        // An attribute can want room in an inode on a disk that has plenty.
+        // An attribute may find no room in an inode on a disk that has plenty.
         !matches!(self.attempted, Attempt::SetXattr(_))
             && self
                 .source
@@ -89,22 +117,23 @@ impl FileError {
     }
 }
 
-/// What was attempted for one thing in the tree.
+/// A step of restoring one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// Reading its content from the backup. It is not there.
+    /// Reading its content from the backup. The entry is not made.
     Read,
-    /// Reading from the backup what a directory holds. What is missing of it is not there.
+    /// Reading the list of a directory's entries from the backup. Entries that could not be listed
+    /// are not made.
     List,
-    /// Making it. Of a directory, nothing that belongs into it is there.
+    /// Making it. For a directory, no entry in it is made either.
     Create,
-    /// Restoring into it: it is there, and is a store. Nothing that belongs into it is there.
+    /// Restoring into a directory that was there and is a store. No entry in it is made.
     Enter,
-    /// Making it another name of a file that is there. It was made as a file of its own.
+    /// Making it another name of a file that is there. It is made as a file of its own instead.
     Link,
-    /// Writing its content. It is not there.
+    /// Writing its content. The entry is not made.
     Write,
-    /// Putting it in the place of what has its name. That is still there.
+    /// Putting it in the place of an entry with the same name, which is still there.
     Replace,
     /// Setting its owner.
     SetOwner,
@@ -120,16 +149,18 @@ impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Read => "read its content from the backup",
-            Self::List => "read from the backup what is in it",
+            Self::List => "read the list of its entries from the backup",
             Self::Create => "create it",
             Self::Enter => "restore into it",
             Self::Link => "make it a hard link",
             Self::Write => "write its content",
-            Self::Replace => "put it in the place of what is there",
+            Self::Replace => "put it in the place of the entry that is there",
             Self::SetOwner => "set its owner",
             Self::SetMode => "set its mode",
             Self::SetTime => "set its time",
-            Self::SetXattr(name) => return write!(f, "set its attribute {}", name.escape_ascii()),
+            Self::SetXattr(name) => {
+                return write!(f, "set its extended attribute {}", name.escape_ascii());
+            }
         })
     }
 }

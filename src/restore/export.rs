@@ -1,60 +1,74 @@
 //! A view as one tar stream.
 //!
-//! The members come as a backup writes them (docs/format.md, "The tar stream"): a directory, what
-//! is in it but directories in order of names, then each subdirectory with all below it. GNU tar
-//! needs that order to give directories their times.
+//! The members are in the order of a backup (docs/format.md, "The tar stream"): a directory, its
+//! entries in order of names without the directories among them, then each subdirectory with all
+//! below it. GNU tar needs that order to give directories their times.
 
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder, TarError, padding};
 use crate::fs::view::{FileContent, ROOT, ReadError, View};
 use crate::model::{
-    Cancel, Content, DataRun, Entry, FileOffset, Kind, NodeId, Progress, TreePath, Trouble,
+    Advice, Cancel, Content, DataRun, Entry, FileOffset, Interrupted, Kind, NodeId, Progress,
+    TreePath, Trouble, hints,
 };
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-/// Bytes that are read and written at once.
+/// How many bytes are read and written at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// A file up to this size is read as a whole before its header is written: if it cannot be read, it
-/// is left out.
+/// A file of up to this many bytes is read as a whole before its header is written. If it cannot be
+/// read, it is left out.
 const WHOLE_BYTES: u64 = 16 << 20;
 
-/// Why an export ended before its end. What was written by then is a cut-off archive.
+/// Why an export ended early. What was written by then is a cut-off archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The list of what there is to export could not be read.
-    #[error("could not read what is in {0:?}")]
+    /// The list of entries to export could not be read.
+    #[error("could not read the entries of {0:?}")]
     Tree(TreePath, #[source] ReadError),
     /// A large file could not be read to its end, after its header had promised all of it.
-    #[error("could not read {0} to its end, and the archive ends there")]
+    #[error("could not read {0} to its end; the archive is cut off there")]
     Cut(TreePath, #[source] ReadError),
     /// An entry that no archive can hold: a bug, or a forged index.
     #[error("the archive could not be written")]
     Member(#[source] TarError),
-    /// Nobody took the archive.
+    /// The archive could not be written to its destination.
     #[error("the archive could not be written")]
     Write(#[source] io::Error),
-    /// It was asked to stop.
+    /// The user asked to stop.
     #[error("the export was interrupted, and the archive is cut off")]
-    Cancelled,
+    Interrupted(#[source] Interrupted),
 }
 
-/// What an export wrote.
+impl Advice for ExportError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Cut(..) => {
+                Some("freezer restore leaves damaged files out and restores all others")
+            }
+            Self::Member(_) => Some(hints::BUG),
+            Self::Interrupted(_) => Some("the archive is not complete: remove it"),
+            Self::Tree(..) | Self::Write(_) => None,
+        }
+    }
+}
+
+/// How much an export wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
     /// Members of the archive.
     pub members: u64,
     /// Bytes of the archive.
     pub bytes: u64,
-    /// Files that could not be read and are not in it; `Progress` was told of each.
+    /// Files that could not be read and are not in it. `Progress` got an error for each.
     pub left_out: u64,
 }
 
-/// Writes the whole tree of `view` to `out` as a tar archive with all that is known of it.
+/// Writes the whole tree of `view` to `out` as a tar archive with all metadata.
 ///
-/// A file that cannot be read is left out and told to `progress`, unless it is larger than 16 MiB
-/// and the damage is behind its beginning: the export then fails, since nothing but the file's
-/// bytes may stand in their place.
+/// Leaves out a file that cannot be read, and reports it to `progress`. Fails where a file is
+/// larger than 16 MiB and the damage is behind its first MiB: its header is written by then, and
+/// nothing but the bytes of the file may follow.
 ///
 /// # Errors
 ///
@@ -103,12 +117,12 @@ struct Export<'run> {
     header: Vec<u8>,
     piece: Vec<u8>,
     exported: Exported,
-    /// Files that were left out: no link may name them.
+    /// Files that were left out: no hard link may name them.
     left_out: HashSet<NodeId>,
 }
 
 impl Export<'_> {
-    /// Writes a directory and what is in it but directories, which are appended to `waiting`.
+    /// Writes a directory and its entries. Appends the directories among them to `waiting` instead.
     fn directory(
         &mut self,
         node: NodeId,
@@ -118,7 +132,7 @@ impl Export<'_> {
         self.member(directory, None, &[])?;
         for child in self.view.children(node) {
             if self.cancel.is_requested() {
-                return Err(ExportError::Cancelled);
+                return Err(ExportError::Interrupted(Interrupted));
             }
             let (child, entry) =
                 child.map_err(|error| ExportError::Tree(directory.path.clone(), error))?;
@@ -133,7 +147,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// Writes a member without data: of a hard link if the entry is one.
+    /// Writes a member without data, which is that of a hard link if the entry is one.
     fn header_alone(&mut self, entry: &Entry) -> Result<(), ExportError> {
         let first = entry.link_to.map(|node| self.view.entry(node)).transpose();
         let first = first
@@ -144,7 +158,7 @@ impl Export<'_> {
     }
 
     fn file(&mut self, node: NodeId, entry: &Entry) -> Result<(), ExportError> {
-        // What is unreadable under its first name is so under each.
+        // A file that is unreadable under its first name is unreadable under each.
         if entry
             .link_to
             .is_some_and(|first| !self.left_out.contains(&first))
@@ -170,8 +184,7 @@ impl Export<'_> {
         self.write_zeros(padding(data_bytes))
     }
 
-    /// The content of a file, once it is known that it can be read: all of it, or of a large file
-    /// the beginning.
+    /// Returns the content of a file after reading it: all of it, or the beginning of a large file.
     fn readable(&mut self, entry: &Entry) -> Result<FileContent, ReadError> {
         let content = self.view.content(entry)?;
         let mut at = content.next_data(0);
@@ -194,7 +207,7 @@ impl Export<'_> {
         let (mut at, mut left) = (run.at.0, run.length);
         while left > 0 {
             if self.cancel.is_requested() {
-                return Err(ExportError::Cancelled);
+                return Err(ExportError::Interrupted(Interrupted));
             }
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
             let Some(piece) = self.piece.get_mut(..wanted) else {
@@ -214,7 +227,7 @@ impl Export<'_> {
             self.exported.bytes += read as u64;
             self.progress.advance(0, read as u64);
         }
-        // The runs lie in the file, so there is nothing left.
+        // Runs lie within the file, so this writes nothing unless the index is wrong.
         self.write_zeros(left)
     }
 
@@ -258,7 +271,7 @@ impl Export<'_> {
     }
 }
 
-/// The runs of data in a file, joined where they touch.
+/// Returns the runs of data in a file, joined where they touch.
 fn runs_of(entry: &Entry) -> Vec<DataRun> {
     let Content::File { extents, .. } = &entry.content else {
         return Vec::new();

@@ -1,9 +1,9 @@
-//! Making what is not a directory.
+//! Makes entries that are not directories.
 
 use super::attributes::Start;
-use super::directory::Directory;
-use super::run::Run;
-use super::{Attempt, Existing, FileError, Source};
+use super::directory::TargetDirectory;
+use super::run::RestoreRun;
+use super::{Attempt, EntryError, Existing, RestoreSource};
 use crate::model::{Content, Device, Entry, Extent, Kind, Metadata, Name};
 use crate::platform::{Attributes, DirHandle, NewFile};
 use std::io;
@@ -11,15 +11,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A large file is written in pieces of this many bytes, by as many threads as there are.
+/// A large file is written in pieces of this many bytes, by several threads at once.
 pub(super) const PIECE_BYTES: u64 = 4 << 20;
 
-/// A thing under the name it was made with.
+/// The name that an entry was made with, and the one it will have.
 #[derive(Debug)]
 struct Placed {
-    /// The name it shall have.
+    /// The name it will have.
     name: Name,
-    /// The name it has as long as that one is another's.
+    /// The name it has as long as another entry has that one.
     temporary: Option<Name>,
 }
 
@@ -28,8 +28,8 @@ impl Placed {
         self.temporary.as_ref().unwrap_or(&self.name)
     }
 
-    /// Gives it its name.
-    fn settle(&self, directory: &Directory) -> Result<(), FileError> {
+    /// Gives the entry its final name.
+    fn settle(&self, directory: &TargetDirectory) -> Result<(), EntryError> {
         let Some(temporary) = &self.temporary else {
             return Ok(());
         };
@@ -38,42 +38,51 @@ impl Placed {
             .rename_over(temporary, &self.name)
             .map_err(|error| {
                 self.discard(directory);
-                FileError::new(Attempt::Replace, error)
+                EntryError::new(Attempt::Replace, error)
             })
     }
 
-    /// Takes it away: it is not what it should be.
-    fn discard(&self, directory: &Directory) {
+    /// Removes the entry, which is not whole.
+    fn discard(&self, directory: &TargetDirectory) {
         if let Err(error) = directory.handle.remove(self.current()) {
-            tracing::warn!(directory = %directory.path, name = %self.current(), %error, "could not remove what is not whole");
+            tracing::warn!(
+                directory = %directory.path,
+                name = %self.current(),
+                %error,
+                "could not remove an incomplete entry"
+            );
         }
     }
 }
 
-/// A large file that is being written by several threads.
+/// A large file that several threads write.
 #[derive(Debug)]
 pub(super) struct LargeFile<C> {
-    directory: Arc<Directory>,
+    directory: Arc<TargetDirectory>,
     entry: Entry,
     content: C,
     file: NewFile,
     placed: Placed,
     start: Start,
-    /// How much is still to be done: handing out its pieces, and each piece.
+    /// How many things are left to do: handing out its pieces, and each piece.
     outstanding: AtomicUsize,
     failed: AtomicBool,
 }
 
 impl<C> LargeFile<C> {
-    /// One more piece is to be written. Each ends with [`Run::write_piece`].
+    /// Counts one more piece to write. [`RestoreRun::write_piece`] ends each.
     pub(super) fn enter(&self) {
         self.outstanding.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl<S: Source> Run<'_, S> {
-    /// Makes anything but a directory, whole, with its metadata.
-    pub(super) fn make(&self, directory: &Directory, entry: &Entry) -> Result<(), FileError> {
+impl<S: RestoreSource> RestoreRun<'_, S> {
+    /// Makes an entry with its content and metadata. It must not be a directory.
+    pub(super) fn make(
+        &self,
+        directory: &TargetDirectory,
+        entry: &Entry,
+    ) -> Result<(), EntryError> {
         let handle = &directory.handle;
         let mode = self.first_mode(directory, &entry.metadata);
         let special = |kind, numbers| {
@@ -86,7 +95,7 @@ impl<S: Source> Run<'_, S> {
                 return self.make_file(directory, entry, *size, extents);
             }
             Content::Directory => {
-                return Err(FileError::new(
+                return Err(EntryError::new(
                     Attempt::Create,
                     io::Error::from(io::ErrorKind::IsADirectory),
                 ));
@@ -111,11 +120,11 @@ impl<S: Source> Run<'_, S> {
 
     fn make_file(
         &self,
-        directory: &Directory,
+        directory: &TargetDirectory,
         entry: &Entry,
         size: u64,
         extents: &[Extent],
-    ) -> Result<(), FileError> {
+    ) -> Result<(), EntryError> {
         let (file, placed, start) = self.create_file(directory, entry)?;
         let written = self
             .content(entry)
@@ -123,7 +132,7 @@ impl<S: Source> Run<'_, S> {
             .and_then(|written| {
                 if extents.last().map_or(0, Extent::end) != size {
                     file.set_size(size)
-                        .map_err(|error| FileError::new(Attempt::Write, error))?;
+                        .map_err(|error| EntryError::new(Attempt::Write, error))?;
                 }
                 Ok(written)
             });
@@ -133,17 +142,17 @@ impl<S: Source> Run<'_, S> {
         Ok(())
     }
 
-    /// Gives what is called `from` in the directory `of` the name of `entry` in `directory`.
+    /// Gives the file `from` in the directory `of` a second name: that of `entry` in `directory`.
     pub(super) fn link(
         &self,
-        directory: &Directory,
+        directory: &TargetDirectory,
         entry: &Entry,
         of: &DirHandle,
         from: &Name,
-    ) -> Result<(), FileError> {
+    ) -> Result<(), EntryError> {
         let ((), placed) = self
             .place(entry, |name| directory.handle.create_link(name, of, from))
-            .map_err(|error| FileError {
+            .map_err(|error| EntryError {
                 attempted: Attempt::Link,
                 ..error
             })?;
@@ -152,19 +161,19 @@ impl<S: Source> Run<'_, S> {
         Ok(())
     }
 
-    /// Makes a large file without content, which comes in pieces. Handing them out is ended by
-    /// [`write_piece`](Self::write_piece) with no extents.
+    /// Makes a large file without content, which is written in pieces. A call of
+    /// [`write_piece`](Self::write_piece) without extents says that all pieces were handed out.
     pub(super) fn begin_large(
         &self,
-        directory: &Arc<Directory>,
+        directory: &Arc<TargetDirectory>,
         entry: &Entry,
         size: u64,
-    ) -> Result<Arc<LargeFile<S::Content>>, FileError> {
+    ) -> Result<Arc<LargeFile<S::Content>>, EntryError> {
         let content = self.content(entry)?;
         let (file, placed, start) = self.create_file(directory, entry)?;
         if let Err(error) = file.set_size(size) {
             placed.discard(directory);
-            return Err(FileError::new(Attempt::Write, error));
+            return Err(EntryError::new(Attempt::Write, error));
         }
         directory.enter();
         Ok(Arc::new(LargeFile {
@@ -179,7 +188,7 @@ impl<S: Source> Run<'_, S> {
         }))
     }
 
-    /// Writes some extents of a large file. Whoever is last completes it.
+    /// Writes some extents of a large file. The last call completes the file.
     pub(super) fn write_piece(&self, large: &LargeFile<S::Content>, extents: &[Extent]) {
         let given_up = || large.failed.load(Ordering::Relaxed) || self.is_stopped();
         if !given_up() {
@@ -191,7 +200,7 @@ impl<S: Source> Run<'_, S> {
                 Err(_) => {}
             }
         }
-        // Acquire and Release: whoever is last sees what the others did.
+        // Acquire and Release, so that the last thread sees what the others did.
         if large.outstanding.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
@@ -212,15 +221,15 @@ impl<S: Source> Run<'_, S> {
         self.leave(&large.directory);
     }
 
-    /// Gives a thing its metadata, and then its name.
+    /// Gives an entry its metadata, and then its final name.
     fn complete(
         &self,
-        directory: &Directory,
+        directory: &TargetDirectory,
         node: &impl Attributes,
         placed: &Placed,
         entry: &Entry,
         start: Start,
-    ) -> Result<(), FileError> {
+    ) -> Result<(), EntryError> {
         let wanted = self.wanted(&entry.metadata);
         self.apply(node, entry.content.kind(), &wanted, start, |error| {
             self.trouble(&entry.path, error)
@@ -230,22 +239,22 @@ impl<S: Source> Run<'_, S> {
 
     fn create_file(
         &self,
-        directory: &Directory,
+        directory: &TargetDirectory,
         entry: &Entry,
-    ) -> Result<(NewFile, Placed, Start), FileError> {
+    ) -> Result<(NewFile, Placed, Start), EntryError> {
         let mode = self.first_mode(directory, &entry.metadata);
         let (file, placed) = self.place(entry, |name| directory.handle.create_file(name, mode))?;
         Ok((file, placed, self.start(directory, mode)))
     }
 
-    /// Makes something under the name it shall have, or, where that is taken and may be replaced,
-    /// under another.
+    /// Makes an entry under its final name; under a temporary one where another entry has that name
+    /// and may be replaced.
     fn place<T>(
         &self,
         entry: &Entry,
         create: impl Fn(&Name) -> io::Result<T>,
-    ) -> Result<(T, Placed), FileError> {
-        let failed = |error: io::Error| FileError::new(Attempt::Create, error);
+    ) -> Result<(T, Placed), EntryError> {
+        let failed = |error: io::Error| EntryError::new(Attempt::Create, error);
         let name = Name::new(entry.path.file_name())
             .ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
         match create(&name) {
@@ -273,10 +282,10 @@ impl<S: Source> Run<'_, S> {
         }
     }
 
-    /// The mode to make something with: at once the right one where nobody else can reach it yet,
-    /// else for us alone until it has its owner. Attributes of the `user` kind need a mode that
-    /// allows writing.
-    fn first_mode(&self, directory: &Directory, metadata: &Metadata) -> u32 {
+    /// Returns the mode to make an entry with: the final one where no other user can reach the
+    /// entry yet, else one for this user alone until the entry has its owner. Extended attributes
+    /// of the `user` kind need a mode that allows writing.
+    fn first_mode(&self, directory: &TargetDirectory, metadata: &Metadata) -> u32 {
         if directory.private && directory.plain && metadata.xattrs.is_empty() {
             metadata.mode & 0o777
         } else {
@@ -284,8 +293,8 @@ impl<S: Source> Run<'_, S> {
         }
     }
 
-    /// What a thing has that was just made with `mode` in `directory`.
-    pub(super) fn start(&self, directory: &Directory, mode: u32) -> Start {
+    /// Returns the metadata of an entry that was just made with `mode` in `directory`.
+    pub(super) fn start(&self, directory: &TargetDirectory, mode: u32) -> Start {
         if directory.plain {
             Start {
                 mode: self.identity.umask.map(|umask| mode & !umask),
@@ -297,19 +306,19 @@ impl<S: Source> Run<'_, S> {
         }
     }
 
-    fn content(&self, entry: &Entry) -> Result<S::Content, FileError> {
+    fn content(&self, entry: &Entry) -> Result<S::Content, EntryError> {
         self.source
             .content(entry)
-            .map_err(|error| FileError::new(Attempt::Read, error))
+            .map_err(|error| EntryError::new(Attempt::Read, error))
     }
 
-    /// Copies extents to where they belong in `file`; returns how many bytes.
+    /// Copies extents to their places in `file`. Returns how many bytes that were.
     fn copy(
         &self,
         content: &S::Content,
         extents: &[Extent],
         file: &NewFile,
-    ) -> Result<u64, FileError> {
+    ) -> Result<u64, EntryError> {
         let mut written = 0;
         for extent in pieces(extents).flatten() {
             let mut at = extent.at.0;
@@ -326,12 +335,12 @@ impl<S: Source> Run<'_, S> {
             };
             self.source
                 .read(content, extent.at.0, extent.length, &mut take)
-                .map_err(|error| FileError::new(Attempt::Read, error))?;
+                .map_err(|error| EntryError::new(Attempt::Read, error))?;
             if let Some(error) = stuck {
-                return Err(FileError::new(Attempt::Write, error));
+                return Err(EntryError::new(Attempt::Write, error));
             }
             if at != extent.end() {
-                return Err(FileError::new(
+                return Err(EntryError::new(
                     Attempt::Read,
                     io::Error::from(io::ErrorKind::UnexpectedEof),
                 ));
@@ -342,7 +351,7 @@ impl<S: Source> Run<'_, S> {
     }
 }
 
-/// Cuts extents into groups of [`PIECE_BYTES`]; the last may be smaller.
+/// Cuts extents into groups of [`PIECE_BYTES`] each; the last may be smaller.
 pub(super) fn pieces(extents: &[Extent]) -> impl Iterator<Item = Vec<Extent>> {
     let mut rest = extents.iter().copied();
     let mut current = rest.next();

@@ -1,23 +1,24 @@
 //! How a view becomes files: copies a point in time, or parts of it, to a directory.
 //!
-//! Owns the order in which things are made and given their metadata, and what is done about
-//! trouble. Does not know where bytes come from ([`Source`]) nor system calls (`platform`). Start
+//! Owns the order in which entries are made and given their metadata, and the reaction to errors.
+//! Knows neither where bytes come from ([`RestoreSource`]) nor system calls (`platform`). Start
 //! reading at [`restore`], then `descent`.
 //!
-//! One thread walks the tree depth first, each directory's entries in order of name, and makes
-//! directories and hard links; writers make the files, in batches that lie together in the stream,
-//! and large files in pieces. A directory is made for us alone and gets its mode, owner, attributes
-//! and time when all in it and below it is done, so memory holds the directories between the root
-//! and the place of the walk, and their siblings to come.
+//! One thread walks the tree depth first, each directory's entries in order of name. It makes
+//! directories and hard links. Writer threads make the files, in batches that lie together in the
+//! stream, and large files in pieces. A directory is first made for this user alone. It gets its
+//! mode, owner, attributes and time when all its entries are done. So memory holds the directories
+//! between the root and the place of the walk, and their siblings to come.
 //!
 //! Invariants:
-//! - Nothing outside the target is touched, whatever stands in it: `platform` follows no link below
-//!   the target.
-//! - No folder is entered that [`KeepOut`] knows: neither the target nor one that stands in it.
-//! - A name stands for whole content or is not there: a file that could not be read is removed, and
-//!   one that is replaced is replaced by a rename.
-//! - Trouble with one thing is told to `Progress` and counted; only a full disk, or a stop that was
-//!   asked for, ends the run.
+//! - Nothing outside the target is touched, whatever the target holds: `platform` follows no link
+//!   below it.
+//! - No folder is entered that [`KeepOut`] recognises, be it the target or a folder in it.
+//! - A name has its whole content or is not there. A file that could not be read is removed; a file
+//!   that replaces another does so by a rename.
+//! - An error with one entry goes to `Progress` and is counted. Only a full disk or a requested
+//!   stop
+//!   ends the run.
 
 mod attributes;
 mod descent;
@@ -25,101 +26,39 @@ mod directory;
 mod error;
 mod export;
 mod file;
+mod options;
 mod run;
 mod selection;
 mod source;
+mod target;
 mod view;
 
-pub use error::{Attempt, FileError, RestoreError};
+pub use error::{Attempt, EntryError, RestoreError};
 pub use export::{ExportError, Exported, export};
+pub use options::{Existing, KeepOut, Options, Ownership};
 pub use run::Summary;
-pub use source::Source;
+pub use source::RestoreSource;
 
 use crate::model::{Cancel, Entry, Progress, TreePath};
-use crate::platform::DirHandle;
-use selection::Chosen;
-use std::io;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use run::RestoreRun;
+use selection::SelectedTree;
+use std::path::Path;
 
-/// How to restore.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// What to do about a target that holds something already.
-    pub existing: Existing,
-    /// By what owners are found.
-    pub ownership: Ownership,
-    /// How many threads write.
-    pub writers: NonZeroUsize,
-    /// Where nothing is written.
-    pub keep_out: KeepOut,
-}
-
-/// Knows the folders that a restore must not write to: those of stores, whose backups it would
-/// overwrite. The caller does, as a restore knows nothing of stores.
-#[derive(Clone, Copy, Debug)]
-pub struct KeepOut {
-    /// Whether a folder is such a one itself.
-    pub is: fn(&DirHandle) -> bool,
-    /// Returns the one that a path is or lies in, or would lie in once it is made.
-    pub around: fn(&Path) -> io::Result<Option<PathBuf>>,
-}
-
-impl KeepOut {
-    /// None.
-    pub const NOWHERE: Self = Self {
-        is: |_| false,
-        around: |_| Ok(None),
-    };
-}
-
-impl Default for Options {
-    /// Into an empty directory, owners by name, one writer per processor.
-    fn default() -> Self {
-        let writers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self {
-            existing: Existing::Refuse,
-            ownership: Ownership::ByName,
-            writers,
-            keep_out: KeepOut::NOWHERE,
-        }
-    }
-}
-
-/// What to do about a target that holds something already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
-    /// Restore only into a directory that is empty, or is made for it.
-    Refuse,
-    /// Replace what has the name of something restored, at once or not at all; leave everything
-    /// else. A directory is never replaced by something else, but takes in what belongs into it.
-    Replace,
-}
-
-/// By what owners are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ownership {
-    /// The user and group of that name, or of that number where there is none of that name.
-    ByName,
-    /// The user and group of that number.
-    ByNumber,
-}
-
-/// Copies `selection`, or everything if it is empty, to the directory `target`, which is made if it
-/// is missing.
+/// Copies `selection`, or everything if it is empty, to the directory `target`. Makes the directory
+/// if it is missing.
 ///
-/// Everything keeps its place: `a/b` becomes `target/a/b`, and `a` is made with its metadata if it
-/// is not there. The metadata of the root goes to the target itself when everything is restored.
-/// Not as root, owners are set as far as the process may, and [`Summary::left_out`] counts where
-/// that was not all.
+/// Every entry keeps its place: `a/b` becomes `target/a/b`, and `a` is made with its metadata if it
+/// is not there. When everything is restored, the target itself gets the metadata of the root. A
+/// user other than root sets owners only as far as the system allows; [`Summary::left_out`] counts
+/// the entries where that was not all.
 ///
 /// # Errors
 ///
-/// Before anything was made: [`RestoreError::Missing`], [`RestoreError::Target`],
-/// [`RestoreError::InStore`], [`RestoreError::NotEmpty`] and [`RestoreError::Tree`]. In the midst:
-/// [`RestoreError::Full`] and [`RestoreError::Cancelled`]; what is there by then is whole, but
+/// Before anything is made: [`RestoreError::Missing`], [`RestoreError::Target`],
+/// [`RestoreError::InStore`], [`RestoreError::NotEmpty`] and [`RestoreError::Tree`]. Later:
+/// [`RestoreError::Full`] and [`RestoreError::Interrupted`]; each file made by then is whole, but
 /// directories may lack their metadata.
-pub fn restore<S: Source>(
+pub fn restore<S: RestoreSource>(
     source: &S,
     selection: &[TreePath],
     target: &Path,
@@ -127,33 +66,45 @@ pub fn restore<S: Source>(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Summary, RestoreError> {
-    let (chosen, root) = Chosen::find(source, selection)?;
-    descent::restore(source, &chosen, root, target, options, progress, cancel)
+    let found = selection::find(source, selection)?;
+    let run = RestoreRun::new(source, options, progress, cancel);
+    descent::restore(run, &found, target)
 }
 
-/// Calls `found` for everything that [`restore`] would make with this selection, in that order,
-/// directories before what is in them.
+/// Calls `found` for every entry that [`restore`] would make with this selection, in the same
+/// order: a directory comes before its entries.
 ///
 /// # Errors
 ///
-/// [`RestoreError::Missing`] and [`RestoreError::Tree`]; what was found before that stands.
-pub fn list<S: Source>(
+/// [`RestoreError::Missing`] and [`RestoreError::Tree`]. Entries before the error were handed to
+/// `found`.
+pub fn list<S: RestoreSource>(
     source: &S,
     selection: &[TreePath],
     mut found: impl FnMut(&Entry),
 ) -> Result<(), RestoreError> {
-    let (chosen, (root, entry)) = Chosen::find(source, selection)?;
+    let SelectedTree {
+        selection,
+        root,
+        entry,
+    } = selection::find(source, selection)?;
     found(&entry);
-    let mut waiting = vec![(root, entry.path, &chosen)];
-    while let Some((directory, path, chosen)) = waiting.pop() {
+    let mut waiting = vec![(root, entry.path, &selection)];
+    while let Some((directory, path, selection)) = waiting.pop() {
         let first = waiting.len();
-        selection::listing(source, directory, &path, chosen, |node, entry, chosen| {
-            found(&entry);
-            if entry.content.kind() == crate::model::Kind::Directory {
-                waiting.push((node, entry.path, chosen));
-            }
-            std::ops::ControlFlow::Continue(())
-        })
+        selection::listing(
+            source,
+            directory,
+            &path,
+            selection,
+            |node, entry, selection| {
+                found(&entry);
+                if entry.content.kind() == crate::model::Kind::Directory {
+                    waiting.push((node, entry.path, selection));
+                }
+                std::ops::ControlFlow::Continue(())
+            },
+        )
         .map_err(|source| RestoreError::Tree { path, source })?;
         if let Some(subdirectories) = waiting.get_mut(first..) {
             subdirectories.reverse();

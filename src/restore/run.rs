@@ -1,31 +1,31 @@
-//! What all threads of one restore share.
+//! The state that all threads of one restore share.
 
-use super::{FileError, Options, RestoreError, Source};
-use crate::model::{Cancel, Name, Progress, TreePath, Trouble};
-use crate::platform::{Identity, Owners};
+use super::{EntryError, Options, RestoreError, RestoreSource};
+use crate::model::{Cancel, Interrupted, Name, Progress, TreePath, Trouble};
+use crate::platform::{Owners, ProcessIdentity};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What a restore did.
+/// How much a restore did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Files, links, devices and FIFOs that are there.
+    /// Files, links, devices and FIFOs that were restored.
     pub files: u64,
-    /// Directories that are there, the target among them.
+    /// Directories that were made or were there, the target among them.
     pub directories: u64,
     /// Bytes of content that were written.
     pub bytes: u64,
-    /// How often `Progress` was told of trouble: if at all, the restore is partial.
+    /// How many errors went to `Progress`. The restore is partial if there was one.
     pub troubles: u64,
-    /// Things that did not get their owner, or an attribute that belongs to the system, because
-    /// only root may give it.
+    /// Entries that did not get their owner, or an attribute of the system, because only root may
+    /// set it.
     pub left_out: u64,
 }
 
-/// A [`Summary`] in the making.
+/// A [`Summary`] that all threads add to.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct RestoreTally {
     files: AtomicU64,
     directories: AtomicU64,
     bytes: AtomicU64,
@@ -33,34 +33,36 @@ pub(super) struct Counts {
     left_out: AtomicU64,
 }
 
-impl Counts {
+impl RestoreTally {
+    /// Counts a directory.
     pub(super) fn directory(&self) {
         self.directories.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts an entry that did not get all its metadata.
     pub(super) fn left_out(&self) {
         self.left_out.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// One restore under way.
-pub(super) struct Run<'run, S> {
+pub(super) struct RestoreRun<'run, S> {
     pub source: &'run S,
     pub options: &'run Options,
-    pub identity: Identity,
+    pub identity: ProcessIdentity,
     pub owners: Owners,
-    pub counts: Counts,
+    pub counts: RestoreTally,
     progress: &'run dyn Progress,
     cancel: &'run Cancel,
-    /// Makes temporary names differ from those of any other run.
+    /// Makes temporary names differ from those of other runs.
     salt: u32,
     temporaries: AtomicU64,
     stopped: AtomicBool,
-    /// Guards what the run ends with once it is `stopped`; the first reason stays.
+    /// Why the run was stopped. The first reason stays.
     reason: Mutex<Option<RestoreError>>,
 }
 
-impl<'run, S: Source> Run<'run, S> {
+impl<'run, S: RestoreSource> RestoreRun<'run, S> {
     pub(super) fn new(
         source: &'run S,
         options: &'run Options,
@@ -70,9 +72,9 @@ impl<'run, S: Source> Run<'run, S> {
         Self {
             source,
             options,
-            identity: Identity::of_process(),
+            identity: ProcessIdentity::of_process(),
             owners: Owners::new(),
-            counts: Counts::default(),
+            counts: RestoreTally::default(),
             progress,
             cancel,
             salt: std::process::id(),
@@ -82,8 +84,14 @@ impl<'run, S: Source> Run<'run, S> {
         }
     }
 
-    /// Tells of trouble with one thing; ends the run if all else will have the same.
-    pub(super) fn trouble(&self, path: &TreePath, error: FileError) {
+    /// Begins the run, once the target is open.
+    pub(super) fn begin(&self) {
+        self.progress.stage("restoring");
+        self.counts.directory();
+    }
+
+    /// Reports an error with one entry. Stops the run if all other entries would fail the same way.
+    pub(super) fn trouble(&self, path: &TreePath, error: EntryError) {
         if error.is_full() {
             self.stopped.store(true, Ordering::Relaxed);
             let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,26 +105,26 @@ impl<'run, S: Source> Run<'run, S> {
         }
     }
 
-    /// Whether there is no point in doing any more.
+    /// Whether the run is to end.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed) || self.cancel.is_requested()
     }
 
-    /// This much more is there.
+    /// Counts what was restored.
     pub(super) fn advance(&self, files: u64, bytes: u64) {
         self.counts.files.fetch_add(files, Ordering::Relaxed);
         self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.progress.advance(files, bytes);
     }
 
-    /// A name for what is to replace another, which nothing else has.
+    /// Returns an unused name for an entry that is to replace another.
     pub(super) fn temporary_name(&self) -> io::Result<Name> {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         Name::new(format!(".freezer-restore-{}-{number}", self.salt).into_bytes())
             .ok_or_else(|| io::ErrorKind::InvalidFilename.into())
     }
 
-    /// How it ended.
+    /// Returns how the run ended.
     pub(super) fn finish(self) -> Result<Summary, RestoreError> {
         if let Some(reason) = self
             .reason
@@ -126,7 +134,7 @@ impl<'run, S: Source> Run<'run, S> {
             return Err(reason);
         }
         if self.cancel.is_requested() {
-            return Err(RestoreError::Cancelled);
+            return Err(RestoreError::Interrupted(Interrupted));
         }
         Ok(Summary {
             files: self.counts.files.into_inner(),
@@ -140,17 +148,17 @@ impl<'run, S: Source> Run<'run, S> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::Run;
+    use super::RestoreRun;
     use crate::model::progress::Collected;
     use crate::model::{Cancel, Entry, NodeId, TreePath};
-    use crate::restore::{Attempt, FileError, Options, RestoreError, Source};
+    use crate::restore::{Attempt, EntryError, Options, RestoreError, RestoreSource};
     use std::io;
     use std::ops::ControlFlow;
 
-    /// A tree without anything in it.
-    pub struct Nothing;
+    /// An empty tree.
+    pub struct NoTree;
 
-    impl Source for Nothing {
+    impl RestoreSource for NoTree {
         type Error = io::Error;
         type Content = ();
 
@@ -178,20 +186,20 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_full_disk_ends_the_run_and_names_the_first_that_did_not_fit() {
+    fn a_full_disk_ends_the_run_and_names_the_first_entry_without_room() {
         let (options, progress) = (Options::default(), Collected::default());
         let cancel = Cancel::new();
-        let run = Run::new(&Nothing, &options, &progress, &cancel);
+        let run = RestoreRun::new(&NoTree, &options, &progress, &cancel);
         let path = |text: &str| TreePath::parse(text.as_bytes()).expect("legal");
         let full =
-            |attempted| FileError::new(attempted, io::Error::from(io::ErrorKind::StorageFull));
+            |attempted| EntryError::new(attempted, io::Error::from(io::ErrorKind::StorageFull));
         run.trouble(
             &path("attribute"),
             full(Attempt::SetXattr((*b"user.large").into())),
         );
         run.trouble(
             &path("other"),
-            FileError::new(Attempt::Write, io::Error::other("no luck")),
+            EntryError::new(Attempt::Write, io::Error::other("no luck")),
         );
         assert!(!run.is_stopped());
         run.trouble(&path("first"), full(Attempt::Write));

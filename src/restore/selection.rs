@@ -1,49 +1,63 @@
-//! Which parts of the tree are to be restored.
+//! The parts of a tree that are to be restored.
 
-use super::{RestoreError, Source};
+use super::{RestoreError, RestoreSource};
 use crate::model::{Entry, Name, NodeId, TreePath};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ops::ControlFlow;
 
-/// What is chosen of a directory, or of the root.
+/// The selected part of a directory.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Chosen {
-    /// It, and everything below it.
+pub(super) enum Selection {
+    /// The directory and everything below it.
     All,
-    /// These of its entries; it only as the place where they are.
-    Only(BTreeMap<Name, Chosen>),
+    /// Only these entries. The directory itself is made because they are in it.
+    Only(BTreeMap<Name, Selection>),
 }
 
-const ALL: &Chosen = &Chosen::All;
+const ALL: &Selection = &Selection::All;
 
-impl Chosen {
-    /// The selection as a tree, all of it if it is empty, and the root of the backup; everything
-    /// selected was found.
-    pub(super) fn find<S: Source>(
-        source: &S,
-        selection: &[TreePath],
-    ) -> Result<(Self, (NodeId, Entry)), RestoreError> {
-        let find = |path: &TreePath| {
-            source.find(path).map_err(|source| RestoreError::Tree {
-                path: path.clone(),
-                source: source.into(),
-            })
-        };
-        let mut chosen = if selection.is_empty() {
-            Self::All
-        } else {
-            Self::Only(BTreeMap::new())
-        };
-        for path in selection {
-            find(path)?.ok_or_else(|| RestoreError::Missing(path.clone()))?;
-            chosen.add(path);
-        }
-        let root =
-            find(&TreePath::root())?.ok_or_else(|| RestoreError::Missing(TreePath::root()))?;
-        Ok((chosen, root))
+/// A selection in a tree that has all of it.
+#[derive(Debug)]
+pub(super) struct SelectedTree {
+    /// The selected part of the root.
+    pub(super) selection: Selection,
+    /// The number of the root.
+    pub(super) root: NodeId,
+    /// The entry of the root.
+    pub(super) entry: Entry,
+}
+
+/// Finds each of `paths`, and the root. No paths select everything.
+pub(super) fn find<S: RestoreSource>(
+    source: &S,
+    paths: &[TreePath],
+) -> Result<SelectedTree, RestoreError> {
+    let find = |path: &TreePath| {
+        let found = source.find(path).map_err(|source| RestoreError::Tree {
+            path: path.clone(),
+            source: source.into(),
+        })?;
+        found.ok_or_else(|| RestoreError::Missing(path.clone()))
+    };
+    let mut selection = if paths.is_empty() {
+        Selection::All
+    } else {
+        Selection::Only(BTreeMap::new())
+    };
+    for path in paths {
+        find(path)?;
+        selection.add(path);
     }
+    let (root, entry) = find(&TreePath::root())?;
+    Ok(SelectedTree {
+        selection,
+        root,
+        entry,
+    })
+}
 
+impl Selection {
     fn add(&mut self, path: &TreePath) {
         let mut place = self;
         for name in path.components().filter_map(Name::new) {
@@ -56,17 +70,17 @@ impl Chosen {
     }
 }
 
-/// Calls `found` for the chosen entries of a directory in order of name, with what is chosen of
-/// each, until it breaks.
-pub(super) fn listing<'chosen, S: Source>(
+/// Calls `found` for the selected entries of a directory in order of name, with the selected part
+/// of each, until it breaks.
+pub(super) fn listing<'selection, S: RestoreSource>(
     source: &S,
     directory: NodeId,
     path: &TreePath,
-    chosen: &'chosen Chosen,
-    mut found: impl FnMut(NodeId, Entry, &'chosen Chosen) -> ControlFlow<()>,
+    selection: &'selection Selection,
+    mut found: impl FnMut(NodeId, Entry, &'selection Selection) -> ControlFlow<()>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    match chosen {
-        Chosen::All => {
+    match selection {
+        Selection::All => {
             for child in source.children(directory) {
                 let (node, entry) = child?;
                 if found(node, entry, ALL).is_break() {
@@ -74,12 +88,12 @@ pub(super) fn listing<'chosen, S: Source>(
                 }
             }
         }
-        Chosen::Only(entries) => {
-            for (name, chosen) in entries {
+        Selection::Only(entries) => {
+            for (name, selection) in entries {
                 let (node, entry) = source
                     .find(&path.join(name))?
-                    .ok_or("what was selected is gone")?;
-                if found(node, entry, chosen).is_break() {
+                    .ok_or("the selected entry is gone")?;
+                if found(node, entry, selection).is_break() {
                     break;
                 }
             }
@@ -90,24 +104,24 @@ pub(super) fn listing<'chosen, S: Source>(
 
 #[cfg(test)]
 mod tests {
-    use super::Chosen;
+    use super::Selection;
     use crate::model::TreePath;
     use std::collections::BTreeMap;
 
-    fn chosen(paths: &[&str]) -> Chosen {
-        let mut chosen = Chosen::Only(BTreeMap::new());
+    fn selection(paths: &[&str]) -> Selection {
+        let mut selection = Selection::Only(BTreeMap::new());
         paths
             .iter()
-            .for_each(|path| chosen.add(&TreePath::parse(path.as_bytes()).expect("legal")));
-        chosen
+            .for_each(|path| selection.add(&TreePath::parse(path.as_bytes()).expect("legal")));
+        selection
     }
 
     #[test]
-    fn what_lies_below_something_selected_adds_nothing_in_any_order() {
-        let expected = chosen(&["a/b", "c"]);
-        assert_eq!(chosen(&["a/b", "a/b/x", "c"]), expected);
-        assert_eq!(chosen(&["c", "a/b/x/y", "a/b/z", "a/b"]), expected);
-        assert_ne!(chosen(&["a/b", "a/bc", "c"]), expected);
-        assert_eq!(chosen(&["a", ""]), Chosen::All);
+    fn a_path_below_a_selected_one_adds_nothing_in_any_order() {
+        let expected = selection(&["a/b", "c"]);
+        assert_eq!(selection(&["a/b", "a/b/x", "c"]), expected);
+        assert_eq!(selection(&["c", "a/b/x/y", "a/b/z", "a/b"]), expected);
+        assert_ne!(selection(&["a/b", "a/bc", "c"]), expected);
+        assert_eq!(selection(&["a", ""]), Selection::All);
     }
 }

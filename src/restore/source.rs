@@ -1,34 +1,34 @@
-//! What a restore reads from.
+//! The tree that a restore reads.
 
 use crate::model::{Entry, NodeId, TreePath};
 use std::error::Error;
 use std::ops::ControlFlow;
 
-/// A tree of a point in time, read by many threads at once.
-pub trait Source: Sync {
-    /// Why something could not be read. It concerns that thing alone: the next call may succeed.
+/// The tree of a point in time, which many threads read at once.
+pub trait RestoreSource: Sync {
+    /// Why an entry could not be read. It concerns that entry alone: the next call may succeed.
     type Error: Error + Send + Sync + 'static;
 
-    /// Whatever makes reading one file cheap, however many pieces it is in.
+    /// The content of one file, looked up once so that many pieces of it can be read.
     type Content: Send + Sync;
 
-    /// What is at `path`; the root is always there.
+    /// Finds the entry at `path`. The root is always there.
     fn find(&self, path: &TreePath) -> Result<Option<(NodeId, Entry)>, Self::Error>;
 
-    /// The entries of a directory in bytewise order of names. Ends with the first error.
+    /// Returns the entries of a directory in bytewise order of names. Ends with the first error.
     fn children(
         &self,
         directory: NodeId,
     ) -> impl Iterator<Item = Result<(NodeId, Entry), Self::Error>>;
 
-    /// The content of a regular file.
+    /// Returns the content of a regular file.
     fn content(&self, entry: &Entry) -> Result<Self::Content, Self::Error>;
 
-    /// Calls `take` with the bytes of a file from `from` on, piece after piece, `length` in all,
-    /// until it breaks.
+    /// Calls `take` with `length` bytes of a file from `from` on, piece after piece, until it
+    /// breaks.
     ///
-    /// The range lies within one extent of the file and is 4 MiB at most. Ends well only when all
-    /// was taken, or `take` broke.
+    /// The range lies within one extent of the file and is at most 4 MiB long. Succeeds only when
+    /// all bytes were taken, or `take` broke.
     fn read(
         &self,
         content: &Self::Content,

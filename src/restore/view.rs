@@ -1,12 +1,12 @@
-//! A view of a point in time as a source of a restore.
+//! A view of a point in time as the source of a restore.
 
-use super::Source;
+use super::RestoreSource;
 use crate::fs::view::ReadError;
 use crate::fs::view::{FileContent, View};
 use crate::model::{Entry, NodeId, TreePath};
 use std::ops::ControlFlow;
 
-impl Source for View {
+impl RestoreSource for View {
     type Error = ReadError;
     type Content = FileContent;
 

@@ -1,22 +1,25 @@
 //! What is known of each job, and what is to be done next. No clock, no server, no process: those
 //! are the daemon's.
 
-use super::fields::{Document, actions, integer, object, text};
 use super::journal::Record;
-use super::states::{Duty, Event, State};
+use super::states::{Duty, Happening, JobState};
 use super::timetable::{Lateness, Timetable};
+use crate::model::job::{
+    Action, Course, Documented, Field, Job, JobEvent, JobStatus, NEVER, RunResult, Schedule, Words,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-/// What holds for all jobs.
+/// The rules for all jobs.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// What dates without an offset mean.
+    /// The time zone of dates without an offset.
     pub zone: TimeZone,
-    /// What happens to moments that were missed.
+    /// The rule for missed moments.
     pub lateness: Lateness,
     /// After how long a run that another scheduler of this client began counts as dead.
     pub dead_after: Duration,
@@ -27,7 +30,7 @@ pub struct Rules {
     pub changes_start: bool,
 }
 
-/// What is to be done.
+/// A task for the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
     /// End the run of the job.
@@ -36,9 +39,9 @@ pub enum Task {
     Report,
 }
 
-/// Whether all jobs that there are were seen.
+/// Whether a list has all jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum Sighting {
     /// All: what is not among them is gone.
     All,
     /// Some: others may be there.
@@ -62,11 +65,12 @@ pub type Tasks = Vec<(String, Task)>;
 /// Jobs that are to be run, and the moments they are due at.
 pub type Launches = Vec<(String, Timestamp)>;
 
-/// A job.
+/// A job that is known.
 #[derive(Debug)]
-struct Job {
+struct KnownJob {
     record: Record,
-    document: Document,
+    /// The document as it was last seen; none until the server was asked for it.
+    document: Option<Job>,
     timetable: Option<Timetable>,
     /// The next moment of its timetable; looked at anew when that may be another.
     next: Option<Timestamp>,
@@ -75,45 +79,39 @@ struct Job {
     is_claiming: bool,
 }
 
-/// All jobs.
+/// The known jobs.
 #[derive(Debug)]
 pub struct Book {
     rules: Rules,
-    jobs: BTreeMap<String, Job>,
+    jobs: BTreeMap<String, KnownJob>,
 }
 
 impl Book {
     /// With what was remembered, and the documents that were last seen. Jobs without one wait for
     /// the server.
-    pub fn new(rules: Rules, records: BTreeMap<String, Record>, documents: Vec<Document>) -> Self {
-        let mut documents: BTreeMap<String, Document> = documents
+    pub fn new(rules: Rules, records: BTreeMap<String, Record>, documents: Vec<Job>) -> Self {
+        let mut documents: BTreeMap<String, Job> = documents
             .into_iter()
-            .map(|document| (text(&document, "job_id").to_owned(), document))
+            .map(|document| (document.job_id.text().to_owned(), document))
             .collect();
         let mut book = Self {
             rules,
             jobs: BTreeMap::new(),
         };
         for (id, record) in records {
-            let document = documents.remove(&id).unwrap_or_default();
-            let timetable =
-                Timetable::read(&object(&document, "job_schedule"), &book.rules.zone).ok();
+            let document = documents.remove(&id);
             // Without its document nothing is known of when it is due.
-            let timetable = timetable.filter(|_| !document.is_empty());
-            let mut job = Job {
-                record,
-                document,
-                timetable,
-                next: None,
-                is_claiming: false,
-            };
+            let timetable = document.as_ref().and_then(|document| {
+                Timetable::read(&schedule_of(document).when, &book.rules.zone).ok()
+            });
+            let mut job = KnownJob::new(record, document, timetable);
             job.look_ahead();
             book.jobs.insert(id, job);
         }
         book
     }
 
-    /// What is to be remembered.
+    /// Returns the records for the journal.
     pub fn records(&self) -> BTreeMap<String, Record> {
         self.jobs
             .iter()
@@ -121,42 +119,42 @@ impl Book {
             .collect()
     }
 
-    /// The documents as they were last seen.
+    /// Returns the documents of all jobs as they were last seen.
     pub fn documents(&self) -> Vec<Value> {
         self.jobs
             .values()
-            .filter(|job| !job.document.is_empty())
-            .map(|job| Value::Object(job.document.clone()))
+            .filter_map(|job| job.document.as_ref())
+            .map(|document| Value::Object(document.document()))
             .collect()
     }
 
-    /// What is remembered of one.
+    /// Returns the record of a job.
     pub fn record(&self, id: &str) -> Option<&Record> {
         self.jobs.get(id).map(|job| &job.record)
     }
 
-    /// Its document as it was last seen.
-    pub fn document(&self, id: &str) -> Option<&Document> {
-        self.jobs.get(id).map(|job| &job.document)
+    /// Returns the document of a job as it was last seen.
+    pub fn document(&self, id: &str) -> Option<&Job> {
+        self.jobs.get(id).and_then(|job| job.document.as_ref())
     }
 
     /// The next moment of its timetable.
     pub fn next(&self, id: &str) -> Option<Timestamp> {
         self.jobs
             .get(id)
-            .filter(|job| job.record.state == State::Scheduled)
+            .filter(|job| job.record.state == JobState::Scheduled)
             .and_then(|job| job.record.waiting.or(job.next))
     }
 
     /// Takes in all jobs that the server has of this client. A document that is not as it should be
     /// is left out, and keeps none of the others waiting.
-    pub fn see(&mut self, documents: Vec<Document>, seen: Seen, now: Timestamp) -> Tasks {
+    pub fn see(&mut self, documents: Vec<Job>, seen: Sighting, now: Timestamp) -> Tasks {
         let mut tasks = BTreeSet::new();
         let mut there = BTreeSet::new();
         for document in documents {
-            let id = text(&document, "job_id").to_owned();
+            let id = document.job_id.text().to_owned();
             if id.is_empty() {
-                tracing::warn!("a job without an id is left out");
+                tracing::warn!("a job without an id is ignored");
                 continue;
             }
             there.insert(id.clone());
@@ -165,11 +163,11 @@ impl Book {
         let gone: Vec<String> = self
             .jobs
             .keys()
-            .filter(|id| seen == Seen::All && !there.contains(*id))
+            .filter(|id| seen == Sighting::All && !there.contains(*id))
             .cloned()
             .collect();
         for id in gone {
-            self.happen(&id, Event::Removed, now, &mut tasks);
+            self.happen(&id, Happening::Removed, now, &mut tasks);
             self.forget_if_gone(&id);
         }
         tasks.into_iter().collect()
@@ -178,95 +176,15 @@ impl Book {
     fn see_one(
         &mut self,
         id: &str,
-        document: Document,
+        document: Job,
         now: Timestamp,
         tasks: &mut BTreeSet<(String, Task)>,
     ) {
-        let schedule = object(&document, "job_schedule");
-        let (word, status) = (
-            text(&schedule, "event").to_owned(),
-            text(&schedule, "status").to_owned(),
-        );
-        let timetable = match Timetable::read(&schedule, &self.rules.zone) {
-            Ok(timetable) => Some(timetable),
-            Err(error) => {
-                tracing::warn!(job = %id, %error, "the timetable of a job cannot be read");
-                None
-            }
-        };
-        let as_text = timetable_text(&schedule);
-        let event = match self.jobs.get_mut(id) {
-            None => {
-                if runs(&schedule) && word.is_empty() && !self.is_dead(&schedule, now) {
-                    // Another scheduler of this client has it.
-                    return;
-                }
-                let record = Record {
-                    state: State::Stopped,
-                    armed: now,
-                    handled: now,
-                    timetable: as_text.clone(),
-                    waiting: None,
-                    missed: 0,
-                    status: status.clone(),
-                    result: text(&schedule, "result").to_owned(),
-                    started: integer(&schedule, "time_started").unwrap_or(-1),
-                    own: -1,
-                    ended: integer(&schedule, "time_ended").unwrap_or(-1),
-                    pid: None,
-                    session_tag: integer(&document, "session_tag").unwrap_or(0),
-                    in_session: None,
-                    is_unheard: false,
-                    run: None,
-                    event: String::new(),
-                    unsent: false,
-                };
-                self.jobs.insert(
-                    id.to_owned(),
-                    Job {
-                        record,
-                        document,
-                        timetable,
-                        next: None,
-                        is_claiming: false,
-                    },
-                );
-                // A job that nobody has said anything of starts by itself.
-                Some(Event::named(&word).unwrap_or(if status == "stop" {
-                    Event::Stop
-                } else {
-                    Event::Start
-                }))
-            }
-            Some(job) => {
-                (job.document, job.timetable) = (document, timetable);
-                let tag = integer(&job.document, "session_tag").unwrap_or(0);
-                if !job.record.unsent {
-                    job.record.session_tag = tag;
-                    // Another scheduler of this client may have run it.
-                    let started = integer(&schedule, "time_started").unwrap_or(-1);
-                    if started > job.record.started && !job.record.state.has_run() {
-                        job.record.started = started;
-                        job.record.ended = integer(&schedule, "time_ended").unwrap_or(-1);
-                        text(&schedule, "result").clone_into(&mut job.record.result);
-                    }
-                }
-                // What was acted on already, and could not be answered yet, is not a new wish.
-                let is_new = !(job.record.unsent && job.record.event == word);
-                let mut event = Event::named(&word).filter(|_| is_new);
-                if job.record.timetable != as_text {
-                    job.record.timetable.clone_from(&as_text);
-                    if job.record.state != State::Stopped {
-                        job.arm(now);
-                    } else if self.rules.changes_start && event.is_none() {
-                        event = Some(Event::Start);
-                    }
-                }
-                if event.is_none() && job.record.state == State::Leaving {
-                    event = Some(Event::Start);
-                }
-                event
-            }
+        let word = schedule_of(&document).course.event.text().to_owned();
+        let event = if self.jobs.contains_key(id) {
+            self.see_again(id, document, now)
+        } else {
+            self.see_first(id, document, now)
         };
         if let Some(event) = event {
             let waits = self.happen(id, event, now, tasks) == Some(Duty::Wait);
@@ -276,20 +194,99 @@ impl Book {
         }
         if let Some(job) = self.jobs.get_mut(id) {
             job.look_ahead();
-            if job.timetable.is_none() && job.record.state == State::Scheduled {
-                // Nobody will ever run it, and somebody should see that.
-                job.record.state = State::Stopped;
-                (job.record.status, job.record.result) =
-                    ("completed".to_owned(), "fail".to_owned());
+            if job.timetable.is_none() && job.record.state == JobState::Scheduled {
+                // The job will never run, and its users should see that.
+                job.record.state = JobState::Stopped;
+                job.record.status = JobStatus::Completed.word().to_owned();
+                job.record.result = RunResult::Fail.word().to_owned();
                 job.record.unsent = true;
                 tasks.insert((id.to_owned(), Task::Report));
             }
         }
     }
 
+    /// Takes in a job that was not known. Returns what happens to it: nothing where another
+    /// scheduler of this client has it.
+    fn see_first(&mut self, id: &str, document: Job, now: Timestamp) -> Option<Happening> {
+        let schedule = schedule_of(&document);
+        let course = &schedule.course;
+        if runs(course) && course.event.text().is_empty() && !self.is_dead(course, now) {
+            return None;
+        }
+        let record = Record {
+            state: JobState::Stopped,
+            armed: now,
+            handled: now,
+            timetable: schedule.when_as_text(),
+            waiting: None,
+            missed: 0,
+            status: course.status.text().to_owned(),
+            result: course.result.text().to_owned(),
+            started: second(&course.time_started),
+            own: NEVER,
+            ended: second(&course.time_ended),
+            pid: None,
+            session_tag: document.tag(),
+            in_session: None,
+            is_unheard: false,
+            run: None,
+            event: String::new(),
+            unsent: false,
+        };
+        // A job that nobody has said anything of starts by itself.
+        let event = course.event.said().unwrap_or(match course.status.said() {
+            Some(JobStatus::Stop) => JobEvent::Stop,
+            _ => JobEvent::Start,
+        });
+        let timetable = self.timetable(id, schedule);
+        let job = KnownJob::new(record, Some(document), timetable);
+        self.jobs.insert(id.to_owned(), job);
+        Some(event.into())
+    }
+
+    /// Takes in a job that is known. Returns what happens to it, if anything.
+    fn see_again(&mut self, id: &str, document: Job, now: Timestamp) -> Option<Happening> {
+        let schedule = schedule_of(&document).clone();
+        let timetable = self.timetable(id, &schedule);
+        let changes_start = self.rules.changes_start;
+        let job = self.jobs.get_mut(id)?;
+        if !job.record.unsent {
+            job.record.session_tag = document.tag();
+            job.take_run_of_another(&schedule.course);
+        }
+        (job.document, job.timetable) = (Some(document), timetable);
+        // What was acted on already, and could not be answered yet, is not a new wish.
+        let is_new = !(job.record.unsent && job.record.event == schedule.course.event.text());
+        let said = schedule.course.event.said().filter(|_| is_new);
+        let mut event = said.map(Happening::from);
+        let when = schedule.when_as_text();
+        if job.record.timetable != when {
+            job.record.timetable = when;
+            if job.record.state != JobState::Stopped {
+                job.arm(now);
+            } else if changes_start && event.is_none() {
+                event = Some(Happening::Start);
+            }
+        }
+        if event.is_none() && job.record.state == JobState::Leaving {
+            event = Some(Happening::Start);
+        }
+        event
+    }
+
+    fn timetable(&self, id: &str, schedule: &Schedule) -> Option<Timetable> {
+        match Timetable::read(&schedule.when, &self.rules.zone) {
+            Ok(timetable) => Some(timetable),
+            Err(error) => {
+                tracing::warn!(job = %id, %error, "the timetable of a job cannot be read");
+                None
+            }
+        }
+    }
+
     /// Whether a run that another scheduler has begun is so old that it cannot be alive.
-    fn is_dead(&self, schedule: &Document, now: Timestamp) -> bool {
-        let started = integer(schedule, "time_started").unwrap_or(-1);
+    fn is_dead(&self, course: &Course, now: Timestamp) -> bool {
+        let started = second(&course.time_started);
         let limit = i64::try_from(self.rules.dead_after.as_secs()).unwrap_or(i64::MAX);
         now.as_second().saturating_sub(started) > limit
     }
@@ -298,7 +295,7 @@ impl Book {
     fn happen(
         &mut self,
         id: &str,
-        event: Event,
+        event: Happening,
         now: Timestamp,
         tasks: &mut BTreeSet<(String, Task)>,
     ) -> Option<Duty> {
@@ -313,11 +310,11 @@ impl Book {
             Some(Duty::Skip) => job.record.missed += 1,
             Some(Duty::Launch | Duty::Wait) | None => {}
         }
-        if step.next == State::Stopped {
+        if step.next == JobState::Stopped {
             job.record.waiting = None;
         }
         if let Some(status) = step.says {
-            status.clone_into(&mut job.record.status);
+            status.word().clone_into(&mut job.record.status);
             job.record.unsent = true;
             tasks.insert((id.to_owned(), Task::Report));
         }
@@ -328,7 +325,7 @@ impl Book {
         if self
             .jobs
             .get(id)
-            .is_some_and(|job| job.record.state == State::Gone && !job.record.unsent)
+            .is_some_and(|job| job.record.state == JobState::Gone && !job.record.unsent)
         {
             self.jobs.remove(id);
         }
@@ -355,16 +352,16 @@ impl Book {
             if let Some(due) = due {
                 job.record.handled = due.handled;
                 job.look_ahead();
-                if job.record.state == State::Scheduled {
+                if job.record.state == JobState::Scheduled {
                     // One that waits for a place already is enough.
                     let one_more = u64::from(due.run.is_some() && job.record.waiting.is_some());
                     job.record.missed += due.missed + one_more;
                     job.record.waiting = job.record.waiting.or(due.run);
                     if due.missed > 0 {
-                        tracing::warn!(job = %id, missed = due.missed, "a job was not run when it was due");
+                        tracing::warn!(job = %id, missed = due.missed, "a job has missed runs");
                     }
                 } else {
-                    self.happen(&id, Event::Due, now, &mut tasks);
+                    self.happen(&id, Happening::Due, now, &mut tasks);
                 }
             }
         }
@@ -372,7 +369,7 @@ impl Book {
             .jobs
             .iter()
             .filter(|(_, job)| {
-                job.record.state == State::Scheduled
+                job.record.state == JobState::Scheduled
                     && job.record.waiting.is_none()
                     && job.next.is_none()
             })
@@ -380,13 +377,13 @@ impl Book {
             .map(|(id, _)| id.clone())
             .collect();
         for id in ended {
-            self.happen(&id, Event::Exhausted, now, &mut tasks);
+            self.happen(&id, Happening::Exhausted, now, &mut tasks);
         }
         let mut waiting: Vec<(i64, Timestamp, &String)> = self
             .jobs
             .iter()
-            .filter(|(_, job)| job.record.state == State::Scheduled)
-            .filter_map(|(id, job)| Some((-priority(&job.document), job.record.waiting?, id)))
+            .filter(|(_, job)| job.record.state == JobState::Scheduled)
+            .filter_map(|(id, job)| Some((-job.urgency(), job.record.waiting?, id)))
             .collect();
         waiting.sort();
         let launch = waiting
@@ -400,7 +397,7 @@ impl Book {
     /// Notes that a run of a job begins. To be remembered before it does.
     pub fn begin(&mut self, id: &str, run: &str, now: Timestamp) {
         let mut tasks = BTreeSet::new();
-        self.happen(id, Event::Due, now, &mut tasks);
+        self.happen(id, Happening::Due, now, &mut tasks);
         let Some(job) = self.jobs.get_mut(id) else {
             return;
         };
@@ -483,19 +480,19 @@ impl Book {
             result.clone_into(&mut job.record.result);
             job.look_ahead();
             let event = if job.next.is_some() {
-                Event::EndedMore
+                Happening::EndedMore
             } else {
-                Event::EndedLast
+                Happening::EndedLast
             };
             self.happen(id, event, now, &mut tasks);
             if let Some(job) = self
                 .jobs
                 .get_mut(id)
-                .filter(|job| job.record.state == State::Gone)
+                .filter(|job| job.record.state == JobState::Gone)
             {
                 // Nobody wants to know; where the document is there still, it is right to have the
                 // end in it.
-                job.record.status = "completed".to_owned();
+                job.record.status = JobStatus::Completed.word().to_owned();
                 job.record.unsent = true;
                 tasks.insert((id.to_owned(), Task::Report));
             }
@@ -513,14 +510,13 @@ impl Book {
     }
 
     /// Whether the server's document tells of a run that is not ours, and newer than all of ours.
-    pub fn is_foreign(&self, id: &str, fresh: &Document, now: Timestamp) -> bool {
-        let schedule = object(fresh, "job_schedule");
-        let ours = self.jobs.get(id).map_or(-1, |job| job.record.started);
-        let theirs = integer(&schedule, "time_started").unwrap_or(-1);
-        if runs(&schedule) {
-            self.is_elsewhere(&schedule, ours, now)
+    pub fn is_foreign(&self, id: &str, fresh: &Job, now: Timestamp) -> bool {
+        let course = &schedule_of(fresh).course;
+        let ours = self.jobs.get(id).map_or(NEVER, |job| job.record.started);
+        if runs(course) {
+            self.is_elsewhere(course, ours, now)
         } else {
-            theirs > ours
+            second(&course.time_started) > ours
         }
     }
 
@@ -530,17 +526,17 @@ impl Book {
     /// Where there are no others, an older one was ours: runs went on while the server was away,
     /// and it was not told of the last ones. In a cluster none begins that the server was not told
     /// of, and clocks may differ.
-    fn is_elsewhere(&self, schedule: &Document, ours: i64, now: Timestamp) -> bool {
-        let theirs = integer(schedule, "time_started").unwrap_or(-1);
+    fn is_elsewhere(&self, course: &Course, ours: i64, now: Timestamp) -> bool {
+        let theirs = second(&course.time_started);
         let is_other = if self.rules.cluster {
             theirs != ours
         } else {
             theirs > ours
         };
-        is_other && !self.is_dead(schedule, now)
+        is_other && !self.is_dead(course, now)
     }
 
-    /// What a run that is due at this moment is judged by.
+    /// Returns how a job stands before a run that is due at this moment.
     pub fn occasion(&self, id: &str, firing: Timestamp) -> Option<Occasion> {
         self.jobs.get(id).map(|job| Occasion {
             firing,
@@ -551,14 +547,18 @@ impl Book {
 
     /// Whether a run is due still, now that the server's document is known as it is: another
     /// scheduler of this client may have run it.
-    pub fn is_due_still(&self, id: &str, fresh: &Document, due: &Occasion, now: Timestamp) -> bool {
-        let schedule = object(fresh, "job_schedule");
-        let last = integer(&schedule, "time_started").unwrap_or(-1);
-        let is_elsewhere = runs(&schedule) && self.is_elsewhere(&schedule, due.own, now);
-        if is_elsewhere || matches!(text(&schedule, "event"), "stop" | "abort" | "remove") {
+    pub fn is_due_still(&self, id: &str, fresh: &Job, due: &Occasion, now: Timestamp) -> bool {
+        let course = &schedule_of(fresh).course;
+        let last = second(&course.time_started);
+        let is_elsewhere = runs(course) && self.is_elsewhere(course, due.own, now);
+        let is_unwanted = course
+            .event
+            .said()
+            .is_some_and(|event| event != JobEvent::Start);
+        if is_elsewhere || is_unwanted {
             return false;
         }
-        if last <= due.own || text(&schedule, "status").is_empty() {
+        if last <= due.own || course.status.text().is_empty() {
             // Nobody but us has run it, or somebody wants it run again.
             return true;
         }
@@ -574,37 +574,40 @@ impl Book {
         }
     }
 
-    /// What the server's document is to be changed to.
-    pub fn patch(&self, id: &str, fresh: &Document) -> Option<Value> {
+    /// Returns the change of the server's document that tells how the job stands.
+    pub fn patch(&self, id: &str, fresh: &Job) -> Option<Job> {
         let record = &self.jobs.get(id)?.record;
-        let mut schedule = object(fresh, "job_schedule");
-        schedule.retain(|_, value| !value.is_null());
-        if text(&schedule, "event") == record.event {
-            schedule.insert("event".into(), "".into());
+        let mut schedule = schedule_of(fresh).clone();
+        schedule.drop_nulls();
+        let course = &mut schedule.course;
+        if course.event.text() == record.event {
+            course.event = "".into();
         }
-        schedule.insert("status".into(), record.status.as_str().into());
-        schedule.insert("result".into(), record.result.as_str().into());
-        schedule.insert("time_started".into(), record.started.into());
-        schedule.insert("time_ended".into(), record.ended.into());
+        course.status = record.status.as_str().into();
+        course.result = record.result.as_str().into();
+        course.time_started = record.started.into();
+        course.time_ended = record.ended.into();
         if let Some(pid) = record.pid {
-            schedule.insert("current_pid".into(), pid.into());
+            course.current_pid = i64::from(pid).into();
         }
-        let session = text(fresh, "session_id");
-        Some(
-            json!({ "job_schedule": schedule, "session_id": session, "session_tag": record.session_tag }),
-        )
+        Some(Job {
+            job_schedule: Field::Is(schedule),
+            session_id: fresh.session_id.text().into(),
+            session_tag: record.session_tag.into(),
+            ..Job::default()
+        })
     }
 
     /// Notes that the server knows; `patch` is what it was told, if it has the job at all. What has
     /// changed since has yet to be told.
-    pub fn sent(&mut self, id: &str, patch: Option<&Value>) {
+    pub fn sent(&mut self, id: &str, patch: Option<&Job>) {
         let Some(job) = self.jobs.get_mut(id) else {
             return;
         };
         job.record.unsent = patch.is_some_and(|patch| !job.record.is_told_by(patch));
         job.record.event.clear();
-        if let Some(Value::Object(patch)) = patch {
-            job.document.extend(patch.clone());
+        if let Some(patch) = patch {
+            job.document.get_or_insert_default().overlay(patch);
         }
         self.forget_if_gone(id);
     }
@@ -614,7 +617,7 @@ impl Book {
         self.jobs.values().filter_map(|job| job.next).min()
     }
 
-    /// How many runs are under way.
+    /// Returns the number of runs under way.
     pub fn running(&self) -> usize {
         self.jobs
             .values()
@@ -622,7 +625,7 @@ impl Book {
             .count()
     }
 
-    /// All ids.
+    /// Returns the ids of all jobs.
     pub fn ids(&self) -> Vec<String> {
         self.jobs.keys().cloned().collect()
     }
@@ -630,21 +633,48 @@ impl Book {
 
 impl Record {
     /// Whether a change of the server's document says all of it.
-    fn is_told_by(&self, patch: &Value) -> bool {
-        let schedule = patch.get("job_schedule").and_then(Value::as_object);
-        let is = |key: &str, value: Value| {
-            schedule.and_then(|schedule| schedule.get(key)) == Some(&value)
-        };
-        is("status", self.status.as_str().into())
-            && is("result", self.result.as_str().into())
-            && is("time_started", self.started.into())
-            && is("time_ended", self.ended.into())
-            && self.pid.is_none_or(|pid| is("current_pid", pid.into()))
-            && patch.get("session_tag") == Some(&self.session_tag.into())
+    fn is_told_by(&self, patch: &Job) -> bool {
+        let course = &schedule_of(patch).course;
+        let is = |number: &Field<i64>, own: i64| number.get() == Some(&own);
+        course.status.text() == self.status
+            && course.result.text() == self.result
+            && is(&course.time_started, self.started)
+            && is(&course.time_ended, self.ended)
+            && self
+                .pid
+                .is_none_or(|pid| is(&course.current_pid, pid.into()))
+            && is(&patch.session_tag, self.session_tag)
     }
 }
 
-impl Job {
+impl KnownJob {
+    fn new(record: Record, document: Option<Job>, timetable: Option<Timetable>) -> Self {
+        Self {
+            record,
+            document,
+            timetable,
+            next: None,
+            is_claiming: false,
+        }
+    }
+
+    /// Takes over a run of another scheduler of this client, where that is the last one.
+    fn take_run_of_another(&mut self, course: &Course) {
+        let started = second(&course.time_started);
+        if started > self.record.started && !self.record.state.has_run() {
+            self.record.started = started;
+            self.record.ended = second(&course.time_ended);
+            course.result.text().clone_into(&mut self.record.result);
+        }
+    }
+
+    /// How urgent the job is: as its most urgent action.
+    fn urgency(&self) -> i64 {
+        let actions = self.document.iter().flat_map(Job::actions);
+        let most = actions.filter_map(Action::urgency).max();
+        most.unwrap_or(0).clamp(-1_000_000, 1_000_000)
+    }
+
     fn arm(&mut self, now: Timestamp) {
         self.record.armed = now;
         self.record.handled = self
@@ -661,31 +691,20 @@ impl Job {
     }
 }
 
+/// When a job runs and how that went. A job without this runs once, at once.
+fn schedule_of(job: &Job) -> &Schedule {
+    static NOTHING: LazyLock<Schedule> = LazyLock::new(Schedule::default);
+    job.schedule().unwrap_or(&NOTHING)
+}
+
+/// The second of a document; [`NEVER`] where there is none.
+fn second(field: &Field<i64>) -> i64 {
+    field.get().copied().unwrap_or(NEVER)
+}
+
 /// Whether the server's document says that the job runs.
-fn runs(schedule: &Document) -> bool {
-    matches!(text(schedule, "status"), "running" | "aborting")
-}
-
-/// The keys of a timetable that say when, as one text.
-fn timetable_text(schedule: &Document) -> String {
-    let when: BTreeMap<&String, &Value> = schedule
-        .iter()
-        .filter(|(key, value)| key.starts_with("schedule_") && !value.is_null() && *value != "")
-        .collect();
-    serde_json::to_string(&when).unwrap_or_default()
-}
-
-/// How urgent a job is: as its most urgent action.
-fn priority(job: &Document) -> i64 {
-    let of = |action: &Document| {
-        integer(&object(action, "freezer_action"), "priority")
-            .or_else(|| integer(action, "priority"))
-    };
-    actions(job)
-        .filter_map(of)
-        .max()
-        .unwrap_or(0)
-        .clamp(-1_000_000, 1_000_000)
+fn runs(course: &Course) -> bool {
+    course.status.said().is_some_and(JobStatus::has_run)
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The talk with a Freezer API: ours or the original.
 
-use crate::model::Secret;
+use crate::model::job::{Documented, JobSession, RunResult, Words};
+use crate::model::{Advice, Secret};
 use crate::net::{
-    Body, Error as NetError, Http, Kind, Login, Method, Pass, Reply, Request, Service, Settings,
-    encode,
+    Error as NetError, Http, HttpReply, Login, Method, NetErrorKind, NetSettings, OpenStackService,
+    Pass, Request, RequestBody,
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,15 +18,15 @@ const LONGEST: u64 = 64 << 20;
 /// How many objects are asked for at a time.
 const PAGE: usize = 100;
 
-/// What the server did not do.
+/// Why a request to the server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// Nobody gave us a token.
+    /// The log-in failed.
     #[error("could not log in to the Freezer API")]
     Login {
         /// Whether it may help to try again later.
         is_away: bool,
-        /// Why not.
+        /// The error of the connection or of the log-in.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No answer came, or none to the end.
@@ -32,22 +34,41 @@ pub enum ApiError {
     Unreachable {
         /// Where it should be.
         url: String,
-        /// Why not.
+        /// The error of the connection or of the log-in.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It said no.
+    /// The server refused the request.
     #[error("the Freezer API refused to {what}: {words} ({status})")]
     Refused {
-        /// What was asked.
+        /// The request: method and address.
         what: String,
         /// The status of its answer.
         status: u16,
-        /// What it said.
+        /// The reason that the server gives.
         words: String,
     },
-    /// What it said cannot be understood.
+    /// The answer of the server is not what it should be.
     #[error("the Freezer API's answer cannot be read: {0}")]
     Answer(String),
+}
+
+impl Advice for ApiError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Login { .. } => Some(
+                "OS_AUTH_URL and the variables that belong to it say where to log in and as \
+                 whom, or OS_CLOUD and clouds.yaml",
+            ),
+            Self::Unreachable { .. } => {
+                Some("--api-url names another server; freezer api --dev runs one")
+            }
+            Self::Refused { status: 401, .. } => Some(
+                "the server does not know the token, or it has expired: freezer api tokens \
+                 shows those that are valid",
+            ),
+            Self::Refused { .. } | Self::Answer(_) => None,
+        }
+    }
 }
 
 impl ApiError {
@@ -75,7 +96,7 @@ impl ApiError {
     }
 }
 
-/// How to get in.
+/// How to log in to the server.
 #[derive(Debug)]
 pub enum Entrance {
     /// With a token of the server's own.
@@ -84,14 +105,14 @@ pub enum Entrance {
         url: String,
         /// The project; asked for if it is not said.
         project: Option<String>,
-        /// The token.
+        /// The token, sent with every request.
         token: Secret<String>,
     },
     /// As the settings of OpenStack say: Keystone, its catalog, `OS_BACKUP_URL`.
     Openstack,
 }
 
-/// What a server keeps.
+/// A kind of object of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// `jobs`
@@ -118,33 +139,33 @@ impl Resource {
         }
     }
 
-    /// What one is called.
+    /// Returns the word for one object.
     pub fn singular(self) -> &'static str {
         self.plural().trim_end_matches('s')
     }
 
-    /// The key of its id.
+    /// Returns the key of the id in a document.
     pub fn id_key(self) -> String {
         format!("{}_id", self.singular())
     }
 }
 
-/// Which part of a list.
+/// A part of a list.
 #[derive(Clone, Copy, Debug)]
-pub struct Page {
-    /// How many at most.
+pub struct ListPart {
+    /// The largest number of objects.
     pub limit: usize,
-    /// After how many.
+    /// The number of objects to leave out.
     pub offset: usize,
 }
 
 /// A connection to a server. Can be used by several threads.
 pub struct ApiConnection {
     http: Http,
-    way: Way,
+    way: WayIn,
 }
 
-enum Way {
+enum WayIn {
     Token {
         url: String,
         token: Arc<Secret<String>>,
@@ -155,14 +176,14 @@ enum Way {
 }
 
 /// A way into one project.
-struct Open {
+struct OpenWay {
     /// With the project, without a slash at its end.
     base: String,
     token: String,
     pass: Option<Arc<Pass>>,
 }
 
-impl Drop for Open {
+impl Drop for OpenWay {
     fn drop(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.token);
     }
@@ -176,7 +197,7 @@ impl std::fmt::Debug for ApiConnection {
 
 /// An answer that was not an error.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ApiAnswer {
     /// Its body; null where there is none.
     pub body: Value,
     /// The version of the object, where the server says one.
@@ -184,38 +205,38 @@ pub struct Answer {
 }
 
 impl ApiConnection {
-    /// Asks nobody yet.
+    /// Prepares a connection; sends no request.
     ///
     /// # Errors
     ///
     /// [`ApiError::Login`] when what is set is not enough to log in with.
-    pub fn new(entrance: Entrance, settings: &Settings) -> Result<Self, ApiError> {
+    pub fn new(entrance: Entrance, settings: &NetSettings) -> Result<Self, ApiError> {
         let http = Http::with_patience(settings, PATIENCE).map_err(no_login)?;
         let way = match entrance {
             Entrance::Token {
                 url,
                 project,
                 token,
-            } => Way::Token {
+            } => WayIn::Token {
                 url: url.trim_end_matches('/').to_owned(),
                 token: Arc::new(token),
                 project: Mutex::new(project),
             },
-            Entrance::Openstack => Way::Openstack(
-                Login::new(&http, Service::Backup, None, settings).map_err(no_login)?,
+            Entrance::Openstack => WayIn::Openstack(
+                Login::new(&http, OpenStackService::Backup, None, settings).map_err(no_login)?,
             ),
         };
         Ok(Self { http, way })
     }
 
-    /// The project that all is in.
+    /// Returns the id of the project of the connection.
     pub fn project(&self) -> Result<String, ApiError> {
         match &self.way {
-            Way::Token { .. } => {
+            WayIn::Token { .. } => {
                 let open = self.open()?;
                 Ok(open.base.rsplit('/').next().unwrap_or_default().to_owned())
             }
-            Way::Openstack(login) => {
+            WayIn::Openstack(login) => {
                 let pass = login.pass().map_err(no_login)?;
                 let of_address = || {
                     pass.account
@@ -229,9 +250,9 @@ impl ApiConnection {
         }
     }
 
-    fn open(&self) -> Result<Open, ApiError> {
+    fn open(&self) -> Result<OpenWay, ApiError> {
         match &self.way {
-            Way::Token {
+            WayIn::Token {
                 url,
                 token,
                 project,
@@ -242,16 +263,16 @@ impl ApiConnection {
                     None if url.contains("/v2/") => String::new(),
                     None => known.insert(self.project_of(url, token)?).clone(),
                 };
-                Ok(Open {
+                Ok(OpenWay {
                     base: base(url, &project),
                     token: token.expose().clone(),
                     pass: None,
                 })
             }
-            Way::Openstack(login) => {
+            WayIn::Openstack(login) => {
                 let pass = login.pass().map_err(no_login)?;
                 let project = pass.project.as_deref().unwrap_or_default();
-                Ok(Open {
+                Ok(OpenWay {
                     base: base(&pass.account, project),
                     token: pass.token.expose().clone(),
                     pass: Some(pass),
@@ -270,7 +291,7 @@ impl ApiConnection {
             .map_err(|error| unreachable_at(url, error))?;
         let reply = self
             .http
-            .send(request, Body::None)
+            .send(request, RequestBody::None)
             .map_err(|silence| unreachable_at(url, silence))?;
         if reply.status == 404 {
             return Err(ApiError::Answer(
@@ -295,11 +316,11 @@ impl ApiConnection {
         below: &str,
         body: Option<&Value>,
         version: Option<&str>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiAnswer, ApiError> {
         let open = self.open()?;
         let reply = self.send(&open, method, below, body, version)?;
         if reply.status == 401
-            && let (Way::Openstack(login), Some(pass)) = (&self.way, &open.pass)
+            && let (WayIn::Openstack(login), Some(pass)) = (&self.way, &open.pass)
         {
             // It has expired, or was taken back.
             login.renew(pass).map_err(no_login)?;
@@ -312,12 +333,12 @@ impl ApiConnection {
 
     fn send(
         &self,
-        open: &Open,
+        open: &OpenWay,
         method: &Method,
         below: &str,
         body: Option<&Value>,
         version: Option<&str>,
-    ) -> Result<Reply, ApiError> {
+    ) -> Result<HttpReply, ApiError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}/{below}", open.base))
@@ -331,9 +352,9 @@ impl ApiConnection {
             .body(())
             .map_err(|error| unreachable_at(&open.base, error))?;
         let text = body.map(Value::to_string);
-        let body = text
-            .as_ref()
-            .map_or(Body::None, |text| Body::Bytes(text.as_bytes()));
+        let body = text.as_ref().map_or(RequestBody::None, |text| {
+            RequestBody::Bytes(text.as_bytes())
+        });
         self.http
             .send(request, body)
             .map_err(|silence| unreachable_at(&open.base, silence))
@@ -344,7 +365,7 @@ impl ApiConnection {
         &self,
         resource: Resource,
         search: &Value,
-        page: Page,
+        page: ListPart,
         more: &str,
     ) -> Result<Vec<Value>, ApiError> {
         let below = format!(
@@ -375,7 +396,7 @@ impl ApiConnection {
             let page = self.list(
                 resource,
                 search,
-                Page {
+                ListPart {
                     limit: PAGE,
                     offset: all.len(),
                 },
@@ -390,7 +411,7 @@ impl ApiConnection {
     }
 
     /// One object; none if it is not there.
-    pub fn get(&self, resource: Resource, id: &str) -> Result<Option<Answer>, ApiError> {
+    pub fn get(&self, resource: Resource, id: &str) -> Result<Option<ApiAnswer>, ApiError> {
         match self.call(&Method::GET, &address(resource, id), None, None) {
             Err(ApiError::Refused { status: 404, .. }) => Ok(None),
             answer => answer.map(Some),
@@ -443,11 +464,11 @@ impl ApiConnection {
         id: &str,
         patch: &Value,
         version: Option<&str>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiAnswer, ApiError> {
         self.call(&Method::PATCH, &address(resource, id), Some(patch), version)
     }
 
-    /// Removes one.
+    /// Removes an object.
     pub fn delete(&self, resource: Resource, id: &str) -> Result<(), ApiError> {
         self.call(&Method::DELETE, &address(resource, id), None, None)
             .map(drop)
@@ -457,12 +478,11 @@ impl ApiConnection {
     pub fn event(&self, job: &str, event: &str) -> Result<String, ApiError> {
         let below = format!("{}/event", address(Resource::Jobs, job));
         let answer = self.call(&Method::POST, &below, Some(&json!({ event: null })), None)?;
-        Ok(answer
-            .body
-            .get("result")
-            .and_then(Value::as_str)
-            .unwrap_or("success")
-            .to_owned())
+        let said = JobSession::leniently_of(answer.body);
+        Ok(match said.result.text() {
+            "" => RunResult::Success.word().to_owned(),
+            said => said.to_owned(),
+        })
     }
 
     /// Starts or ends a job's part in a session; what the server said, and the tag.
@@ -473,20 +493,8 @@ impl ApiConnection {
             Some(action),
             None,
         )?;
-        let result = answer
-            .body
-            .get("result")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        Ok((
-            result,
-            answer
-                .body
-                .get("session_tag")
-                .and_then(Value::as_i64)
-                .unwrap_or_default(),
-        ))
+        let said = JobSession::leniently_of(answer.body);
+        Ok((said.result.text().to_owned(), said.tag()))
     }
 
     /// Puts a job into a session.
@@ -504,8 +512,13 @@ impl ApiConnection {
 
 /// The address of one object, below the project.
 pub fn address(resource: Resource, id: &str) -> String {
-    let keep = |_, byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    format!("{}/{}", resource.plural(), encode(id.as_bytes(), keep))
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    let id = utf8_percent_encode(id, ESCAPED);
+    format!("{}/{id}", resource.plural())
 }
 
 fn member(session: &str, job: &str) -> String {
@@ -536,7 +549,7 @@ fn named(below: &str) -> &str {
 
 fn no_login(error: NetError) -> ApiError {
     ApiError::Login {
-        is_away: error.kind() == Kind::Unavailable,
+        is_away: error.kind() == NetErrorKind::Unavailable,
         source: error.into(),
     }
 }
@@ -552,7 +565,7 @@ fn unreachable_at(
     }
 }
 
-fn read(reply: Reply, url: &str, what: &str) -> Result<Answer, ApiError> {
+fn read(reply: HttpReply, url: &str, what: &str) -> Result<ApiAnswer, ApiError> {
     let (status, is_done) = (reply.status, reply.is_done());
     let version = reply.header("etag").map(str::to_owned);
     let cut_off = |silence: NetError| unreachable_at(url, silence);
@@ -568,17 +581,18 @@ fn read(reply: Reply, url: &str, what: &str) -> Result<Answer, ApiError> {
         });
     }
     if bytes.is_empty() {
-        return Ok(Answer {
+        return Ok(ApiAnswer {
             body: Value::Null,
             version,
         });
     }
     let body =
         serde_json::from_slice(&bytes).map_err(|error| ApiError::Answer(error.to_string()))?;
-    Ok(Answer { body, version })
+    Ok(ApiAnswer { body, version })
 }
 
-/// What an error says of itself: servers of Freezer and of OpenStack have it at different places.
+/// Returns the reason in the body of an error. Servers of Freezer and of OpenStack have it at
+/// different places.
 fn words(bytes: &[u8]) -> String {
     let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let said = ["/description", "/error/message", "/title"]

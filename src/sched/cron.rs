@@ -1,6 +1,6 @@
 //! Timetables by calendar fields, as APScheduler has them: the original hands them to it.
 
-use super::fields::{Document, text};
+use crate::model::job::When;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -28,7 +28,7 @@ const ORDINALS: [&str; 5] = ["1st", "2nd", "3rd", "4th", "5th"];
 
 /// One part of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece {
+enum CronPiece {
     Range {
         first: i16,
         last: i16,
@@ -36,7 +36,7 @@ enum Piece {
     },
     /// The last day of the month.
     LastDay,
-    /// The so manieth such weekday of the month; the last one where there is no number.
+    /// The n-th such weekday of the month; the last one without a number.
     Nth {
         number: Option<i8>,
         weekday: i16,
@@ -46,35 +46,33 @@ enum Piece {
 /// A timetable by calendar fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cron {
-    fields: [Vec<Piece>; 8],
+    fields: [Vec<CronPiece>; 8],
 }
 
-/// A field that cannot be read.
+/// A calendar field with a value that it cannot have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("schedule_{field} cannot be {value:?}")]
 pub struct CronError {
-    /// Which one.
+    /// The name of the field, without `schedule_`.
     field: &'static str,
-    /// What it says.
+    /// The value of the field.
     value: String,
 }
 
 impl Cron {
     /// The fields of a timetable; none if it has none.
-    pub(super) fn read(schedule: &Document) -> Result<Option<Self>, CronError> {
-        let given = FIELDS.map(|(name, ..)| {
-            text(schedule, &format!("schedule_{name}"))
-                .trim()
-                .to_ascii_lowercase()
-        });
+    pub(super) fn read(when: &When) -> Result<Option<Self>, CronError> {
+        let given = when
+            .calendar()
+            .map(|(_, text)| text.trim().to_ascii_lowercase());
         let Some(smallest) = given.iter().rposition(|text| !text.is_empty()) else {
             return Ok(None);
         };
-        let mut fields: [Vec<Piece>; 8] = Default::default();
+        let mut fields: [Vec<CronPiece>; 8] = Default::default();
         for (index, (field, text)) in fields.iter_mut().zip(&given).enumerate() {
             let (name, first, last, usual) = FIELDS[index];
             *field = if !text.is_empty() {
-                let pieces: Option<Vec<Piece>> = text
+                let pieces: Option<Vec<CronPiece>> = text
                     .split(',')
                     .map(|part| piece(name, part.trim(), first, last))
                     .collect();
@@ -86,7 +84,7 @@ impl Cron {
                 let (first, last) = usual
                     .filter(|_| index > smallest)
                     .map_or((first, last), |usual| (usual, usual));
-                vec![Piece::Range {
+                vec![CronPiece::Range {
                     first,
                     last,
                     step: 1,
@@ -98,18 +96,18 @@ impl Cron {
 
     fn has(&self, field: usize, value: i16) -> bool {
         self.fields[field].iter().any(|piece| match *piece {
-            Piece::Range { first, last, step } => {
+            CronPiece::Range { first, last, step } => {
                 (first..=last).contains(&value) && (value - first) % step == 0
             }
-            Piece::LastDay | Piece::Nth { .. } => false,
+            CronPiece::LastDay | CronPiece::Nth { .. } => false,
         })
     }
 
     fn has_day(&self, date: Date) -> bool {
         let in_month = self.fields[2].iter().any(|piece| match *piece {
-            Piece::Range { .. } => self.has(2, date.day().into()),
-            Piece::LastDay => date.day() == date.days_in_month(),
-            Piece::Nth { number, weekday } => {
+            CronPiece::Range { .. } => self.has(2, date.day().into()),
+            CronPiece::LastDay => date.day() == date.days_in_month(),
+            CronPiece::Nth { number, weekday } => {
                 weekday_of(date) == weekday
                     && match number {
                         Some(number) => (date.day() - 1) / 7 + 1 == number,
@@ -192,10 +190,10 @@ fn weekday_of(date: Date) -> i16 {
 }
 
 /// One part between commas.
-fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<Piece> {
+fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<CronPiece> {
     if field == "day" {
         if text == "last" {
-            return Some(Piece::LastDay);
+            return Some(CronPiece::LastDay);
         }
         if let Some((ordinal, weekday)) = text.split_once(' ') {
             let weekday = name_in(&WEEKDAYS, weekday.trim())?;
@@ -205,24 +203,11 @@ fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<Piece> {
                     i8::try_from(ORDINALS.iter().position(|known| *known == ordinal)? + 1).ok()?,
                 ),
             };
-            return Some(Piece::Nth { number, weekday });
+            return Some(CronPiece::Nth { number, weekday });
         }
     }
     let value = |text: &str| {
-        let named = match field {
-            "month" => name_in(&MONTHS, text).map(|month| month + 1),
-            "day_of_week" => name_in(&WEEKDAYS, text),
-            _ => None,
-        };
-        let number = || {
-            text.bytes()
-                .all(|byte| byte.is_ascii_digit())
-                .then(|| text.parse().ok())
-                .flatten()
-        };
-        named
-            .or_else(number)
-            .filter(|value| (least..=greatest).contains(value))
+        named_or_number(field, text).filter(|value| (least..=greatest).contains(value))
     };
     let (range, step) = match text.split_once('/') {
         Some((range, step)) => (
@@ -247,11 +232,22 @@ fn piece(field: &str, text: &str, least: i16, greatest: i16) -> Option<Piece> {
             },
         ),
     };
-    (first <= last).then_some(Piece::Range {
+    (first <= last).then_some(CronPiece::Range {
         first,
         last,
         step: step.unwrap_or(1),
     })
+}
+
+/// The value of a name of a month or a weekday, or of a number.
+fn named_or_number(field: &str, text: &str) -> Option<i16> {
+    let named = match field {
+        "month" => name_in(&MONTHS, text).map(|month| month + 1),
+        "day_of_week" => name_in(&WEEKDAYS, text),
+        _ => None,
+    };
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    named.or_else(|| text.parse().ok().filter(|_| is_number))
 }
 
 fn name_in(names: &[&str], text: &str) -> Option<i16> {
@@ -261,12 +257,13 @@ fn name_in(names: &[&str], text: &str) -> Option<i16> {
 #[cfg(test)]
 mod tests {
     use super::Cron;
+    use crate::model::job::{Documented, Schedule, When};
     use jiff::Timestamp;
     use jiff::tz::TimeZone;
     use serde_json::{Value, json};
 
     fn cron(schedule: Value) -> Cron {
-        Cron::read(schedule.as_object().expect("an object"))
+        Cron::read(&Schedule::leniently_of(schedule).when)
             .expect("good fields")
             .expect("some fields")
     }
@@ -422,9 +419,9 @@ mod tests {
             ("hour", "99999"),
         ] {
             let schedule = json!({ format!("schedule_{key}"): value });
-            let error = Cron::read(schedule.as_object().expect("an object")).expect_err(value);
+            let error = Cron::read(&Schedule::leniently_of(schedule).when).expect_err(value);
             assert!(error.to_string().contains(key), "{error}");
         }
-        assert_eq!(Cron::read(&serde_json::Map::new()), Ok(None));
+        assert_eq!(Cron::read(&When::default()), Ok(None));
     }
 }

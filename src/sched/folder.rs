@@ -1,7 +1,7 @@
 //! Jobs without a server: a folder of job files.
 
-use super::book::Seen;
-use super::fields::{Document, text};
+use super::book::Sighting;
+use crate::model::job::{Documented, Job};
 use serde_json::Value;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const LONGEST: u64 = 4 << 20;
 /// # Errors
 ///
 /// When the folder itself cannot be read: that is no reason to forget its jobs.
-pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Document>, Seen)> {
+pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Job>, Sighting)> {
     let mut files: Vec<PathBuf> = if place.is_dir() {
         std::fs::read_dir(place)?
             .map(|entry| entry.map(|entry| entry.path()))
@@ -36,21 +36,21 @@ pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Document>, Seen)> {
             || file == place
     });
     files.sort();
-    let mut jobs: Vec<Document> = Vec::new();
-    let mut seen = Seen::All;
+    let mut jobs: Vec<Job> = Vec::new();
+    let mut seen = Sighting::All;
     for file in files {
         match job(&file) {
             Ok(job)
                 if jobs
                     .iter()
-                    .any(|other| other.get("job_id") == job.get("job_id")) =>
+                    .any(|other| other.job_id.text() == job.job_id.text()) =>
             {
-                tracing::warn!(file = %file.display(), job = %text(&job, "job_id"), "another file has a job of this id");
+                tracing::warn!(file = %file.display(), job = %job.job_id.text(), "a job file is ignored: another file has a job with the same id");
             }
             Ok(job) => jobs.push(job),
             Err(error) => {
-                tracing::warn!(file = %file.display(), %error, "a job file is left out");
-                seen = Seen::Some;
+                tracing::warn!(file = %file.display(), %error, "a job file is ignored");
+                seen = Sighting::Some;
             }
         }
     }
@@ -58,24 +58,25 @@ pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Document>, Seen)> {
 }
 
 /// The job of a file. One without an id is known by the name of its file.
-fn job(file: &Path) -> io::Result<Document> {
+fn job(file: &Path) -> io::Result<Job> {
     let mut content = String::new();
     std::fs::File::open(file)?
         .take(LONGEST)
         .read_to_string(&mut content)?;
-    let Value::Object(mut job) = serde_json::from_str(&content)? else {
+    let Value::Object(job) = serde_json::from_str(&content)? else {
         return Err(io::Error::other("it holds no JSON object"));
     };
-    if text(&job, "job_id").is_empty() {
+    let mut job = Job::leniently(job);
+    if job.job_id.text().is_empty() {
         let name = file
             .file_stem()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        job.insert("job_id".into(), name.into());
+        job.job_id = name.into();
     }
     // How it went elsewhere is nothing to go by: what went on here is in the journal.
-    if let Some(Value::Object(schedule)) = job.get_mut("job_schedule") {
-        schedule.retain(|key, _| key.starts_with("schedule_"));
+    if let Some(schedule) = job.job_schedule.get_mut() {
+        *schedule = std::mem::take(schedule).only_when();
     }
     Ok(job)
 }
@@ -83,6 +84,7 @@ fn job(file: &Path) -> io::Result<Document> {
 #[cfg(test)]
 mod tests {
     use super::jobs;
+    use crate::model::job::{Documented, Schedule};
 
     #[test]
     fn a_bad_file_keeps_none_of_the_others_out() {
@@ -100,15 +102,14 @@ mod tests {
         write("e.txt", "{\"job_id\": \"y\"}");
         write("f.conf", "[1]");
         let (jobs, seen) = jobs(folder.path()).expect("a folder");
-        assert_eq!(seen, super::Seen::Some);
-        let ids: Vec<_> = jobs
-            .iter()
-            .map(|job| job["job_id"].as_str().expect("a text"))
-            .collect();
+        assert_eq!(seen, super::Sighting::Some);
+        let ids: Vec<_> = jobs.iter().map(|job| job.job_id.text()).collect();
         assert_eq!(ids, ["a", "x"]);
         assert_eq!(
-            jobs[1]["job_schedule"],
+            jobs[1].schedule().map(Schedule::document),
             serde_json::json!({"schedule_interval": "1 day"})
+                .as_object()
+                .cloned()
         );
         super::jobs(&folder.path().join("none")).expect_err("no folder");
     }

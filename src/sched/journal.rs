@@ -1,7 +1,7 @@
-//! What a scheduler remembers over its own end: one file, replaced as a whole.
+//! The journal: state of jobs that survives the scheduler. One file, replaced as a whole.
 
-use super::states::State;
-use crate::platform::durable::{self, Access};
+use super::states::JobState;
+use crate::platform::durable::{self, Sharing};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 /// The form of the file.
 const VERSION: u32 = 1;
 
-/// What is remembered of a job.
+/// The remembered state of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// How it stands.
-    pub state: State,
+    /// The state of the job.
+    pub state: JobState,
     /// Since when its timetable counts.
     pub armed: Timestamp,
     /// All moments of its timetable up to here are done with.
@@ -35,7 +35,7 @@ pub struct Record {
     /// The second in which this scheduler last began a run; -1 for never. Another one of this
     /// client may have begun a later one.
     pub own: i64,
-    /// The second in which it ended; -1 for never, or not yet.
+    /// The second in which the last run ended; -1 for never, or not yet.
     pub ended: i64,
     /// The process of the last run.
     pub pid: Option<u32>,
@@ -55,18 +55,18 @@ pub struct Record {
     pub unsent: bool,
 }
 
-/// All that is remembered.
+/// The content of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct JournalContent {
     version: u32,
-    /// What this node is called.
+    /// The client id of this node.
     pub client_id: Option<String>,
-    /// What is known of jobs, by their ids.
+    /// The records of jobs by their ids.
     pub jobs: BTreeMap<String, Record>,
 }
 
-impl Memory {
-    /// Reads what [`Memory::encode`] wrote, of this version or another that has the same form.
+impl JournalContent {
+    /// Reads what [`JournalContent::encode`] wrote, in this version or one with the same form.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Memory {
     }
 }
 
-impl Default for Memory {
+impl Default for JournalContent {
     fn default() -> Self {
         Self {
             version: VERSION,
@@ -95,11 +95,11 @@ impl Default for Memory {
     }
 }
 
-/// The file.
+/// The open journal file.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    /// What it holds.
+    /// The bytes that the file holds.
     written: Vec<u8>,
 }
 
@@ -109,32 +109,32 @@ pub enum JournalError {
     /// It cannot be read or written.
     #[error("could not keep the journal {path}")]
     File {
-        /// Which file.
+        /// The path of the journal.
         path: PathBuf,
-        /// Why.
+        /// The error of the system or of the decoder.
         source: io::Error,
     },
-    /// What it holds cannot be understood.
+    /// The file is not a journal.
     #[error("the journal {path} cannot be read")]
     Text {
-        /// Which file.
+        /// The path of the journal.
         path: PathBuf,
-        /// Why.
+        /// The error of the system or of the decoder.
         source: serde_json::Error,
     },
     /// A later version wrote it.
     #[error("the journal {path} is of a later version: {version}")]
     Later {
-        /// Which file.
+        /// The path of the journal.
         path: PathBuf,
-        /// Its version.
+        /// The version that the file names.
         version: u32,
     },
 }
 
 impl Journal {
     /// Reads what was remembered; nothing where there is no file.
-    pub fn open(path: PathBuf) -> Result<(Self, Memory), JournalError> {
+    pub fn open(path: PathBuf) -> Result<(Self, JournalContent), JournalError> {
         let written = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -143,12 +143,12 @@ impl Journal {
                         path,
                         written: Vec::new(),
                     },
-                    Memory::default(),
+                    JournalContent::default(),
                 ));
             }
             Err(source) => return Err(JournalError::File { path, source }),
         };
-        let memory = match Memory::decode(&written) {
+        let memory = match JournalContent::decode(&written) {
             Ok(memory) => memory,
             Err(source) => return Err(JournalError::Text { path, source }),
         };
@@ -162,7 +162,7 @@ impl Journal {
     }
 
     /// Has all of it on disk when this returns. Writes nothing where nothing has changed.
-    pub fn keep(&mut self, memory: &Memory) -> Result<(), JournalError> {
+    pub fn keep(&mut self, memory: &JournalContent) -> Result<(), JournalError> {
         let text = memory.encode().map_err(|source| JournalError::Text {
             path: self.path.clone(),
             source,
@@ -185,7 +185,7 @@ pub(super) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = durable::create_file(&new, Access::private())?;
+    let mut file = durable::create_file(&new, Sharing::private())?;
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;

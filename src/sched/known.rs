@@ -2,18 +2,18 @@
 //! server beside it.
 
 use super::book::Book;
-use super::daemon::{DaemonError, Settings};
-use super::fields::Document;
-use super::journal::{Journal, Memory, replace_file};
+use super::daemon::{DaemonError, SchedulerSettings};
+use super::journal::{Journal, JournalContent, replace_file};
+use crate::model::job::{Document, Documented, Job};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All of it.
+/// The state of the scheduler.
 #[derive(Debug)]
-pub(super) struct Known {
-    /// The jobs.
+pub(super) struct KnownState {
+    /// The known jobs.
     pub(super) book: Book,
-    /// What this node is called.
+    /// The client id of this node.
     pub(super) client_id: Option<String>,
     journal: Journal,
     /// Where the documents are as the server last said them.
@@ -24,21 +24,22 @@ pub(super) struct Known {
     is_closed: bool,
 }
 
-/// It, for several threads.
+/// The scheduler's state, shared between threads.
 #[derive(Clone, Debug)]
-pub(super) struct Shared(Arc<Mutex<Known>>);
+pub(super) struct SharedState(Arc<Mutex<KnownState>>);
 
-impl Shared {
-    /// Reads what was remembered.
-    pub(super) fn open(settings: &Settings) -> Result<Self, DaemonError> {
+impl SharedState {
+    /// Reads the journal and the cached documents.
+    pub(super) fn open(settings: &SchedulerSettings) -> Result<Self, DaemonError> {
         let (journal, memory) = Journal::open(settings.folder.join("journal.json"))?;
         let documents = settings.folder.join("jobs.json");
         let cached = std::fs::read(&documents).unwrap_or_default();
         // What cannot be read is asked for again.
         let last: Vec<Document> = serde_json::from_slice(&cached).unwrap_or_default();
+        let last = last.into_iter().map(Job::leniently).collect();
         let client_id = settings.client_id.clone().or(memory.client_id);
         let book = Book::new(settings.rules.clone(), memory.jobs, last);
-        Ok(Self(Arc::new(Mutex::new(Known {
+        Ok(Self(Arc::new(Mutex::new(KnownState {
             book,
             client_id,
             journal,
@@ -49,12 +50,12 @@ impl Shared {
     }
 
     /// Never held while a server or a run is waited for.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, KnownState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl KnownState {
     /// Has on disk all that must outlive this process.
     ///
     /// # Errors
@@ -64,7 +65,7 @@ impl Known {
         if self.is_closed {
             return Err(DaemonError::Closed);
         }
-        let mut memory = Memory::default();
+        let mut memory = JournalContent::default();
         (memory.client_id, memory.jobs) = (self.client_id.clone(), self.book.records());
         self.journal.keep(&memory)?;
         let documents = serde_json::to_vec(&self.book.documents()).unwrap_or_default();
@@ -84,7 +85,7 @@ impl Known {
         if let Err(error) = self.remember() {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "what is known of jobs cannot be written"
+                "the journal cannot be written"
             );
         }
     }

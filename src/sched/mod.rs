@@ -31,7 +31,6 @@ pub mod connection;
 mod cron;
 #[cfg(unix)]
 pub mod daemon;
-mod fields;
 #[cfg(unix)]
 mod folder;
 pub mod journal;

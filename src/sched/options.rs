@@ -4,27 +4,13 @@
 //! secrets. What has no name as an option (a backup to check, where to mount) is an argument of its
 //! own behind `--`, and never read by a shell.
 
-use super::fields::{Document, text};
 use super::order::AgentKind;
+use crate::model::job::{AgentOptions, Document, Documented, Field};
 use serde_json::Value;
 
-/// What `exec` and the scripts around an action are, and what else is the scheduler's own.
-const OWN: [&str; 10] = [
-    "action",
-    "command",
-    "pre_script",
-    "post_script",
-    "time_limit",
-    "priority",
-    "mount_point",
-    "trust_id",
-    "from",
-    "to",
-];
-
-/// How an action is done.
+/// The plan for an action.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(super) enum ActionPlan {
     /// By the agent, with these arguments, in which `None` is the configuration file.
     Agent {
         arguments: Vec<Argument>,
@@ -48,168 +34,209 @@ pub(super) enum Argument {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OptionError {
     #[error(
-        "there is no action {0:?}: there are backup, restore, info, admin, exec, mount, umount, check, prune, repack, repair and sync"
+        "the action {0:?} is not known; the actions are backup, restore, info, admin, exec, mount, umount, check, prune, repack, repair and sync"
     )]
     Action(String),
     #[error("the action {0} needs the option {1}")]
     Missing(&'static str, &'static str),
     #[error("the option {0} cannot hold a line break or a zero")]
     Control(String),
-    #[error("the option {0} is neither text, number, truth nor a list of them")]
+    #[error("the option {0} must be a text, a number, true, false or a list of them")]
     Kind(String),
-    #[error("the option {0:?} has no name that an option can have")]
+    #[error("{0:?} cannot be the name of an option: names have letters, digits, _ and -")]
     Name(String),
     #[error("the option {0} is empty: leave it out for the default")]
     Blank(String),
     #[error("a quotation mark of the command is not closed")]
     Quote,
-    #[error("a part of the command is empty")]
+    #[error("a program of the command is missing: nothing stands before or after a |")]
     Empty,
 }
 
-/// How to do an action.
-pub(super) fn plan(options: &Document, agent: AgentKind) -> Result<Plan, OptionError> {
-    let action = match text(options, "action") {
-        "" => "backup",
-        action => action,
-    };
-    if action == "exec" {
-        let command = text(options, "command");
+/// Plans an action.
+pub(super) fn plan(options: &AgentOptions, agent: AgentKind) -> Result<ActionPlan, OptionError> {
+    if options.action_or_backup() == EXEC {
+        let command = options.command.loose_text();
         return if command.trim().is_empty() {
-            Err(OptionError::Missing("exec", "command"))
+            Err(OptionError::Missing(EXEC, "command"))
         } else {
-            Ok(Plan::Pipeline(pipeline(command)?))
+            Ok(ActionPlan::Pipeline(pipeline(command)?))
         };
     }
-    // An empty name would mean all backups, and an empty rule of retention none.
-    let blank = |(key, value): (&String, &Value)| {
-        let parts = value
-            .as_array()
-            .map_or(std::slice::from_ref(value), Vec::as_slice);
-        let is_blank =
-            parts.iter().any(|part| part == "") && key != "action" && !OWN.contains(&key.as_str());
-        is_blank.then(|| OptionError::Blank(key.clone()))
-    };
-    if agent == AgentKind::Freezer
-        && let Some(error) = options.iter().find_map(blank)
-    {
-        return Err(error);
-    }
-    let word = |word: &str| Argument::Word(word.to_owned());
-    if agent == AgentKind::Original {
-        let arguments = vec![
-            word("--metadata-out"),
-            word("-"),
-            word("--config"),
-            Argument::Config,
-        ];
-        return Ok(Plan::Agent {
-            arguments,
-            config: format!(
-                "[action]\n{}",
-                lines(options, agent, &["command", "time_limit"])?
-            ),
-        });
-    }
-    let backup = |name| match text(options, "backup_name") {
-        "" => Err(OptionError::Missing(name, "backup_name")),
-        _ => Ok(reference(options)),
-    };
-    let path = |name| match text(options, "mount_point") {
-        "" => Err(OptionError::Missing(name, "mount_point")),
-        path => Ok(word(path)),
-    };
-    let (words, after, left_out): (&[&str], Vec<Argument>, &[&str]) = match action {
-        "backup" => (&["backup"], vec![], &[]),
-        "restore" => (&["restore"], vec![], &[]),
-        "info" => (&["list"], vec![], &["backup_name", "hostname"]),
-        "admin" | "prune" => (&["prune", "--yes"], vec![], &[]),
-        "check" | "repack" if text(options, "backup_name").is_empty() => match action {
-            "check" => (&["check"], vec![], &[]),
-            _ => (&["repack", "--yes", "--all"], vec![], &["hostname"]),
-        },
-        "check" => (
-            &["check"],
-            vec![word(&reference(options))],
-            &["backup_name", "hostname", "restore_from_date"],
-        ),
-        "repack" => (
-            &["repack", "--yes"],
-            vec![word(&reference(options))],
-            &["backup_name", "hostname"],
-        ),
-        // Not with --yes: whether a point in time that cannot be opened is removed is for somebody
-        // to say.
-        "repair" => (
-            &["repair"],
-            vec![word(&backup("repair")?)],
-            &["backup_name", "hostname"],
-        ),
-        "mount" => (
-            &["mount"],
-            vec![word(&backup("mount")?), path("mount")?],
-            &["backup_name", "hostname", "restore_from_date"],
-        ),
-        "umount" => (
-            &["umount"],
-            vec![path("umount")?],
-            &["backup_name", "hostname"],
-        ),
-        "sync" => (&["sync"], pair(options)?, &["backup_name", "hostname"]),
-        other => return Err(OptionError::Action(other.to_owned())),
-    };
-    let mut arguments: Vec<Argument> = words.iter().map(|text| word(text)).collect();
-    arguments.extend([word("--config"), Argument::Config]);
-    if action == "backup" {
-        arguments.extend([word("--metadata-out"), Argument::MetadataOut]);
-    }
-    if !after.is_empty() {
-        arguments.push(word("--"));
-        arguments.extend(after);
+    let arguments;
+    let mut config = options.clone();
+    match agent {
+        AgentKind::Original => {
+            arguments = vec![
+                word("--metadata-out"),
+                word("-"),
+                word("--config"),
+                Argument::Config,
+            ];
+            (config.command, config.time_limit) = (Field::Absent, Field::Absent);
+        }
+        AgentKind::Freezer => {
+            config.drop_own_of_scheduler();
+            // An empty name would mean all backups, and an empty rule of retention none.
+            if let Some(blank) = config.blank() {
+                return Err(OptionError::Blank(blank));
+            }
+            let command = AgentCommand::of(options)?;
+            command.said.leave_out(&mut config);
+            arguments = command.arguments();
+        }
     }
     // The header ends whatever section the node's own file ends with.
-    Ok(Plan::Agent {
+    Ok(ActionPlan::Agent {
         arguments,
-        config: format!("[action]\n{}", lines(options, agent, left_out)?),
+        config: format!("[action]\n{}", lines(&config.document(), agent)?),
     })
 }
 
-/// The stores that are to be the same, and the backup if not all are meant.
-fn pair(options: &Document) -> Result<Vec<Argument>, OptionError> {
-    let mut words = Vec::new();
-    for key in ["from", "to"] {
-        match text(options, key) {
-            "" => return Err(OptionError::Missing("sync", key)),
-            store => words.push(Argument::Word(store.to_owned())),
+/// The action that is a command, and none of the agent's.
+const EXEC: &str = "exec";
+
+fn word(word: &str) -> Argument {
+    Argument::Word(word.to_owned())
+}
+
+/// Options that the arguments of a command say, and that the configuration file leaves out.
+#[derive(Clone, Copy)]
+enum SaidByArguments {
+    Nothing,
+    /// That the backups of all hosts are meant.
+    AllHosts,
+    /// Which backup is meant.
+    Backup,
+    /// Which point in time of which backup is meant.
+    Point,
+}
+
+impl SaidByArguments {
+    fn leave_out(self, config: &mut AgentOptions) {
+        if matches!(self, Self::Point) {
+            config.restore_from_date = Field::Absent;
+        }
+        if matches!(self, Self::Point | Self::Backup) {
+            config.backup_name = Field::Absent;
+        }
+        if !matches!(self, Self::Nothing) {
+            config.hostname = Field::Absent;
         }
     }
-    if !text(options, "backup_name").is_empty() {
-        words.push(Argument::Word(reference(options)));
+}
+
+/// A command of `freezer`.
+struct AgentCommand {
+    words: &'static [&'static str],
+    /// Arguments that have no name as an option.
+    after: Vec<Argument>,
+    said: SaidByArguments,
+    tells_metadata: bool,
+}
+
+impl AgentCommand {
+    fn new(words: &'static [&'static str]) -> Self {
+        Self {
+            words,
+            after: Vec::new(),
+            said: SaidByArguments::Nothing,
+            tells_metadata: false,
+        }
+    }
+
+    fn says(self, said: SaidByArguments, after: Vec<Argument>) -> Self {
+        Self {
+            after,
+            said,
+            ..self
+        }
+    }
+
+    /// The command of an action.
+    fn of(options: &AgentOptions) -> Result<Self, OptionError> {
+        use SaidByArguments::{AllHosts, Backup, Point};
+        let names_backup = !options.backup_name.text().is_empty();
+        let backup = |action| match names_backup {
+            true => Ok(word(&reference(options))),
+            false => Err(OptionError::Missing(action, "backup_name")),
+        };
+        let path = |action| match options.mount_point.loose_text() {
+            "" => Err(OptionError::Missing(action, "mount_point")),
+            path => Ok(word(path)),
+        };
+        Ok(match options.action_or_backup() {
+            "backup" => Self {
+                tells_metadata: true,
+                ..Self::new(&["backup"])
+            },
+            "restore" => Self::new(&["restore"]),
+            "info" => Self::new(&["list"]).says(Backup, vec![]),
+            "admin" | "prune" => Self::new(&["prune", "--yes"]),
+            "check" if names_backup => {
+                Self::new(&["check"]).says(Point, vec![word(&reference(options))])
+            }
+            "check" => Self::new(&["check"]),
+            "repack" if names_backup => {
+                Self::new(&["repack", "--yes"]).says(Backup, vec![word(&reference(options))])
+            }
+            "repack" => Self::new(&["repack", "--yes", "--all"]).says(AllHosts, vec![]),
+            // Not with --yes: whether a point in time that cannot be opened is removed is for
+            // somebody to say.
+            "repair" => Self::new(&["repair"]).says(Backup, vec![backup("repair")?]),
+            "mount" => Self::new(&["mount"]).says(Point, vec![backup("mount")?, path("mount")?]),
+            "umount" => Self::new(&["umount"]).says(Backup, vec![path("umount")?]),
+            "sync" => Self::new(&["sync"]).says(Backup, pair(options)?),
+            other => return Err(OptionError::Action(other.to_owned())),
+        })
+    }
+
+    fn arguments(self) -> Vec<Argument> {
+        let mut arguments: Vec<Argument> = self.words.iter().map(|text| word(text)).collect();
+        arguments.extend([word("--config"), Argument::Config]);
+        if self.tells_metadata {
+            arguments.extend([word("--metadata-out"), Argument::MetadataOut]);
+        }
+        if !self.after.is_empty() {
+            arguments.push(word("--"));
+            arguments.extend(self.after);
+        }
+        arguments
+    }
+}
+
+/// The stores that are to be the same, and the backup if not all are meant.
+fn pair(options: &AgentOptions) -> Result<Vec<Argument>, OptionError> {
+    let mut words = Vec::new();
+    for (name, option) in [("from", &options.from), ("to", &options.to)] {
+        match option.loose_text() {
+            "" => return Err(OptionError::Missing("sync", name)),
+            store => words.push(word(store)),
+        }
+    }
+    if !options.backup_name.text().is_empty() {
+        words.push(word(&reference(options)));
     }
     Ok(words)
 }
 
 /// `HOST/NAME@DATE`, of what is said.
-fn reference(options: &Document) -> String {
-    let mut name = text(options, "backup_name").to_owned();
-    let host = text(options, "hostname");
+fn reference(options: &AgentOptions) -> String {
+    let mut name = options.backup_name.text().to_owned();
+    let host = options.hostname.loose_text();
     if !host.is_empty() && !name.contains('/') {
         name = format!("{host}/{name}");
     }
-    match text(options, "restore_from_date") {
+    match options.restore_from_date.loose_text() {
         "" => name,
         date => format!("{name}@{date}"),
     }
 }
 
 /// The lines of a configuration file.
-fn lines(options: &Document, agent: AgentKind, left_out: &[&str]) -> Result<String, OptionError> {
+fn lines(options: &Document, agent: AgentKind) -> Result<String, OptionError> {
     let mut lines = String::new();
-    for (key, value) in options {
-        let is_own = agent == AgentKind::Freezer && OWN.contains(&key.as_str());
-        if value.is_null() || is_own || left_out.contains(&key.as_str()) {
-            continue;
-        }
+    for (key, value) in options.iter().filter(|(_, value)| !value.is_null()) {
         if key.is_empty()
             || !key
                 .bytes()
@@ -299,14 +326,14 @@ pub(super) fn pipeline(command: &str) -> Result<Vec<Vec<String>>, OptionError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Argument, OptionError, Plan, pipeline, plan};
+    use super::{ActionPlan, Argument, OptionError, pipeline, plan};
+    use crate::model::job::{AgentOptions, Documented};
     use crate::sched::order::AgentKind;
     use serde_json::{Value, json};
 
     fn agent(options: Value) -> (Vec<String>, String) {
-        let options = options.as_object().expect("an object").clone();
-        match plan(&options, AgentKind::Freezer) {
-            Ok(Plan::Agent { arguments, config }) => {
+        match plan(&AgentOptions::leniently_of(options), AgentKind::Freezer) {
+            Ok(ActionPlan::Agent { arguments, config }) => {
                 let shown = arguments.into_iter().map(|argument| match argument {
                     Argument::Word(word) => word,
                     Argument::Config => "CONFIG".to_owned(),
@@ -319,8 +346,11 @@ mod tests {
     }
 
     fn refused(options: &Value) -> OptionError {
-        plan(options.as_object().expect("an object"), AgentKind::Freezer)
-            .expect_err("it is not as it should be")
+        plan(
+            &AgentOptions::leniently_of(options.clone()),
+            AgentKind::Freezer,
+        )
+        .expect_err("it is not as it should be")
     }
 
     #[test]
@@ -411,7 +441,7 @@ mod tests {
                 "{options}"
             );
         }
-        // What the scheduler itself takes for not given.
+        // The scheduler reads these as absent.
         let (arguments, _) = agent(json!({"action": "", "pre_script": "", "backup_name": "b"}));
         assert_eq!(arguments.first().map(String::as_str), Some("backup"));
     }
@@ -419,9 +449,9 @@ mod tests {
     #[test]
     fn the_original_agent_gets_its_file_as_it_wants_it() {
         let options = json!({"action": "restore", "backup_name": "50%", "overwrite": true, "mode": null, "max_level": 2});
-        let planned = plan(options.as_object().expect("an object"), AgentKind::Original)
+        let planned = plan(&AgentOptions::leniently_of(options), AgentKind::Original)
             .expect("it can be done");
-        let Plan::Agent { arguments, config } = planned else {
+        let ActionPlan::Agent { arguments, config } = planned else {
             panic!("not the agent")
         };
         assert_eq!((arguments.len(), &arguments[3]), (4, &Argument::Config));

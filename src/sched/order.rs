@@ -1,15 +1,15 @@
-//! What a run has to do, and how it went: the files that a scheduler and the run share.
+//! The files that a scheduler and a run share: the order and the outcome.
 //!
 //! | file in the run's folder | written by | holds |
 //! |---|---|---|
-//! | `order.json` | the scheduler | [`Order`]; the run removes it when it has read it, as there may be secrets in it |
+//! | `order.json` | the scheduler | [`RunOrder`]; may hold secrets, so the run removes it |
 //! | `lock` | the scheduler | nothing; the run holds a lock on it as long as it lives |
 //! | `process.json` | the run | who it is |
 //! | `log` | the agents | what they said on their standard error |
-//! | `outcome.json` | the run | [`Outcome`], when all is done |
+//! | `outcome.json` | the run | [`RunOutcome`], when all is done |
 
-use super::fields::Document;
 use super::journal::replace_file;
+use crate::model::job::{Action, RunResult};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -34,22 +34,22 @@ pub enum AgentKind {
 pub struct Agent {
     /// Its file, or its name to be found in `PATH`.
     pub program: PathBuf,
-    /// Which one.
+    /// The kind of the program, which decides on its arguments.
     pub kind: AgentKind,
 }
 
-/// What a run has to do.
+/// The order of a run: its actions and the rules for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Order {
-    /// The run.
+pub struct RunOrder {
+    /// The id of the run.
     pub run: String,
-    /// Its job.
+    /// The id of the job.
     pub job: String,
     /// The moment of the timetable that it is for.
     pub due: Timestamp,
     /// The actions, as the job's document has them.
-    pub actions: Vec<Document>,
-    /// Who does them.
+    pub actions: Vec<Action>,
+    /// The program that does the actions.
     pub agent: Agent,
     /// Configuration files whose settings the agent is to have too, the ones that win last.
     pub defaults: Vec<PathBuf>,
@@ -59,30 +59,7 @@ pub struct Order {
     pub time_limit: Option<u64>,
 }
 
-/// How an action or a run went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunResult {
-    /// Well.
-    Success,
-    /// Not well.
-    Fail,
-    /// It was ended.
-    Aborted,
-}
-
-impl RunResult {
-    /// The word that the server has for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Fail => "fail",
-            Self::Aborted => "aborted",
-        }
-    }
-}
-
-impl Outcome {
+impl RunOutcome {
     /// The warnings of its actions.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
         self.actions
@@ -91,10 +68,10 @@ impl Outcome {
     }
 }
 
-/// How an action went.
+/// The outcome of an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionOutcome {
-    /// What it was.
+    /// The name of the action.
     pub action: String,
     /// How it went; none if it was left out because an earlier one had failed.
     pub result: Option<RunResult>,
@@ -106,21 +83,21 @@ pub struct ActionOutcome {
     pub seconds: f64,
     /// The end of what it said.
     pub log: String,
-    /// What the agent knows of the backup that it made.
+    /// The metadata of the backup, as the agent wrote it.
     pub metadata: Option<Value>,
-    /// What is to be seen to although it went well.
+    /// A problem that somebody should look at although the action succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
 
-/// How a run went.
+/// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// All of it.
+pub struct RunOutcome {
+    /// The result of the run as a whole.
     pub result: RunResult,
     /// The second in which it ended.
     pub ended: i64,
-    /// Each action.
+    /// The outcome of each action, in order.
     pub actions: Vec<ActionOutcome>,
 }
 
@@ -139,7 +116,7 @@ impl RunFolder {
         Self(path)
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! What the server is to be told of runs that have ended, in files, until it has been told.
+//! Messages about ended runs, kept in files until the server has them.
 
 use super::journal::replace_file;
 use serde_json::Value;
@@ -22,7 +22,7 @@ impl Outbox {
         )
     }
 
-    /// What is to be sent, the oldest first.
+    /// Returns the files of the messages, the oldest first.
     pub(super) fn kept(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(&self.0)
             .into_iter()
@@ -45,17 +45,17 @@ impl Outbox {
         match serde_json::from_slice(&std::fs::read(file)?) {
             Ok(message) => Ok(Some(message)),
             Err(error) => {
-                tracing::error!(%error, file = %file.display(), "what a run had to say cannot be read: it is put aside");
+                tracing::error!(%error, file = %file.display(), "a message about a run cannot be read; it is renamed to end in .damaged");
                 std::fs::rename(file, file.with_extension("damaged"))?;
                 Ok(None)
             }
         }
     }
 
-    /// It was sent, or is not wanted.
+    /// Removes a message that was sent, or that the server refuses.
     pub(super) fn done(&self, file: &Path) {
         if let Err(error) = std::fs::remove_file(file) {
-            tracing::error!(%error, file = %file.display(), "what was sent cannot be removed");
+            tracing::error!(%error, file = %file.display(), "a sent message cannot be removed");
         }
     }
 }

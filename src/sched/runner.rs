@@ -4,11 +4,11 @@
 //! It outlives the scheduler that started it: a scheduler that is killed or replaced by a new
 //! version ends no backup, and the next one finds the outcome.
 
-use super::fields::{Document, integer, object, text};
-use super::options::{self, Argument, Plan};
-use super::order::{ActionOutcome, AgentKind, MARK, Order, Outcome, RunFolder, RunResult};
+use super::options::{self, ActionPlan, Argument};
+use super::order::{ActionOutcome, AgentKind, MARK, RunFolder, RunOrder, RunOutcome};
 use crate::model::Cancel;
-use crate::platform::durable::{self, Access};
+use crate::model::job::{Action, AgentOptions, Documented, Field, RunResult, Words};
+use crate::platform::durable::{self, Sharing};
 use crate::platform::process::{End, Group, Program};
 use crate::platform::{Clock, Running, pause};
 use serde_json::Value;
@@ -28,12 +28,12 @@ const LOG_TAIL: u64 = 4096;
 const MOST_METADATA: u64 = 1 << 20;
 /// What `freezer` ends with when it has done what it could, and that was not all.
 const PARTIAL: i32 = 3;
-/// What a backup means by that: it is there, and better than none, but somebody has to look.
+/// The warning for a backup that ended so: it exists, but files are missing.
 const NOT_ALL: &str = "not all of it was backed up: the log names the files that could not be read, or the store that did not get it";
 /// How long, and how often, a full disk is waited for.
 const PAUSE_TO_KEEP: Duration = Duration::from_secs(2);
 const TRIES_TO_KEEP: u32 = 1800;
-/// What a process ends with that was told to end and knows no better.
+/// The exit code of a process that SIGTERM ended.
 const TERMINATED: i32 = 128 + 15;
 
 /// Does what the order in a folder says, until `cancel` is raised.
@@ -42,11 +42,12 @@ const TERMINATED: i32 = 128 + 15;
 ///
 /// When the folder cannot be read or written. How the actions went is in the outcome.
 pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result<()> {
-    let order: Order = folder.read("order.json")?.ok_or(io::ErrorKind::NotFound)?;
+    let mut order: RunOrder = folder.read("order.json")?.ok_or(io::ErrorKind::NotFound)?;
+    order.actions.iter_mut().for_each(Documented::mend);
     folder.write("process.json", &Running::this_process())?;
     std::fs::remove_file(folder.file("order.json"))?;
-    let log = durable::create_file(&folder.file("log"), Access::private())?;
-    let mut run = Run {
+    let log = durable::create_file(&folder.file("log"), Sharing::private())?;
+    let mut run = RunProcess {
         folder,
         order: &order,
         cancel,
@@ -54,7 +55,7 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
     };
     let (mut result, mut actions) = (RunResult::Success, Vec::new());
     for (number, action) in order.actions.iter().enumerate() {
-        let outcome = if result != RunResult::Success && !truth(action, "mandatory")
+        let outcome = if result != RunResult::Success && action.mandatory.get() != Some(&true)
             || cancel.is_requested()
         {
             run.left_out(action)
@@ -73,7 +74,7 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
     }
     keep(
         folder,
-        &Outcome {
+        &RunOutcome {
             result,
             ended: clock.now().as_second(),
             actions,
@@ -83,7 +84,7 @@ pub fn run(folder: &RunFolder, clock: &dyn Clock, cancel: &Cancel) -> io::Result
 
 /// Writes down how it went. A full disk is waited for: what was done for hours is not to end as if
 /// it had not been.
-fn keep(folder: &RunFolder, outcome: &Outcome) -> io::Result<()> {
+fn keep(folder: &RunFolder, outcome: &RunOutcome) -> io::Result<()> {
     let never = Cancel::new();
     for _ in 1..TRIES_TO_KEEP {
         match folder.write("outcome.json", outcome) {
@@ -101,14 +102,23 @@ fn keep(folder: &RunFolder, outcome: &Outcome) -> io::Result<()> {
     folder.write("outcome.json", outcome)
 }
 
-struct Run<'run> {
+struct RunProcess<'run> {
     folder: &'run RunFolder,
-    order: &'run Order,
+    order: &'run RunOrder,
     cancel: &'run Cancel,
     log: File,
 }
 
-/// How one try ended.
+/// A program that runs around an action.
+#[derive(Clone, Copy)]
+enum Script {
+    /// Before it.
+    Before,
+    /// After it, whether or not it went well.
+    After,
+}
+
+/// The outcome of one try.
 struct Try {
     code: Option<i32>,
     result: RunResult,
@@ -117,8 +127,8 @@ struct Try {
     again: bool,
 }
 
-impl Run<'_> {
-    fn left_out(&self, action: &Document) -> ActionOutcome {
+impl RunProcess<'_> {
+    fn left_out(&self, action: &Action) -> ActionOutcome {
         let action = name(action);
         ActionOutcome {
             action,
@@ -134,18 +144,17 @@ impl Run<'_> {
 
     /// Whatever goes wrong is how it went: what was changed before an action is put back after it
     /// in any case.
-    fn action(&mut self, number: usize, action: &Document) -> ActionOutcome {
-        let options = object(action, "freezer_action");
+    fn action(&mut self, number: usize, action: &Action) -> ActionOutcome {
+        let options = action.options().cloned().unwrap_or_default();
         let (began, log_from) = (
             crate::platform::monotonic(),
             self.log.metadata().map_or(0, |log| log.len()),
         );
-        let most = integer(action, "max_retries").unwrap_or(0).clamp(0, 1000);
-        let between = integer(action, "max_retries_interval")
-            .unwrap_or(USUAL_PAUSE)
-            .clamp(0, 7 * 86_400);
+        let number_of = |field: &Field<i64>, usual| field.get().copied().unwrap_or(usual);
+        let most = number_of(&action.max_retries, 0).clamp(0, 1000);
+        let between = number_of(&action.max_retries_interval, USUAL_PAUSE).clamp(0, 7 * 86_400);
         let mut tries = 0;
-        let mut last = self.script(&options, "pre_script", "");
+        let mut last = self.script(Script::Before, &options, "");
         if last.result == RunResult::Success {
             loop {
                 tries += 1;
@@ -165,7 +174,7 @@ impl Run<'_> {
             }
         }
         // Also after a failure: it puts back what the first one has changed.
-        let after = self.script(&options, "post_script", last.result.word());
+        let after = self.script(Script::After, &options, last.result.word());
         let mut result = if self.cancel.is_requested() {
             RunResult::Aborted
         } else {
@@ -193,14 +202,17 @@ impl Run<'_> {
     }
 
     /// Runs the script of an action, if it has one: a program, with arguments if any, and no shell.
-    fn script(&mut self, options: &Document, key: &str, so_far: &str) -> Try {
+    fn script(&mut self, script: Script, options: &AgentOptions, so_far: &str) -> Try {
         let fine = Try {
             code: None,
             result: RunResult::Success,
             metadata: None,
             again: false,
         };
-        let command = text(options, key);
+        let (key, command) = match script {
+            Script::Before => ("pre_script", options.pre_script.loose_text()),
+            Script::After => ("post_script", options.post_script.loose_text()),
+        };
         if command.trim().is_empty() {
             return fine;
         }
@@ -214,11 +226,9 @@ impl Run<'_> {
             Err(error) => return self.refuse(format_args!("{key}: {error}")),
         };
         // The script that puts things back is not cut off by an abort.
-        let never = Cancel::new();
-        let cancel = if key == "post_script" {
-            never
-        } else {
-            self.cancel.clone()
+        let cancel = match script {
+            Script::Before => self.cancel.clone(),
+            Script::After => Cancel::new(),
         };
         let programs: Vec<Program> = programs.into_iter().map(program).collect();
         let ran = self
@@ -255,20 +265,20 @@ impl Run<'_> {
         writeln!(self.log, "freezer: {what}").ok();
     }
 
-    fn attempt(&mut self, number: usize, options: &Document) -> io::Result<Try> {
+    fn attempt(&mut self, number: usize, options: &AgentOptions) -> io::Result<Try> {
         match options::plan(options, self.order.agent.kind) {
             Err(error) => Ok(self.refuse(format_args!("{error}"))),
-            Ok(Plan::Pipeline(_)) if !self.order.commands => {
+            Ok(ActionPlan::Pipeline(_)) if !self.order.commands => {
                 Ok(self.refuse(format_args!("the action exec is not done on this node: its scheduler refuses commands of the server")))
             }
-            Ok(Plan::Pipeline(programs)) => {
+            Ok(ActionPlan::Pipeline(programs)) => {
                 let output = self.log.try_clone()?;
                 let cancel = self.cancel.clone();
                 let code = self.programs(&programs.into_iter().map(program).collect::<Vec<_>>(), "", &output, &cancel)?;
                 Ok(self.tried(code, None, &[0]))
             }
-            Ok(Plan::Agent { arguments, config }) => {
-                let is_backup = matches!(text(options, "action"), "" | "backup");
+            Ok(ActionPlan::Agent { arguments, config }) => {
+                let is_backup = options.action_or_backup() == "backup";
                 self.agent(number, arguments, &config, is_backup)
             }
         }
@@ -299,7 +309,7 @@ impl Run<'_> {
             program: self.order.agent.program.clone().into_os_string(),
             arguments: words.collect(),
         };
-        let output = durable::create_file(&output_file, Access::private())?;
+        let output = durable::create_file(&output_file, Sharing::private())?;
         let cancel = self.cancel.clone();
         let code = self.programs(&[agent], "", &output, &cancel);
         // There may be secrets in it.
@@ -309,7 +319,7 @@ impl Run<'_> {
             .into_iter()
             .find_map(|file| read_object(file));
         remove(&metadata_file)?;
-        // What it printed for people belongs to the log.
+        // Text for people belongs to the log.
         if metadata.is_none() {
             let copied = File::open(&output_file)
                 .and_then(|output| io::copy(&mut output.take(LOG_TAIL), &mut self.log));
@@ -336,7 +346,7 @@ impl Run<'_> {
 
     /// The settings of the node first: those of the action win.
     fn write_config(&self, path: &std::path::Path, config: &str) -> io::Result<()> {
-        let mut file = durable::create_file(path, Access::private())?;
+        let mut file = durable::create_file(path, Sharing::private())?;
         for defaults in &self.order.defaults {
             match std::fs::read(defaults) {
                 Ok(text) => file.write_all(&text).and_then(|()| file.write_all(b"\n"))?,
@@ -436,20 +446,10 @@ impl Run<'_> {
     }
 }
 
-/// Yes or no, also written as text as the original's forms do.
-fn truth(document: &Document, key: &str) -> bool {
-    match document.get(key) {
-        Some(Value::Bool(truth)) => *truth,
-        Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
-        _ => false,
-    }
-}
-
-fn name(action: &Document) -> String {
-    match text(&object(action, "freezer_action"), "action") {
-        "" => "backup".to_owned(),
-        action => action.to_owned(),
-    }
+fn name(action: &Action) -> String {
+    let options = action.options();
+    let name = options.map_or("backup", AgentOptions::action_or_backup);
+    name.to_owned()
 }
 
 fn program(words: Vec<String>) -> Program {

@@ -7,25 +7,26 @@
 
 use super::book::Occasion;
 use super::connection::ApiError;
-use super::daemon::{DaemonError, Heard};
-use super::known::Shared;
+use super::daemon::DaemonError;
+use super::daemon::heard::Heard;
+use super::known::SharedState;
 use super::outbox::Outbox;
-use super::states::State;
-use super::talk::{Claim, Joined, Node, Talk};
-use super::{book::Seen, book::Tasks};
+use super::states::JobState;
+use super::talk::{ClaimAnswer, JoinAnswer, NodeIdentity, Talk};
+use super::{book::Sighting, book::Tasks};
 use crate::platform::Clock;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// What the server is to be asked or told.
+/// A request of the loop to the thread that talks with the server.
 #[derive(Debug)]
 pub(super) enum Ask {
-    /// What there is to do; first, to take this node in again.
+    /// Asks for the jobs of this node; with `register`, registers the node first.
     Poll { register: bool },
-    /// Whether a run may begin.
+    /// Asks whether a run may begin.
     Claim(Claiming),
-    /// How jobs stand and runs went, as far as it does not know.
+    /// Reports the state of jobs and the results of runs that the server has not heard of.
     Tell,
 }
 
@@ -35,26 +36,26 @@ pub(super) struct Claiming {
     pub(super) id: String,
     pub(super) run: String,
     pub(super) occasion: Occasion,
-    /// What the job's last result was.
+    /// The result of the run before, as a word of the server.
     pub(super) result_before: String,
     /// Raised, under the lock of what is known, when the run has begun without the answer.
     pub(super) given_up: Arc<AtomicBool>,
 }
 
-/// The loop's end of it.
+/// The loop's handle of the thread that talks with the server.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct SpeakerLine {
     asks: Sender<Ask>,
-    /// How much was asked and is not done.
+    /// The number of requests that are not done.
     open: Arc<AtomicUsize>,
-    /// Whether somebody will tell the server all that it does not know.
+    /// Whether a report is asked for and has not begun.
     will_tell: Arc<AtomicBool>,
 }
 
-impl Line {
+impl SpeakerLine {
     /// # Errors
     ///
-    /// When nobody listens any more, which is a bug: better to end than to be deaf.
+    /// [`DaemonError::Deaf`] if the thread has ended, which is a bug.
     pub(super) fn ask(&self, ask: Ask) -> Result<(), DaemonError> {
         self.open.fetch_add(1, Ordering::AcqRel);
         self.asks.send(ask).map_err(|_| DaemonError::Deaf)
@@ -74,17 +75,17 @@ impl Line {
     }
 }
 
-/// Who talks.
+/// The thread that talks with the server.
 pub(super) struct Speaker {
     pub(super) talk: Talk,
-    pub(super) known: Shared,
+    pub(super) known: SharedState,
     pub(super) outbox: Outbox,
     pub(super) node: NodeRules,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) heard: Sender<Heard>,
 }
 
-/// What a node says of itself.
+/// Rules and capabilities of this node.
 #[derive(Clone, Debug)]
 pub(super) struct NodeRules {
     pub(super) host: String,
@@ -97,13 +98,13 @@ pub(super) struct NodeRules {
 impl Speaker {
     /// Begins. It ends when the line is dropped, or with the process: what it is at then is as if
     /// the process had been killed.
-    pub(super) fn start(self) -> Line {
+    pub(super) fn start(self) -> SpeakerLine {
         let (asks, inbox) = unbounded();
         let (open, will_tell) = (
             Arc::new(AtomicUsize::new(0)),
             Arc::new(AtomicBool::new(false)),
         );
-        let line = Line {
+        let line = SpeakerLine {
             asks,
             open: Arc::clone(&open),
             will_tell: Arc::clone(&will_tell),
@@ -128,7 +129,7 @@ impl Speaker {
                     if let Err(error) = self.tell() {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
-                            "the server cannot be told how jobs stand; it will be"
+                            "reports of jobs cannot be sent yet; they are kept"
                         );
                     }
                 }
@@ -155,7 +156,7 @@ impl Speaker {
             }
         };
         if register {
-            let node = Node {
+            let node = NodeIdentity {
                 client_id: client_id.clone(),
                 host: self.node.host.clone(),
                 commands: self.node.commands,
@@ -178,7 +179,7 @@ impl Speaker {
         }
         let documents = self.talk.jobs(&client_id)?;
         let mut known = self.known.lock();
-        let tasks = known.book.see(documents, Seen::All, now);
+        let tasks = known.book.see(documents, Sighting::All, now);
         if let Err(error) = known.remember() {
             // Nothing of it is told before it is on disk, so that after a crash it is seen again.
             // An abort is one all the same.
@@ -200,7 +201,7 @@ impl Speaker {
                 Err(error) if error.is_away() => return Err(error.into()),
                 // One that the server does not take keeps none of the others waiting.
                 Err(error) => {
-                    tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "how a job stands is refused")
+                    tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "the server refuses the report of a job")
                 }
                 Ok(()) => {}
             }
@@ -216,39 +217,39 @@ impl Speaker {
         let claimed = self.ask_for(claiming);
         let mut known = self.known.lock();
         if claiming.given_up.load(Ordering::Acquire) {
-            if !matches!(claimed, Ok((Claim::Mine, Joined::Go))) {
-                tracing::warn!(job = %id, run = %run, "a run began before the server said that it is not to");
+            if !matches!(claimed, Ok((ClaimAnswer::Mine, JoinAnswer::Go))) {
+                tracing::warn!(job = %id, run = %run, "a run began before the server refused it");
             }
             return;
         }
         known.book.claims(id, false);
         let may = match claimed {
-            Ok((Claim::Mine, Joined::Go)) => true,
-            Ok((Claim::Mine, Joined::TooEarly)) => {
-                tracing::info!(job = %id, "the last start of the session is too short ago");
+            Ok((ClaimAnswer::Mine, JoinAnswer::Go)) => true,
+            Ok((ClaimAnswer::Mine, JoinAnswer::TooEarly)) => {
+                tracing::info!(job = %id, "a run is skipped: its session was started a moment ago");
                 let now = self.clock.now();
                 // No run, no end: what it has to say is in the record, and told with the next word.
                 known.book.ended(id, &claiming.result_before, now);
                 false
             }
-            Ok((Claim::Taken, _)) => {
-                tracing::info!(job = %id, "another scheduler of this client has the run, or it is no longer wanted");
+            Ok((ClaimAnswer::Taken, _)) => {
+                tracing::info!(job = %id, "a run is skipped: another scheduler of this client has it, or a user has stopped the job");
                 known.book.withdraw(id);
                 false
             }
             Err(error) if self.node.cluster => {
-                tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "a run is left out: whose it is cannot be asked");
+                tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "a run is skipped: the server cannot be asked whether another scheduler has it");
                 known.book.withdraw(id);
                 false
             }
             Err(error) => {
-                tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "the server does not know of a run yet");
+                tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "a run begins before the server knows of it");
                 true
             }
         };
         // One that was to be ended before it began does not begin.
         let state = known.book.record(id).map(|record| record.state);
-        let may = may && matches!(state, Some(State::Running | State::Stopping));
+        let may = may && matches!(state, Some(JobState::Running | JobState::Stopping));
         drop(known);
         self.say(Heard::Claimed {
             id: id.clone(),
@@ -257,7 +258,7 @@ impl Speaker {
         });
     }
 
-    fn ask_for(&self, claiming: &Claiming) -> Result<(Claim, Joined), ApiError> {
+    fn ask_for(&self, claiming: &Claiming) -> Result<(ClaimAnswer, JoinAnswer), ApiError> {
         if !self.outbox.kept().is_empty() {
             // The end of the last start of a session comes before the next one.
             self.talk.send_kept()?;
@@ -266,20 +267,20 @@ impl Speaker {
             .talk
             .claim(&claiming.id, &claiming.occasion, self.clock.now())
         {
-            Ok(Claim::Taken) => return Ok((Claim::Taken, Joined::Go)),
-            Ok(Claim::Mine) => {}
+            Ok(ClaimAnswer::Taken) => return Ok((ClaimAnswer::Taken, JoinAnswer::Go)),
+            Ok(ClaimAnswer::Mine) => {}
             Err(error) if error.is_away() || self.node.cluster => return Err(error),
             Err(error) => {
-                tracing::warn!(job = %claiming.id, error = &error as &dyn std::error::Error, "the server does not take that a job runs");
+                tracing::warn!(job = %claiming.id, error = &error as &dyn std::error::Error, "the server refuses to note a run; it begins all the same");
             }
         }
-        Ok((Claim::Mine, self.talk.join(&claiming.id)))
+        Ok((ClaimAnswer::Mine, self.talk.join(&claiming.id)))
     }
 }
 
 fn not_kept(error: &DaemonError) {
     tracing::error!(
         error = error as &dyn std::error::Error,
-        "what is known of jobs cannot be written: no run begins before it can"
+        "the journal cannot be written; no run begins until it can"
     );
 }

@@ -1,38 +1,39 @@
-//! What an event does to a job: a table.
+//! The state machine of a job: a table.
 //!
 //! The first rows of each state are the original's (its scheduler's documentation of stop, start
 //! and abort); what it leaves open is decided here, and nowhere else.
 
+use crate::model::job::{JobEvent, JobStatus};
 use serde::{Deserialize, Serialize};
 
-/// How a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Nothing will happen before somebody starts it.
+pub enum JobState {
+    /// The job does not run before a user starts it.
     Stopped,
     /// It runs when its timetable says so.
     Scheduled,
-    /// It runs.
+    /// A run is under way.
     Running,
-    /// It runs, and is stopped when that has ended.
+    /// A run is under way, and the job is stopped when it has ended.
     Stopping,
     /// Its run is being ended.
     Aborting,
-    /// It runs, and is wanted by nobody any more.
+    /// A run is under way, and the server no longer has the job.
     Leaving,
-    /// It is forgotten.
+    /// The scheduler forgets the job.
     Gone,
 }
 
-/// What happens to a job.
+/// An event of a job: of a user, of its timetable or of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// Somebody wants it scheduled.
+pub enum Happening {
+    /// A user wants the job scheduled.
     Start,
-    /// Somebody wants it no longer scheduled.
+    /// A user wants the job no longer scheduled.
     Stop,
-    /// Somebody wants its run ended.
+    /// A user wants the run ended.
     Abort,
     /// The server no longer has it.
     Removed,
@@ -46,7 +47,7 @@ pub enum Event {
     EndedLast,
 }
 
-/// What is to be done about it.
+/// What the scheduler does about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {
     /// Begin with its timetable, from this moment on.
@@ -61,26 +62,26 @@ pub enum Duty {
     Wait,
 }
 
-/// What becomes of a job.
+/// The effect of an event on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// How it stands then.
-    pub next: State,
-    /// What is to be done, if anything.
+pub struct Transition {
+    /// The state after the event.
+    pub next: JobState,
+    /// The duty of the scheduler, if it has one.
     pub duty: Option<Duty>,
     /// The status that the server is told, if it is told anything.
-    pub says: Option<&'static str>,
+    pub says: Option<JobStatus>,
 }
 
-const fn to(next: State) -> Step {
-    Step {
+const fn to(next: JobState) -> Transition {
+    Transition {
         next,
         duty: None,
         says: None,
     }
 }
 
-impl Step {
+impl Transition {
     const fn does(self, duty: Duty) -> Self {
         Self {
             duty: Some(duty),
@@ -88,7 +89,7 @@ impl Step {
         }
     }
 
-    const fn says(self, status: &'static str) -> Self {
+    const fn says(self, status: JobStatus) -> Self {
         Self {
             says: Some(status),
             ..self
@@ -97,17 +98,17 @@ impl Step {
 }
 
 /// Every state with every event.
-const TABLE: [(State, [(Event, Step); 8]); 7] = {
+const TABLE: [(JobState, [(Happening, Transition); 8]); 7] = {
     use Duty::{Arm, Kill, Launch, Skip, Wait};
-    use Event::{Abort, Due, EndedLast, EndedMore, Exhausted, Removed, Start, Stop};
-    use State::{Aborting, Gone, Leaving, Running, Scheduled, Stopped, Stopping};
+    use Happening::{Abort, Due, EndedLast, EndedMore, Exhausted, Removed, Start, Stop};
+    use JobState::{Aborting, Gone, Leaving, Running, Scheduled, Stopped, Stopping};
     [
         (
             Stopped,
             [
-                (Start, to(Scheduled).does(Arm).says("scheduled")),
-                (Stop, to(Stopped).says("stop")),
-                (Abort, to(Stopped).says("stop")),
+                (Start, to(Scheduled).does(Arm).says(JobStatus::Scheduled)),
+                (Stop, to(Stopped).says(JobStatus::Stop)),
+                (Abort, to(Stopped).says(JobStatus::Stop)),
                 (Removed, to(Gone)),
                 (Due, to(Stopped)),
                 (Exhausted, to(Stopped)),
@@ -119,12 +120,12 @@ const TABLE: [(State, [(Event, Step); 8]); 7] = {
             Scheduled,
             [
                 // It does not run now: who wants that makes a job without a timetable.
-                (Start, to(Scheduled).says("scheduled")),
-                (Stop, to(Stopped).says("stop")),
-                (Abort, to(Stopped).says("stop")),
+                (Start, to(Scheduled).says(JobStatus::Scheduled)),
+                (Stop, to(Stopped).says(JobStatus::Stop)),
+                (Abort, to(Stopped).says(JobStatus::Stop)),
                 (Removed, to(Gone)),
-                (Due, to(Running).does(Launch).says("running")),
-                (Exhausted, to(Stopped).says("completed")),
+                (Due, to(Running).does(Launch).says(JobStatus::Running)),
+                (Exhausted, to(Stopped).says(JobStatus::Completed)),
                 (EndedMore, to(Scheduled)),
                 (EndedLast, to(Scheduled)),
             ],
@@ -132,49 +133,49 @@ const TABLE: [(State, [(Event, Step); 8]); 7] = {
         (
             Running,
             [
-                (Start, to(Running).says("running")),
-                (Stop, to(Stopping).says("running")),
-                (Abort, to(Aborting).does(Kill).says("aborting")),
+                (Start, to(Running).says(JobStatus::Running)),
+                (Stop, to(Stopping).says(JobStatus::Running)),
+                (Abort, to(Aborting).does(Kill).says(JobStatus::Aborting)),
                 (Removed, to(Leaving)),
                 (Due, to(Running).does(Skip)),
                 (Exhausted, to(Running)),
-                (EndedMore, to(Scheduled).says("scheduled")),
-                (EndedLast, to(Stopped).says("completed")),
+                (EndedMore, to(Scheduled).says(JobStatus::Scheduled)),
+                (EndedLast, to(Stopped).says(JobStatus::Completed)),
             ],
         ),
         (
             Stopping,
             [
-                (Start, to(Running).says("running")),
-                (Stop, to(Stopping).says("running")),
-                (Abort, to(Aborting).does(Kill).says("aborting")),
+                (Start, to(Running).says(JobStatus::Running)),
+                (Stop, to(Stopping).says(JobStatus::Running)),
+                (Abort, to(Aborting).does(Kill).says(JobStatus::Aborting)),
                 (Removed, to(Leaving)),
                 (Due, to(Stopping)),
                 (Exhausted, to(Stopping)),
-                (EndedMore, to(Stopped).says("completed")),
-                (EndedLast, to(Stopped).says("completed")),
+                (EndedMore, to(Stopped).says(JobStatus::Completed)),
+                (EndedLast, to(Stopped).says(JobStatus::Completed)),
             ],
         ),
         (
             Aborting,
             [
                 (Start, to(Aborting).does(Wait)),
-                (Stop, to(Aborting).says("aborting")),
-                (Abort, to(Aborting).says("aborting")),
+                (Stop, to(Aborting).says(JobStatus::Aborting)),
+                (Abort, to(Aborting).says(JobStatus::Aborting)),
                 (Removed, to(Leaving)),
                 (Due, to(Aborting)),
                 (Exhausted, to(Aborting)),
-                (EndedMore, to(Stopped).says("completed")),
-                (EndedLast, to(Stopped).says("completed")),
+                (EndedMore, to(Stopped).says(JobStatus::Completed)),
+                (EndedLast, to(Stopped).says(JobStatus::Completed)),
             ],
         ),
         (
             Leaving,
             [
                 // It is back.
-                (Start, to(Running).says("running")),
-                (Stop, to(Stopping).says("running")),
-                (Abort, to(Aborting).does(Kill).says("aborting")),
+                (Start, to(Running).says(JobStatus::Running)),
+                (Stop, to(Stopping).says(JobStatus::Running)),
+                (Abort, to(Aborting).does(Kill).says(JobStatus::Aborting)),
                 (Removed, to(Leaving)),
                 (Due, to(Leaving)),
                 (Exhausted, to(Leaving)),
@@ -198,9 +199,9 @@ const TABLE: [(State, [(Event, Step); 8]); 7] = {
     ]
 };
 
-impl State {
-    /// What an event makes of it.
-    pub fn on(self, event: Event) -> Step {
+impl JobState {
+    /// Returns the effect of an event in this state.
+    pub fn on(self, event: Happening) -> Transition {
         let row = TABLE.iter().find(|(state, _)| *state == self);
         let step = row.and_then(|(_, events)| events.iter().find(|(known, _)| *known == event));
         step.map_or(to(self), |(_, step)| *step)
@@ -215,41 +216,40 @@ impl State {
     }
 }
 
-impl Event {
-    /// What the server's word for an event means.
-    pub fn named(word: &str) -> Option<Self> {
-        match word {
-            "start" => Some(Self::Start),
-            "stop" => Some(Self::Stop),
-            "abort" => Some(Self::Abort),
-            "remove" => Some(Self::Removed),
-            _ => None,
+impl From<JobEvent> for Happening {
+    fn from(event: JobEvent) -> Self {
+        match event {
+            JobEvent::Start => Self::Start,
+            JobEvent::Stop => Self::Stop,
+            JobEvent::Abort => Self::Abort,
+            JobEvent::Remove => Self::Removed,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Duty, Event, State, TABLE};
+    use super::{Duty, Happening, JobState, TABLE};
+    use crate::model::job::JobStatus;
     use std::collections::HashSet;
 
-    const EVENTS: [Event; 8] = [
-        Event::Start,
-        Event::Stop,
-        Event::Abort,
-        Event::Removed,
-        Event::Due,
-        Event::Exhausted,
-        Event::EndedMore,
-        Event::EndedLast,
+    const EVENTS: [Happening; 8] = [
+        Happening::Start,
+        Happening::Stop,
+        Happening::Abort,
+        Happening::Removed,
+        Happening::Due,
+        Happening::Exhausted,
+        Happening::EndedMore,
+        Happening::EndedLast,
     ];
 
     #[test]
     fn the_table_has_every_state_with_every_event_once() {
-        let states: HashSet<State> = TABLE.iter().map(|(state, _)| *state).collect();
+        let states: HashSet<JobState> = TABLE.iter().map(|(state, _)| *state).collect();
         assert_eq!(states.len(), TABLE.len());
         for (state, events) in &TABLE {
-            let known: HashSet<Event> = events.iter().map(|(event, _)| *event).collect();
+            let known: HashSet<Happening> = events.iter().map(|(event, _)| *event).collect();
             assert_eq!(known.len(), EVENTS.len(), "{state:?}");
             assert!(
                 EVENTS.iter().all(|event| known.contains(event)),
@@ -265,10 +265,10 @@ mod tests {
                 let begins = step.duty == Some(Duty::Launch);
                 assert_eq!(
                     begins,
-                    *state == State::Scheduled && *event == Event::Due,
+                    *state == JobState::Scheduled && *event == Happening::Due,
                     "{state:?} {event:?}"
                 );
-                let ended = matches!(event, Event::EndedMore | Event::EndedLast);
+                let ended = matches!(event, Happening::EndedMore | Happening::EndedLast);
                 if state.has_run() {
                     assert_eq!(step.next.has_run(), !ended, "{state:?} {event:?}");
                 } else {
@@ -276,7 +276,8 @@ mod tests {
                 }
                 // Only a run that is under way is ended, and only once.
                 assert!(
-                    step.duty != Some(Duty::Kill) || (state.has_run() && *state != State::Aborting),
+                    step.duty != Some(Duty::Kill)
+                        || (state.has_run() && *state != JobState::Aborting),
                     "{state:?} {event:?}"
                 );
             }
@@ -289,19 +290,23 @@ mod tests {
             for (event, step) in events {
                 let fits = match step.says {
                     None => true,
-                    Some("scheduled") => step.next == State::Scheduled,
-                    Some("running") => matches!(step.next, State::Running | State::Stopping),
-                    Some("aborting") => step.next == State::Aborting,
-                    Some("stop" | "completed") => step.next == State::Stopped,
+                    Some(JobStatus::Scheduled) => step.next == JobState::Scheduled,
+                    Some(JobStatus::Running) => {
+                        matches!(step.next, JobState::Running | JobState::Stopping)
+                    }
+                    Some(JobStatus::Aborting) => step.next == JobState::Aborting,
+                    Some(JobStatus::Stop | JobStatus::Completed) => step.next == JobState::Stopped,
                     Some(_) => false,
                 };
                 assert!(fits, "{state:?} {event:?} says {:?}", step.says);
                 // An event of a person is always answered: it stays in the document otherwise, and
                 // is seen again and again.
-                let answered =
-                    step.says.is_some() || step.duty == Some(Duty::Wait) || *state == State::Gone;
+                let answered = step.says.is_some()
+                    || step.duty == Some(Duty::Wait)
+                    || *state == JobState::Gone;
                 assert!(
-                    answered || !matches!(event, Event::Start | Event::Stop | Event::Abort),
+                    answered
+                        || !matches!(event, Happening::Start | Happening::Stop | Happening::Abort),
                     "{state:?} {event:?}"
                 );
             }
@@ -311,12 +316,12 @@ mod tests {
     #[test]
     fn after_a_stop_or_an_abort_nothing_runs_before_a_start() {
         // Every path of eight events that begins with a stop or an abort and has no start in it.
-        let events: Vec<Event> = EVENTS
+        let events: Vec<Happening> = EVENTS
             .into_iter()
-            .filter(|event| *event != Event::Start)
+            .filter(|event| *event != Happening::Start)
             .collect();
         for (state, _) in &TABLE {
-            for first in [Event::Stop, Event::Abort] {
+            for first in [Happening::Stop, Happening::Abort] {
                 let mut now = HashSet::from([state.on(first).next]);
                 for _ in 0..8 {
                     let mut next = HashSet::new();

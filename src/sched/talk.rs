@@ -2,10 +2,13 @@
 //! not be sent yet.
 
 use super::book::Occasion;
-use super::connection::{ApiConnection, ApiError, Page, Resource};
-use super::fields::{Document, text};
-use super::known::Shared;
+use super::connection::{ApiConnection, ApiError, ListPart, Resource};
+use super::known::SharedState;
 use super::outbox::Outbox;
+use crate::model::job::{
+    BackupMetadata, ClientInfo, Course, Documented, Field, Job, JobStatus, RunResult, SessionCall,
+    SessionVerb, SomeWords, Words,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::io;
@@ -27,8 +30,8 @@ const OUR_ACTIONS: [&str; 7] = [
 
 /// How this node is registered.
 #[derive(Clone, Debug)]
-pub struct Node {
-    /// What it is called.
+pub struct NodeIdentity {
+    /// The client id.
     pub client_id: String,
     /// Its name in the network.
     pub host: String,
@@ -38,34 +41,34 @@ pub struct Node {
     pub original: bool,
 }
 
-/// What became of the wish to run a job.
+/// The answer to a claim of a run.
 #[derive(Debug)]
-pub(super) enum Claim {
-    /// It is ours to run.
+pub(super) enum ClaimAnswer {
+    /// The run is ours.
     Mine,
     /// Another scheduler of this client runs it, or has; or a person wants something else of it.
     Taken,
 }
 
-/// What became of the wish to take part in a session.
+/// The answer of a session to the start of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Joined {
-    /// Go on.
+pub(super) enum JoinAnswer {
+    /// The run goes on.
     Go,
     /// This node was in the last start, a moment ago.
     TooEarly,
 }
 
-/// The way to a server, with what could not be sent yet.
+/// The connection to a server, with the messages that could not be sent yet.
 #[derive(Debug)]
 pub(super) struct Talk {
     connection: ApiConnection,
-    known: Shared,
+    known: SharedState,
     outbox: Outbox,
 }
 
 impl Talk {
-    pub(super) fn new(connection: ApiConnection, known: Shared, outbox: Outbox) -> Self {
+    pub(super) fn new(connection: ApiConnection, known: SharedState, outbox: Outbox) -> Self {
         Self {
             connection,
             known,
@@ -73,13 +76,13 @@ impl Talk {
         }
     }
 
-    /// The project that all is in.
+    /// Returns the id of the project of the connection.
     pub(super) fn project(&self) -> Result<String, ApiError> {
         self.connection.project()
     }
 
     /// Registers this node; that it is registered already is fine.
-    pub(super) fn register(&self, node: &Node) -> Result<(), ApiError> {
+    pub(super) fn register(&self, node: &NodeIdentity) -> Result<(), ApiError> {
         let commands: &[&str] = if node.commands { &["exec"] } else { &[] };
         let with_ours: Vec<&str> = ACTIONS
             .iter()
@@ -89,13 +92,18 @@ impl Talk {
             .collect();
         let without_ours: Vec<&str> = ACTIONS.iter().chain(commands).copied().collect();
         let document = |actions: &[&str]| {
-            let mut document = json!({ "client_id": node.client_id, "hostname": node.host, "supported_actions": actions });
+            let mut info = ClientInfo {
+                client_id: node.client_id.as_str().into(),
+                hostname: node.host.as_str().into(),
+                supported_actions: SomeWords::field(actions),
+                ..ClientInfo::default()
+            };
             if !node.original {
-                document["supported_modes"] = json!(MODES);
-                document["supported_storages"] = json!(STORAGES);
-                document["supported_engines"] = json!(ENGINES);
+                info.supported_modes = SomeWords::field(&MODES);
+                info.supported_storages = SomeWords::field(&STORAGES);
+                info.supported_engines = SomeWords::field(&ENGINES);
             }
-            document
+            Value::Object(info.document())
         };
         let first = if node.original {
             &without_ours
@@ -115,22 +123,22 @@ impl Talk {
     }
 
     /// All jobs of this node that are not over.
-    pub(super) fn jobs(&self, client_id: &str) -> Result<Vec<Document>, ApiError> {
-        let search = json!({ "match_not": [{ "status": "completed" }], "match": [{ "client_id": client_id }] });
+    pub(super) fn jobs(&self, client_id: &str) -> Result<Vec<Job>, ApiError> {
+        let of_this_node = Job {
+            client_id: client_id.into(),
+            ..Job::default()
+        };
+        let over = Course {
+            status: JobStatus::Completed.into(),
+            ..Course::default()
+        };
+        let search = json!({ "match_not": [over], "match": [of_this_node] });
         let jobs = self
             .connection
             .all(Resource::Jobs, &search, "&all_projects=False")?;
-        let ours = |job: &Document| text(job, "client_id") == client_id;
+        let jobs = jobs.into_iter().map(Job::leniently_of);
         Ok(jobs
-            .into_iter()
-            .filter_map(|job| {
-                if let Value::Object(job) = job {
-                    Some(job)
-                } else {
-                    None
-                }
-            })
-            .filter(ours)
+            .filter(|job| job.client_id.text() == client_id)
             .collect())
     }
 
@@ -141,7 +149,7 @@ impl Talk {
             tries += 1;
             let fresh = self.connection.get(Resource::Jobs, id)?;
             let Some((document, version)) =
-                fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version)))
+                fresh.map(|answer| (Job::leniently_of(answer.body), answer.version))
             else {
                 self.known.lock().book.sent(id, None);
                 return Ok(());
@@ -161,7 +169,7 @@ impl Talk {
             let Some(patch) = patch else { return Ok(()) };
             match self
                 .connection
-                .update(Resource::Jobs, id, &patch, version.as_deref())
+                .update(Resource::Jobs, id, &body(&patch), version.as_deref())
             {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
                 Err(ApiError::Refused { status: 404, .. }) => {
@@ -184,102 +192,114 @@ impl Talk {
         id: &str,
         due: &Occasion,
         now: Timestamp,
-    ) -> Result<Claim, ApiError> {
+    ) -> Result<ClaimAnswer, ApiError> {
         let mut tries = 0;
         loop {
             tries += 1;
             let fresh = self.connection.get(Resource::Jobs, id)?;
             let Some((document, version)) =
-                fresh.and_then(|answer| Some((as_document(answer.body)?, answer.version)))
+                fresh.map(|answer| (Job::leniently_of(answer.body), answer.version))
             else {
-                return Ok(Claim::Taken);
+                return Ok(ClaimAnswer::Taken);
             };
             let patch = {
                 let book = &self.known.lock().book;
                 if !book.is_due_still(id, &document, due, now) {
-                    return Ok(Claim::Taken);
+                    return Ok(ClaimAnswer::Taken);
                 }
                 book.patch(id, &document)
             };
             let Some(patch) = patch else {
-                return Ok(Claim::Taken);
+                return Ok(ClaimAnswer::Taken);
             };
             match self
                 .connection
-                .update(Resource::Jobs, id, &patch, version.as_deref())
+                .update(Resource::Jobs, id, &body(&patch), version.as_deref())
             {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
-                Err(ApiError::Refused { status: 404, .. }) => return Ok(Claim::Taken),
+                Err(ApiError::Refused { status: 404, .. }) => return Ok(ClaimAnswer::Taken),
                 Err(error) => return Err(error),
                 Ok(_) => {
                     self.known.lock().book.sent(id, Some(&patch));
-                    return Ok(Claim::Mine);
+                    return Ok(ClaimAnswer::Mine);
                 }
             }
         }
     }
 
     /// Starts a job's part in its session, if it is in one.
-    pub(super) fn join(&self, id: &str) -> Joined {
-        let (session, tag) = {
-            let mut known = self.known.lock();
-            let session = known
-                .book
-                .document(id)
-                .map(|job| text(job, "session_id").to_owned())
-                .filter(|session| !session.is_empty());
-            let (Some(session), Some(tag)) = (
-                session,
-                known.book.record(id).map(|record| record.session_tag),
-            ) else {
-                return Joined::Go;
-            };
-            // Noted before it is said: who comes after a crash ends what this one has begun, and no
-            // session waits for it.
-            known.book.may_be_in_session(id, &session);
-            if let Err(error) = known.remember() {
-                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs beside its session: that it is in it cannot be written");
-                known.book.in_session(id, None, tag);
-                return Joined::Go;
-            }
-            (session, tag)
+    pub(super) fn join(&self, id: &str) -> JoinAnswer {
+        let Some((session, tag)) = self.note_start(id) else {
+            return JoinAnswer::Go;
         };
-        let start = json!({ "start": { "job_id": id, "current_tag": tag } });
-        // A start whose answer was lost is one that is joined by the next try.
-        let mut said = self.connection.session_action(&session, &start);
-        for _ in 1..TRIES_TO_JOIN {
-            if said.as_ref().is_err_and(ApiError::is_away) {
-                said = self.connection.session_action(&session, &start);
-            }
-        }
+        let said = self.say_start(id, &session, tag);
+        let book = &mut self.known.lock().book;
         match said {
-            Ok((result, tag)) if result == "success" => {
-                self.known.lock().book.in_session(id, Some(&session), tag);
-                Joined::Go
+            Ok((result, tag)) if result == RunResult::Success.word() => {
+                book.in_session(id, Some(&session), tag);
+                JoinAnswer::Go
             }
             Ok((result, _)) if result == "hold-off" => {
-                self.known.lock().book.in_session(id, None, tag);
-                Joined::TooEarly
+                book.in_session(id, None, tag);
+                JoinAnswer::TooEarly
             }
             Ok((result, tag)) => {
                 // It has missed a start. Its backup is made all the same, and with the tag it is in
                 // the next one.
-                tracing::warn!(job = %id, session = %session, result = %result, "a job runs beside its session");
-                self.known.lock().book.in_session(id, None, tag);
-                Joined::Go
+                tracing::warn!(job = %id, session = %session, result = %result, "a job runs outside of its session: it has missed a start");
+                book.in_session(id, None, tag);
+                JoinAnswer::Go
             }
             // It may have heard of it all the same: then it is told of the end, and does not wait
             // for it.
             Err(error) if error.is_away() => {
-                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without a word of its session");
-                Joined::Go
+                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs though its session does not answer");
+                JoinAnswer::Go
             }
             Err(error) => {
-                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs without its session");
-                self.known.lock().book.in_session(id, None, tag);
-                Joined::Go
+                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs outside of its session: the server refuses its start");
+                book.in_session(id, None, tag);
+                JoinAnswer::Go
             }
         }
+    }
+
+    /// Notes that a job starts in its session, before the session hears of it: after a crash the
+    /// next scheduler ends what this one has begun, and no session waits for it. Returns the
+    /// session and the last start of it that the job knows of; nothing for a job without a session,
+    /// and for one whose start cannot be written.
+    fn note_start(&self, id: &str) -> Option<(String, i64)> {
+        let mut known = self.known.lock();
+        let session = known.book.document(id)?.session_id.text().to_owned();
+        if session.is_empty() {
+            return None;
+        }
+        let tag = known.book.record(id)?.session_tag;
+        known.book.may_be_in_session(id, &session);
+        if let Err(error) = known.remember() {
+            tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs outside of its session: the journal cannot be written");
+            known.book.in_session(id, None, tag);
+            return None;
+        }
+        Some((session, tag))
+    }
+
+    /// Tells a session that a job starts; what it says to that, and the tag. A start whose answer
+    /// was lost is one that is joined by the next try.
+    fn say_start(&self, id: &str, session: &str, tag: i64) -> Result<(String, i64), ApiError> {
+        let start = SessionCall {
+            job_id: id.into(),
+            current_tag: tag.into(),
+            ..SessionCall::default()
+        }
+        .body(SessionVerb::Start);
+        let mut said = self.connection.session_action(session, &start);
+        for _ in 1..TRIES_TO_JOIN {
+            if said.as_ref().is_err_and(ApiError::is_away) {
+                said = self.connection.session_action(session, &start);
+            }
+        }
+        said
     }
 
     /// Sends what was kept, the oldest first, until the server is away.
@@ -290,7 +310,7 @@ impl Talk {
                 Ok(None) => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
-                    tracing::error!(%error, file = %file.display(), "what a run has to say cannot be read; it is tried again");
+                    tracing::error!(%error, file = %file.display(), "a message about a run cannot be read; it is tried again");
                     continue;
                 }
             };
@@ -301,7 +321,7 @@ impl Talk {
                 // It will not take it tomorrow either.
                 Err(error) => tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "the server refuses what a run has to say"
+                    "the server refuses a message about a run; it is dropped"
                 ),
                 Ok(()) => {}
             }
@@ -317,11 +337,11 @@ impl Talk {
                 .session_action(session, &message["action"])
                 .map(drop);
         }
-        if let Some(backups) = message
-            .pointer("/backup/deleted_freezer_backup_ids")
-            .and_then(Value::as_array)
+        let metadata = message.get("backup").and_then(BackupMetadata::of_agent);
+        if let Some(Field::Is(Value::Array(gone))) =
+            metadata.map(|metadata| metadata.deleted_freezer_backup_ids)
         {
-            return backups
+            return gone
                 .iter()
                 .filter_map(Value::as_str)
                 .try_for_each(|id| self.connection.delete(Resource::Backups, id));
@@ -345,11 +365,15 @@ impl Talk {
             Err(ApiError::Refused {
                 status: 404 | 405, ..
             }) => {
-                let search = json!({ "match": [{ "run_id": id }] });
+                let of_this_run = BackupMetadata {
+                    run_id: id.into(),
+                    ..BackupMetadata::default()
+                };
+                let search = json!({ "match": [of_this_run] });
                 let known = self.connection.list(
                     Resource::Backups,
                     &search,
-                    Page {
+                    ListPart {
                         limit: 1,
                         offset: 0,
                     },
@@ -366,9 +390,6 @@ impl Talk {
     }
 }
 
-fn as_document(value: Value) -> Option<Document> {
-    match value {
-        Value::Object(document) => Some(document),
-        _ => None,
-    }
+fn body(patch: &Job) -> Value {
+    Value::Object(patch.document())
 }

@@ -1,31 +1,31 @@
 //! When a job is due.
 
 use super::cron::{Cron, CronError, moment};
-use super::fields::{Document, text};
 use crate::model::Interval;
+use crate::model::job::{Field, FormedText, MomentText, When};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// How many moments that were missed are counted one by one.
+/// The largest number of missed moments that are counted one by one.
 const MOST_COUNTED: u64 = 1000;
 
 /// When a job runs.
 #[derive(Clone, Debug)]
 pub struct Timetable {
-    kind: Kind,
+    kind: TimetableKind,
     start: Option<Timestamp>,
     end: Option<Timestamp>,
     zone: TimeZone,
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum TimetableKind {
     /// Once, when it is armed.
     Now,
     /// Once, at that moment.
     Once(Timestamp),
-    /// So many nanoseconds apart.
+    /// Nanoseconds between two moments.
     Every(i128),
     /// By the calendar.
     Calendar(Cron),
@@ -35,11 +35,11 @@ enum Kind {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimetableError {
     /// A moment that is none.
-    #[error("{0} is no moment as in 2026-11-24T12:30:00Z: {1:?}")]
+    #[error("{0} must be a moment as in 2026-11-24T12:30:00Z, not {1:?}")]
     Moment(&'static str, String),
     /// An interval that is none.
     #[error(
-        "schedule_interval is neither continuous nor a number of seconds, minutes, hours, days or weeks: {0:?}"
+        "schedule_interval must be continuous or a number of seconds, minutes, hours, days or weeks, not {0:?}"
     )]
     Interval(String),
     /// A field of the calendar that is none.
@@ -47,9 +47,9 @@ pub enum TimetableError {
     Field(#[from] CronError),
 }
 
-/// What is to be done about the moments that have come.
+/// The moments of a timetable that have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct DueMoments {
     /// The moment of the run that is to begin.
     pub run: Option<Timestamp>,
     /// How many moments go by without one.
@@ -58,7 +58,7 @@ pub struct Due {
     pub handled: Timestamp,
 }
 
-/// What happens to moments that nobody was there for.
+/// The rule for moments at which the scheduler did not run.
 #[derive(Clone, Copy, Debug)]
 pub struct Lateness {
     /// How late a run may begin.
@@ -68,31 +68,31 @@ pub struct Lateness {
 }
 
 impl Timetable {
-    /// Reads `job_schedule`. A date without an offset means `zone`, and so do the fields of the
+    /// Reads when a job runs. A date without an offset means `zone`, and so do the fields of the
     /// calendar.
-    pub fn read(schedule: &Document, zone: &TimeZone) -> Result<Self, TimetableError> {
-        let date = |key: &'static str| match text(schedule, key).trim() {
-            "" => Ok(None),
-            text => read_moment(text, zone)
-                .map(Some)
-                .ok_or_else(|| TimetableError::Moment(key, text.to_owned())),
-        };
-        let (start, end) = (date("schedule_start_date")?, date("schedule_end_date")?);
+    pub fn read(when: &When, zone: &TimeZone) -> Result<Self, TimetableError> {
+        let date =
+            |field: &Field<FormedText<MomentText>>, name: &'static str| match field.text().trim() {
+                "" => Ok(None),
+                text => read_moment(text, zone)
+                    .map(Some)
+                    .ok_or_else(|| TimetableError::Moment(name, text.to_owned())),
+            };
+        let start = date(&when.schedule_start_date, "schedule_start_date")?;
+        let end = date(&when.schedule_end_date, "schedule_end_date")?;
         // As the original: an end before the start is none.
         let end = end.filter(|end| start.is_none_or(|start| *end >= start));
-        let kind = match (
-            date("schedule_date")?,
-            text(schedule, "schedule_interval").trim(),
-        ) {
-            (Some(once), _) => Kind::Once(once),
-            (None, "") => Cron::read(schedule)?.map_or(Kind::Now, Kind::Calendar),
+        let once = date(&when.schedule_date, "schedule_date")?;
+        let kind = match (once, when.schedule_interval.text().trim()) {
+            (Some(once), _) => TimetableKind::Once(once),
+            (None, "") => Cron::read(when)?.map_or(TimetableKind::Now, TimetableKind::Calendar),
             (None, interval) => {
                 let length = match Interval::parse(interval) {
                     Some(Interval::Continuous) => Duration::from_secs(1),
                     Some(Interval::Every(length)) => length,
                     None => return Err(TimetableError::Interval(interval.to_owned())),
                 };
-                Kind::Every(i128::try_from(length.as_nanos()).unwrap_or(i128::MAX))
+                TimetableKind::Every(i128::try_from(length.as_nanos()).unwrap_or(i128::MAX))
             }
         };
         Ok(Self {
@@ -107,9 +107,9 @@ impl Timetable {
     /// even where its moment has come.
     pub fn handled_when_armed(&self, armed: Timestamp) -> Timestamp {
         let first = match self.kind {
-            Kind::Now => armed,
-            Kind::Once(at) => at.min(armed),
-            Kind::Every(_) | Kind::Calendar(_) => return armed,
+            TimetableKind::Now => armed,
+            TimetableKind::Once(at) => at.min(armed),
+            TimetableKind::Every(_) | TimetableKind::Calendar(_) => return armed,
         };
         first - SignedDuration::from_nanos(1)
     }
@@ -118,9 +118,11 @@ impl Timetable {
     /// has no date to count from.
     pub fn floating(&self) -> Option<SignedDuration> {
         match self.kind {
-            Kind::Every(length) if self.start.is_none() => i64::try_from(length / 1_000_000_000)
-                .ok()
-                .map(SignedDuration::from_secs),
+            TimetableKind::Every(length) if self.start.is_none() => {
+                i64::try_from(length / 1_000_000_000)
+                    .ok()
+                    .map(SignedDuration::from_secs)
+            }
             _ => None,
         }
     }
@@ -128,9 +130,9 @@ impl Timetable {
     /// The first moment after `after`, armed then.
     pub fn after(&self, after: Timestamp, armed: Timestamp) -> Option<Timestamp> {
         let next = match &self.kind {
-            Kind::Now => Some(armed).filter(|at| *at > after),
-            Kind::Once(at) => Some(*at).filter(|at| *at > after),
-            Kind::Every(length) => {
+            TimetableKind::Now => Some(armed).filter(|at| *at > after),
+            TimetableKind::Once(at) => Some(*at).filter(|at| *at > after),
+            TimetableKind::Every(length) => {
                 // The first moment itself is one where a date says it, and not where it is that of
                 // arming.
                 let (origin, least) = self.start.map_or((armed, 1), |start| (start, 0));
@@ -141,7 +143,7 @@ impl Timetable {
                     .and_then(|offset| origin.as_nanosecond().checked_add(offset));
                 nanoseconds.and_then(|nanoseconds| Timestamp::from_nanosecond(nanoseconds).ok())
             }
-            Kind::Calendar(cron) => {
+            TimetableKind::Calendar(cron) => {
                 let before_start = self
                     .start
                     .map(|start| start - SignedDuration::from_nanos(1));
@@ -151,7 +153,10 @@ impl Timetable {
                 )
             }
         };
-        let is_bounded = matches!(self.kind, Kind::Every(_) | Kind::Calendar(_));
+        let is_bounded = matches!(
+            self.kind,
+            TimetableKind::Every(_) | TimetableKind::Calendar(_)
+        );
         next.filter(|next| !is_bounded || self.end.is_none_or(|end| *next <= end))
     }
 
@@ -182,7 +187,7 @@ impl Timetable {
         armed: Timestamp,
         now: Timestamp,
         lateness: Lateness,
-    ) -> Option<Due> {
+    ) -> Option<DueMoments> {
         let mut last = self.after(handled, armed).filter(|at| *at <= now)?;
         let mut count = 1;
         while let Some(next) = self.after(last, armed).filter(|at| *at <= now) {
@@ -194,7 +199,7 @@ impl Timetable {
         }
         let late = Duration::try_from(now.duration_since(last)).unwrap_or_default();
         let runs = late <= lateness.grace || lateness.make_up;
-        Some(Due {
+        Some(DueMoments {
             run: runs.then_some(last),
             missed: if runs { count - 1 } else { count },
             handled: last,
@@ -211,7 +216,8 @@ fn read_moment(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Due, Lateness, Timetable};
+    use super::{DueMoments, Lateness, Timetable};
+    use crate::model::job::{Documented, Schedule, When};
     use jiff::Timestamp;
     use jiff::tz::TimeZone;
     use serde_json::{Value, json};
@@ -226,9 +232,12 @@ mod tests {
         text.parse().expect("a moment")
     }
 
+    fn when(schedule: &Value) -> When {
+        Schedule::leniently_of(schedule.clone()).when
+    }
+
     fn timetable(schedule: &Value) -> Timetable {
-        Timetable::read(schedule.as_object().expect("an object"), &TimeZone::UTC)
-            .expect("a timetable")
+        Timetable::read(&when(schedule), &TimeZone::UTC).expect("a timetable")
     }
 
     fn first(schedule: &Value, armed: &str, count: usize) -> Vec<String> {
@@ -317,7 +326,7 @@ mod tests {
         let last = at("2026-11-24T15:00:00Z");
         assert_eq!(
             due,
-            Due {
+            DueMoments {
                 run: Some(last),
                 missed: 2,
                 handled: last
@@ -337,7 +346,7 @@ mod tests {
         let handled = once.handled_when_armed(armed);
         assert_eq!(
             once.due(handled, armed, now, USUAL),
-            Some(Due {
+            Some(DueMoments {
                 run: None,
                 missed: 1,
                 handled: moment
@@ -354,7 +363,7 @@ mod tests {
         };
         assert_eq!(
             once.due(handled, armed, now, make_up),
-            Some(Due {
+            Some(DueMoments {
                 run: Some(moment),
                 missed: 0,
                 handled: moment
@@ -400,8 +409,7 @@ mod tests {
             ("schedule_hour", "25"),
         ] {
             let schedule = json!({ key: value });
-            let error = Timetable::read(schedule.as_object().expect("an object"), &TimeZone::UTC)
-                .expect_err(value);
+            let error = Timetable::read(&when(&schedule), &TimeZone::UTC).expect_err(value);
             assert!(error.to_string().contains(key), "{error}");
         }
     }

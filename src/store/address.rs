@@ -1,26 +1,50 @@
 //! URLs of stores: `scheme://user@host:port/path?key=value`, or `scheme:host/path`.
 
 use super::legal_prefix;
-use crate::net::{decode, encode};
+use crate::net::decode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// What opening does when there is no store at the place yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfMissing {
+    /// It fails: for reading.
+    Refuse,
+    /// It makes the place: for the first backup.
+    Create,
+}
+
+/// The characters that are escaped in a URL as it is shown.
+const IN_URL: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b',')
+    .remove(b':')
+    .remove(b'=')
+    .remove(b'@')
+    .remove(b'+')
+    .remove(b'[')
+    .remove(b']');
 
 /// The parts of a store's URL, decoded. It never holds a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     pub(super) scheme: &'static str,
     pub(super) user: Option<String>,
-    /// A host, bucket or container; never empty.
+    /// The host, bucket or container; never empty.
     pub(super) host: String,
     pub(super) port: Option<u16>,
-    /// Without a slash at either end, unless `rooted` paths are wanted by the kind; empty when
-    /// there is none.
+    /// The path, without the first slash and slashes at its end; empty when there is none.
     pub(super) path: String,
     pub(super) query: BTreeMap<String, String>,
 }
 
 impl Address {
-    /// Splits what comes after `scheme:`. `keys` are those that may stand after `?`.
+    /// Parses the text after `scheme:`. `keys` are those that may come after `?`.
     pub(super) fn parse(scheme: &'static str, rest: &str, keys: &[&str]) -> Result<Self, String> {
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -29,24 +53,24 @@ impl Address {
             .rsplit_once('@')
             .map_or((None, authority), |(user, host)| (Some(user), host));
         if user.is_some_and(|user| user.contains(':')) {
-            return Err("a password does not belong in a URL, where everybody sees it".to_owned());
+            return Err("a password in a URL can be seen by everybody; leave it out".to_owned());
         }
         let (host, port) = match host.rsplit_once(':') {
             Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => (
                 host,
                 Some(
                     port.parse()
-                        .map_err(|_| "after : stands the number of a port".to_owned())?,
+                        .map_err(|_| "the text after : is not the number of a port".to_owned())?,
                 ),
             ),
             _ => (host, None),
         };
         let text = |text: &str| {
             let bytes = decode(text)
-                .ok_or("% stands before two hexadecimal digits in a URL; % itself is %25")?;
+                .ok_or("% must be followed by two hexadecimal digits; write %25 for % itself")?;
             let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
             if text.contains(char::is_control) {
-                Err("it holds control characters")
+                Err("it contains control characters")
             } else {
                 Ok(text)
             }
@@ -55,18 +79,18 @@ impl Address {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair
                 .split_once('=')
-                .ok_or_else(|| format!("after ? stand key=value pairs, and {pair} is none"))?;
+                .ok_or_else(|| format!("{pair} after ? is not of the form key=value"))?;
             if !keys.contains(&key) {
                 return Err(match keys {
                     [] => format!("it takes no {key}"),
-                    keys => format!("it takes no {key}: there are {}", keys.join(", ")),
+                    keys => format!("it takes no {key}; it takes {}", keys.join(", ")),
                 });
             }
             known.insert(key.to_owned(), text(value)?);
         }
         let host = text(host)?;
         if host.is_empty() {
-            return Err(format!("it names nothing: {scheme}://NAME"));
+            return Err(format!("it has no name; write {scheme}://NAME"));
         }
         let user = user.map(text).transpose()?;
         Ok(Self {
@@ -79,8 +103,8 @@ impl Address {
         })
     }
 
-    /// What the names of objects begin with there: the path and a slash, or nothing. Refuses what
-    /// no object's name may hold.
+    /// Returns the prefix of the names of all objects there: the path and a slash, or nothing.
+    /// Refuses characters that no name of an object may have.
     pub(super) fn prefix(&self) -> Result<String, &'static str> {
         let prefix = if self.path.is_empty() {
             String::new()
@@ -90,32 +114,31 @@ impl Address {
         if legal_prefix(&prefix) {
             Ok(prefix)
         } else {
-            Err("its path holds what no object's name may hold")
+            Err("its path has characters or components that no name of an object may have")
         }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keep = |_, byte: u8| byte.is_ascii_alphanumeric() || b"/-._~,:=@+[]".contains(&byte);
-        let encode = |text: &str| encode(text.as_bytes(), keep);
+        let escape = |text| utf8_percent_encode(text, IN_URL);
         write!(f, "{}://", self.scheme)?;
         if let Some(user) = &self.user {
-            write!(f, "{}@", encode(user))?;
+            write!(f, "{}@", escape(user))?;
         }
-        f.write_str(&encode(&self.host))?;
+        write!(f, "{}", escape(&self.host))?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
         if !self.path.is_empty() {
-            write!(f, "/{}", encode(&self.path))?;
+            write!(f, "/{}", escape(&self.path))?;
         }
         for (number, (key, value)) in self.query.iter().enumerate() {
             write!(
                 f,
                 "{}{key}={}",
                 if number == 0 { '?' } else { '&' },
-                encode(value)
+                escape(value)
             )?;
         }
         Ok(())
@@ -161,15 +184,15 @@ mod tests {
     #[test]
     fn what_is_no_address_of_a_store_is_refused_with_the_rule() {
         for (rest, why) in [
-            ("", "names nothing"),
-            ("///x", "names nothing"),
+            ("", "has no name"),
+            ("///x", "has no name"),
             ("//h:port/x", "number of a port"),
             ("//u:p@h/x", "password"),
             ("//h/%zz", "hexadecimal"),
             ("//h/%0a", "control"),
             (
                 "//h?colour=red",
-                "it takes no colour: there are endpoint, region",
+                "it takes no colour; it takes endpoint, region",
             ),
             ("//h?region", "key=value"),
         ] {

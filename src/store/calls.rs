@@ -1,9 +1,9 @@
-//! How often a store was called.
+//! Counters of calls to a store.
 
-use super::Verb;
+use super::Operation;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts calls by what was attempted.
+/// Counts calls by operation.
 #[derive(Debug, Default)]
 pub struct Calls {
     put: AtomicU64,
@@ -14,35 +14,41 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Counts one more and returns how many there were before.
-    pub(super) fn count(&self, verb: Verb) -> u64 {
+    /// Counts one more call and returns the count before it.
+    pub(super) fn count(&self, verb: Operation) -> u64 {
         self.counter(verb)
             .map_or(0, |counter| counter.fetch_add(1, Ordering::SeqCst))
     }
 
-    /// How many there were. A whole object and a part of one are both [`Verb::Get`]; opening is
-    /// never counted.
-    pub fn of(&self, verb: Verb) -> u64 {
+    /// Returns the count of an operation. Every read is [`Operation::Get`]; opening is never
+    /// counted.
+    pub fn of(&self, verb: Operation) -> u64 {
         self.counter(verb)
             .map_or(0, |counter| counter.load(Ordering::SeqCst))
     }
 
-    /// How many there were of every kind together.
+    /// Returns the count of all operations together.
     pub fn all(&self) -> u64 {
-        [Verb::Put, Verb::Get, Verb::List, Verb::Delete, Verb::Join]
-            .into_iter()
-            .map(|verb| self.of(verb))
-            .sum()
+        [
+            Operation::Put,
+            Operation::Get,
+            Operation::List,
+            Operation::Delete,
+            Operation::Join,
+        ]
+        .into_iter()
+        .map(|verb| self.of(verb))
+        .sum()
     }
 
-    fn counter(&self, verb: Verb) -> Option<&AtomicU64> {
+    fn counter(&self, verb: Operation) -> Option<&AtomicU64> {
         match verb {
-            Verb::Open => None,
-            Verb::Put => Some(&self.put),
-            Verb::Get => Some(&self.get),
-            Verb::List => Some(&self.list),
-            Verb::Delete => Some(&self.delete),
-            Verb::Join => Some(&self.join),
+            Operation::Open => None,
+            Operation::Put => Some(&self.put),
+            Operation::Get => Some(&self.get),
+            Operation::List => Some(&self.list),
+            Operation::Delete => Some(&self.delete),
+            Operation::Join => Some(&self.join),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A store that keeps nothing: for rehearsals.
 
-use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use super::{Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store};
 
 /// Takes every object and keeps none: it always looks empty.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,12 +11,13 @@ impl Store for Discard {
         Ok(())
     }
 
-    fn get(&self, name: &ObjectName, _: u64) -> Result<Vec<u8>, Error> {
-        Err(Error::new(Kind::Missing, Verb::Get, name))
-    }
-
-    fn get_range(&self, name: &ObjectName, _: u64, _: usize) -> Result<Vec<u8>, Error> {
-        Err(Error::new(Kind::Missing, Verb::Get, name))
+    fn read(
+        &self,
+        name: &ObjectName,
+        _: Selection<'_>,
+        _: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        Err(Error::new(ErrorKind::Missing, Operation::Get, name))
     }
 
     fn list(&self, _: &str, _: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -29,5 +30,9 @@ impl Store for Discard {
 
     fn location(&self) -> String {
         "nowhere".to_owned()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        Powers::none()
     }
 }

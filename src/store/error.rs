@@ -1,26 +1,48 @@
-//! What can go wrong with a store.
+//! Errors of stores.
 
 use super::ObjectName;
+use crate::model::{Advice, Interrupted, hints};
 use crate::net;
 use std::fmt;
 use std::time::Duration;
 
-/// A store did not do what it was asked. Its [`kind`](Self::kind) alone says what a caller may do
-/// about it.
+/// A call to a store failed. The [`kind`](Self::kind) alone says what a caller can do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("could not {verb}{}: {kind}", .object.as_ref().map(|name| format!(" {name}")).unwrap_or_default())]
+#[error(
+    "could not {verb}{}: {kind}",
+    .object.as_ref().map(|name| format!(" {name}")).unwrap_or_default()
+)]
 pub struct Error {
-    kind: Kind,
-    verb: Verb,
+    kind: ErrorKind,
+    verb: Operation,
     object: Option<ObjectName>,
     retry_after: Option<Duration>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+impl Advice for Error {
+    fn hint(&self) -> Option<&str> {
+        match self.kind() {
+            // Nothing is wrong with the store: it was not asked again.
+            _ if self.is_interrupted() => None,
+            ErrorKind::Missing | ErrorKind::Short | ErrorKind::TooLarge => Some(hints::DAMAGED),
+            ErrorKind::Denied => Some(
+                "use an account that may read and write the store, or grant this one the right",
+            ),
+            ErrorKind::Full => Some(
+                "make room in the store, or choose another with --store; what is stored already is \
+                 unharmed",
+            ),
+            ErrorKind::Unavailable => Some("try again when the store can be reached"),
+            ErrorKind::Failed => None,
+        }
+    }
+}
+
 impl Error {
-    /// An error about one object.
-    pub fn new(kind: Kind, verb: Verb, object: &ObjectName) -> Self {
+    /// Makes an error about one object.
+    pub fn new(kind: ErrorKind, verb: Operation, object: &ObjectName) -> Self {
         Self {
             kind,
             verb,
@@ -30,8 +52,8 @@ impl Error {
         }
     }
 
-    /// An error about the store as a whole or a listing.
-    pub fn of_store(kind: Kind, verb: Verb) -> Self {
+    /// Makes an error about the store as a whole or a listing.
+    pub fn of_store(kind: ErrorKind, verb: Operation) -> Self {
         Self {
             kind,
             verb,
@@ -41,62 +63,74 @@ impl Error {
         }
     }
 
-    /// Keeps what caused it.
+    /// Adds the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Keeps how long the store asked to be left alone.
+    /// Adds how long the store asked to wait.
     #[must_use]
     pub fn not_before(mut self, retry_after: Option<Duration>) -> Self {
         self.retry_after = retry_after;
         self
     }
 
-    /// How long the store asked to be left alone before the next try, if it did.
+    /// Returns how long the store asked to wait before the next try, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// What a caller may do about it.
-    pub fn kind(&self) -> Kind {
+    /// Returns what a caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What was attempted.
-    pub fn verb(&self) -> Verb {
+    /// Whether the user's wish to stop ended the tries.
+    fn is_interrupted(&self) -> bool {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if error.is::<Interrupted>() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
+    /// Returns the operation that failed.
+    pub fn verb(&self) -> Operation {
         self.verb
     }
 
-    /// On which object, if it was one.
+    /// Returns the object, if the error is about one.
     pub fn object(&self) -> Option<&ObjectName> {
         self.object.as_ref()
     }
 }
 
-/// An error about an object or the whole store.
-pub(super) fn about(kind: Kind, verb: Verb, object: Option<&ObjectName>) -> Error {
+/// Makes an error about an object or the whole store.
+pub(super) fn about(kind: ErrorKind, verb: Operation, object: Option<&ObjectName>) -> Error {
     object.map_or_else(
         || Error::of_store(kind, verb),
         |object| Error::new(kind, verb, object),
     )
 }
 
-/// Wraps what went wrong in the network while `verb` was attempted.
+/// Wraps errors of the network during an operation.
 pub(super) fn network<'name>(
-    verb: Verb,
+    verb: Operation,
     object: Option<&'name ObjectName>,
 ) -> impl Fn(net::Error) -> Error + use<'name> {
     move |error| {
         let kind = match error.kind() {
-            net::Kind::Missing => Kind::Missing,
-            net::Kind::Short => Kind::Short,
-            net::Kind::Denied => Kind::Denied,
-            net::Kind::Full => Kind::Full,
-            net::Kind::Unavailable => Kind::Unavailable,
-            net::Kind::Failed => Kind::Failed,
+            net::NetErrorKind::Missing => ErrorKind::Missing,
+            net::NetErrorKind::Short => ErrorKind::Short,
+            net::NetErrorKind::Denied => ErrorKind::Denied,
+            net::NetErrorKind::Full => ErrorKind::Full,
+            net::NetErrorKind::Unavailable => ErrorKind::Unavailable,
+            net::NetErrorKind::Failed => ErrorKind::Failed,
         };
         about(kind, verb, object)
             .not_before(error.retry_after())
@@ -104,16 +138,16 @@ pub(super) fn network<'name>(
     }
 }
 
-/// Why a store did not do it.
+/// Why a call failed, by what a caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// There is no such object. On a read of what a manifest names, this is damage.
+pub enum ErrorKind {
+    /// The object does not exist. When a manifest names it, this is damage.
     Missing,
-    /// The object ends before the range that was asked for: damage.
+    /// The object ends before the requested range does: damage.
     Short,
-    /// The object is larger than anything of its sort may be: damage.
+    /// The object is larger than objects of its sort can be: damage.
     TooLarge,
-    /// The store's rights do not allow it. Asking again will not help.
+    /// The caller has no right to do it. Asking again will not help.
     Denied,
     /// No space, or a quota is used up.
     Full,
@@ -123,8 +157,8 @@ pub enum Kind {
     Failed,
 }
 
-impl Kind {
-    /// Whether this says that what the store holds is damaged, rather than that it cannot be asked.
+impl ErrorKind {
+    /// Returns whether the stored data is damaged, and not just out of reach.
     pub fn is_damage(self) -> bool {
         match self {
             Self::Missing | Self::Short | Self::TooLarge => true,
@@ -133,7 +167,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "it does not exist",
@@ -147,9 +181,9 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What was attempted.
+/// An operation on a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verb {
+pub enum Operation {
     /// Opening the store itself.
     Open,
     /// Writing an object.
@@ -164,7 +198,7 @@ pub enum Verb {
     Join,
 }
 
-impl fmt::Display for Verb {
+impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Open => "open the store",
@@ -179,18 +213,18 @@ impl fmt::Display for Verb {
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, Kind, Verb};
+    use super::{Error, ErrorKind, Operation};
     use crate::store::ObjectName;
 
     #[test]
     fn an_error_reads_as_a_sentence_with_and_without_an_object() {
         let name = ObjectName::new("data/a").expect("legal");
         assert_eq!(
-            Error::new(Kind::Missing, Verb::Get, &name).to_string(),
+            Error::new(ErrorKind::Missing, Operation::Get, &name).to_string(),
             "could not read data/a: it does not exist"
         );
         assert_eq!(
-            Error::of_store(Kind::Denied, Verb::Open).to_string(),
+            Error::of_store(ErrorKind::Denied, Operation::Open).to_string(),
             "could not open the store: access is denied"
         );
     }

@@ -1,44 +1,46 @@
 //! A wrapper that fails or waits where a test tells it to.
 
-use super::{Calls, Created, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
-use jiff::Timestamp;
+use super::{
+    Calls, CreateOnce, Error, ErrorKind, Join, ObjectInfo, ObjectName, Operation, Powers,
+    PutUnlessThere, Rope, Selection, Store,
+};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// One failure of a [`Faulty`] store: at which call, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    verb: Option<Verb>,
+    verb: Option<Operation>,
     number: u64,
-    kind: Kind,
+    kind: ErrorKind,
     effect: Effect,
-    lasting: Lasting,
+    lasting: FaultLasts,
 }
 
-/// Whether the call that fails has done its work in the store.
+/// Whether the failing call does its work in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     Missing,
     Done,
 }
 
-/// How long the store fails.
+/// Whether one call fails or all that follow too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lasting {
+enum FaultLasts {
     Once,
     ForGood,
 }
 
 impl Fault {
     /// The call of that kind with that number, counted from 0, fails once with
-    /// [`Kind::Unavailable`] and has no effect.
-    pub fn at(verb: Verb, number: u64) -> Self {
+    /// [`ErrorKind::Unavailable`] and has no effect.
+    pub fn at(verb: Operation, number: u64) -> Self {
         Self {
             verb: Some(verb),
             number,
-            kind: Kind::Unavailable,
+            kind: ErrorKind::Unavailable,
             effect: Effect::Missing,
-            lasting: Lasting::Once,
+            lasting: FaultLasts::Once,
         }
     }
 
@@ -46,13 +48,13 @@ impl Fault {
     pub fn at_any(number: u64) -> Self {
         Self {
             verb: None,
-            ..Self::at(Verb::Put, number)
+            ..Self::at(Operation::Put, number)
         }
     }
 
     /// The caller is told of another kind of failure.
     #[must_use]
-    pub fn with_kind(self, kind: Kind) -> Self {
+    pub fn with_kind(self, kind: ErrorKind) -> Self {
         Self { kind, ..self }
     }
 
@@ -70,7 +72,7 @@ impl Fault {
     #[must_use]
     pub fn for_good(self) -> Self {
         Self {
-            lasting: Lasting::ForGood,
+            lasting: FaultLasts::ForGood,
             ..self
         }
     }
@@ -85,11 +87,11 @@ pub struct Faulty<S> {
     numbering: Mutex<u64>,
     struck: Calls,
     cut: AtomicBool,
-    gates: Mutex<Vec<(Verb, Arc<Latch>)>>,
+    gates: Mutex<Vec<(Operation, Arc<Latch>)>>,
 }
 
 impl<S: Store> Faulty<S> {
-    /// Without a fault: counts the calls.
+    /// Wraps a store without any fault: only counts its calls.
     pub fn new(inner: S) -> Self {
         Self {
             inner: Arc::new(inner),
@@ -102,7 +104,7 @@ impl<S: Store> Faulty<S> {
         }
     }
 
-    /// With one more fault.
+    /// Adds a fault.
     #[must_use]
     pub fn with(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
@@ -111,7 +113,7 @@ impl<S: Store> Faulty<S> {
 
     /// Fails at the put with that number, counted from 0, and at every call after it.
     pub fn cut_at_put(inner: S, number: u64) -> Self {
-        Self::new(inner).with(Fault::at(Verb::Put, number).for_good())
+        Self::new(inner).with(Fault::at(Operation::Put, number).for_good())
     }
 
     /// Fails at the call with that number, whatever it is, and at every call after it.
@@ -119,41 +121,41 @@ impl<S: Store> Faulty<S> {
         Self::new(inner).with(Fault::at_any(number).for_good())
     }
 
-    /// The store behind it, without faults.
+    /// Returns the store behind it, without faults.
     pub fn mended(&self) -> Arc<S> {
         Arc::clone(&self.inner)
     }
 
-    /// How often it was called, failed calls among them.
+    /// Returns the counts of calls, failed ones included.
     pub fn calls(&self) -> &Calls {
         &self.calls
     }
 
-    /// Whether any fault has struck yet.
+    /// Returns whether any fault has struck yet.
     pub fn has_struck(&self) -> bool {
         self.struck.all() > 0
     }
 
-    /// Whether all calls that failed were of that kind.
-    pub fn has_struck_nothing_but(&self, verb: Verb) -> bool {
+    /// Returns whether all failed calls were of that operation.
+    pub fn has_struck_nothing_but(&self, verb: Operation) -> bool {
         self.struck.all() == self.struck.of(verb)
     }
 
     /// Closes a gate: calls of that kind wait before they do anything, until it is opened.
-    pub fn gate(&self, verb: Verb) -> Gate {
+    pub fn gate(&self, verb: Operation) -> Gate {
         let latch = Arc::new(Latch::default());
         self.gates().push((verb, Arc::clone(&latch)));
         Gate { latch }
     }
 
-    fn gates(&self) -> MutexGuard<'_, Vec<(Verb, Arc<Latch>)>> {
+    fn gates(&self) -> MutexGuard<'_, Vec<(Operation, Arc<Latch>)>> {
         self.gates.lock().expect("nothing panics while it is held")
     }
 
-    /// Numbers the call, waits at gates and strikes with what is due.
+    /// Numbers the call, waits at gates, and fails the call if a fault is due.
     fn call<T>(
         &self,
-        verb: Verb,
+        verb: Operation,
         name: Option<&ObjectName>,
         work: impl FnOnce(&S) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -179,7 +181,7 @@ impl<S: Store> Faulty<S> {
         Err(error.because("a fault that the test asked for"))
     }
 
-    fn due(&self, verb: Verb) -> Option<(Kind, Effect)> {
+    fn due(&self, verb: Operation) -> Option<(ErrorKind, Effect)> {
         let mut calls_before = self
             .numbering
             .lock()
@@ -187,13 +189,13 @@ impl<S: Store> Faulty<S> {
         let (any, of_verb) = (*calls_before, self.calls.count(verb));
         *calls_before += 1;
         if self.cut.load(Ordering::SeqCst) {
-            return Some((Kind::Unavailable, Effect::Missing));
+            return Some((ErrorKind::Unavailable, Effect::Missing));
         }
         let fault = self.faults.iter().find(|fault| match fault.verb {
             Some(of) => of == verb && fault.number == of_verb,
             None => fault.number == any,
         })?;
-        if fault.lasting == Lasting::ForGood {
+        if fault.lasting == FaultLasts::ForGood {
             self.cut.store(true, Ordering::SeqCst);
         }
         Some((fault.kind, fault.effect))
@@ -202,49 +204,54 @@ impl<S: Store> Faulty<S> {
 
 impl<S: Store> Store for Faulty<S> {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.call(Verb::Put, Some(name), |inner| inner.put(name, body))
+        self.call(Operation::Put, Some(name), |inner| inner.put(name, body))
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.call(Verb::Get, Some(name), |inner| inner.get(name, limit))
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.call(Verb::Get, Some(name), |inner| {
-            inner.get_range(name, offset, length)
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Selection<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        self.call(Operation::Get, Some(name), |inner| {
+            inner.read(name, wanted, take)
         })
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        self.call(Verb::List, None, |inner| inner.list(prefix, found))
+        self.call(Operation::List, None, |inner| inner.list(prefix, found))
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        self.call(Verb::Delete, Some(name), |inner| inner.delete(name))
-    }
-
-    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
-        self.call(Verb::Join, Some(whole), |inner| {
-            inner.join(whole, parts, count)
-        })
-    }
-
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        self.call(Verb::Put, Some(name), |inner| inner.put_new(name, body))
-    }
-
-    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        self.call(Verb::Put, Some(name), |inner| {
-            inner.put_unless_there(name, body)
-        })
-    }
-
-    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
-        self.inner.held_until(name)
+        self.call(Operation::Delete, Some(name), |inner| inner.delete(name))
     }
 
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        let inner = self.inner.powers();
+        Powers {
+            create_once: inner.create_once.map(|create_once| -> CreateOnce<'_> {
+                Box::new(move |name, body| {
+                    self.call(Operation::Put, Some(name), |_| create_once(name, body))
+                })
+            }),
+            put_unless_there: inner.put_unless_there.map(|put| -> PutUnlessThere<'_> {
+                Box::new(move |name, body| {
+                    self.call(Operation::Put, Some(name), |_| put(name, body))
+                })
+            }),
+            // Neither counted nor failed, as no run depends on it.
+            held_until: inner.held_until,
+            join: inner.join.map(|join| -> Join<'_> {
+                Box::new(move |whole, parts, count| {
+                    self.call(Operation::Join, Some(whole), |_| join(whole, parts, count))
+                })
+            }),
+            lean_on: inner.lean_on,
+        }
     }
 }
 
@@ -278,7 +285,7 @@ impl Drop for Gate {
     }
 }
 
-/// What a gate and the calls that wait at it share.
+/// The state that a gate shares with the calls that wait at it.
 #[derive(Default)]
 struct Latch {
     state: Mutex<LatchState>,
@@ -311,8 +318,8 @@ impl Latch {
 #[cfg(test)]
 mod tests {
     use super::{Fault, Faulty};
-    use crate::store::memory::Memory;
-    use crate::store::{Kind, ObjectName, Store, Verb};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{ErrorKind, ObjectName, Operation, Store, StoreExt};
 
     fn name(text: &str) -> ObjectName {
         ObjectName::new(text).expect("legal")
@@ -320,12 +327,15 @@ mod tests {
 
     #[test]
     fn a_cut_store_stays_cut_and_keeps_what_it_had() {
-        let store = Faulty::cut_at_put(Memory::default(), 1);
+        let store = Faulty::cut_at_put(MemoryStore::default(), 1);
         store.put(&name("a"), &vec![]).expect("before the cut");
         store.put(&name("b"), &vec![]).expect_err("the cut");
         store.get(&name("a"), 9).expect_err("after the cut");
         assert!(store.has_struck());
-        assert_eq!((store.calls().of(Verb::Put), store.calls().all()), (2, 3));
+        assert_eq!(
+            (store.calls().of(Operation::Put), store.calls().all()),
+            (2, 3)
+        );
         store
             .mended()
             .get(&name("a"), 9)
@@ -336,20 +346,23 @@ mod tests {
                 .get(&name("b"), 9)
                 .expect_err("never stored")
                 .kind(),
-            Kind::Missing
+            ErrorKind::Missing
         );
     }
 
     #[test]
     fn a_lost_answer_is_a_failure_with_effect_and_only_once() {
-        let store = Faulty::new(Memory::default())
-            .with(Fault::at(Verb::Put, 0).after_effect().with_kind(Kind::Full));
+        let store = Faulty::new(MemoryStore::default()).with(
+            Fault::at(Operation::Put, 0)
+                .after_effect()
+                .with_kind(ErrorKind::Full),
+        );
         assert_eq!(
             store
                 .put(&name("a"), &vec![b"x".to_vec()])
                 .expect_err("told so")
                 .kind(),
-            Kind::Full
+            ErrorKind::Full
         );
         assert_eq!(store.get(&name("a"), 9).expect("it is there"), b"x");
         store.put(&name("b"), &vec![]).expect("only once");
@@ -357,9 +370,9 @@ mod tests {
 
     #[test]
     fn a_gate_holds_calls_of_its_kind_until_it_opens() {
-        let store = Faulty::new(Memory::default());
+        let store = Faulty::new(MemoryStore::default());
         store.put(&name("a"), &vec![]).expect("no fault");
-        let gate = store.gate(Verb::Get);
+        let gate = store.gate(Operation::Get);
         std::thread::scope(|scope| {
             let readers = [
                 scope.spawn(|| store.get(&name("a"), 9)),
@@ -369,7 +382,7 @@ mod tests {
             store
                 .put(&name("b"), &vec![])
                 .expect("another kind is not held");
-            assert_eq!(store.mended().calls().of(Verb::Get), 0);
+            assert_eq!(store.mended().calls().of(Operation::Get), 0);
             gate.open();
             readers
                 .into_iter()

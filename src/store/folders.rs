@@ -1,14 +1,14 @@
-//! Objects that are files in folders of another machine: their listing, and names for what is not
-//! whole yet.
+//! Objects that are files in folders of another machine: their listing, and names of temporary
+//! files.
 
 use super::name::legal_component;
-use super::{Error, Kind, ObjectInfo, ObjectName, Verb, legal_prefix};
+use super::{Error, ObjectInfo, ObjectName, check_prefix};
 use std::fmt::Write;
 
-/// Folder of what is not whole yet. No object has such a name.
+/// The folder of temporary files. No object can have this name.
 pub(super) const TEMPORARY: &str = "#tmp";
 
-/// A name below [`TEMPORARY`] that no other has; nothing where there is no randomness.
+/// Returns a unique name below [`TEMPORARY`]; `None` when the system has no randomness.
 pub(super) fn temporary() -> Option<String> {
     let mut random = [0; 12];
     getrandom::fill(&mut random).ok()?;
@@ -22,22 +22,22 @@ pub(super) fn temporary() -> Option<String> {
     )
 }
 
-/// What is in a folder.
+/// A file or folder in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Entry {
-    /// Its name there, a folder's with a slash at its end: so that names are in the order of the
-    /// whole names of the objects below them.
+pub(super) struct FolderRow {
+    /// The name there. That of a folder ends with a slash, so that names sort as the whole names of
+    /// the objects below them do.
     name: String,
     length: u64,
 }
 
-impl Entry {
-    /// Nothing where no object may have that name.
+impl FolderRow {
+    /// Makes the row of a file; `None` when no object may have that name.
     pub(super) fn object(name: String, length: u64) -> Option<Self> {
         legal_component(&name).then_some(Self { name, length })
     }
 
-    /// Nothing where no object may be in a folder of that name.
+    /// Makes the row of a folder; `None` when no object may be in a folder of that name.
     pub(super) fn folder(mut name: String) -> Option<Self> {
         legal_component(&name).then(|| {
             name.push('/');
@@ -46,23 +46,21 @@ impl Entry {
     }
 }
 
-/// Lists as [`Store::list`](super::Store::list) has it. `entries` tells what is in a folder, in any
-/// order, by the folder's name with a slash at its end, or nothing for the uppermost.
+/// Lists objects by the contract of [`Store::list`](super::Store::list). `entries` returns the
+/// contents of a folder, in any order. It gets the name of the folder with a slash at the end, or
+/// an empty text for the topmost one.
 pub(super) fn list(
     prefix: &str,
-    mut entries: impl FnMut(&str) -> Result<Vec<Entry>, Error>,
+    mut entries: impl FnMut(&str) -> Result<Vec<FolderRow>, Error>,
     found: &mut dyn FnMut(ObjectInfo) -> bool,
 ) -> Result<(), Error> {
-    if !legal_prefix(prefix) {
-        return Err(Error::of_store(Kind::Failed, Verb::List)
-            .because(format!("{prefix:?} is not a prefix of whole components")));
-    }
-    let mut in_order = |below: &str| -> Result<std::vec::IntoIter<Entry>, Error> {
+    check_prefix(prefix)?;
+    let mut in_order = |below: &str| -> Result<std::vec::IntoIter<FolderRow>, Error> {
         let mut entries = entries(below)?;
         entries.sort_unstable();
         Ok(entries.into_iter())
     };
-    // Folders still to be listed, the next one behind; each with its entries still to be shown.
+    // The folders that are open, the innermost last, each with its entries still to be shown.
     let mut open = vec![(prefix.to_owned(), in_order(prefix)?)];
     while let Some((below, rest)) = open.last_mut() {
         let Some(entry) = rest.next() else {
@@ -87,21 +85,21 @@ pub(super) fn list(
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, list, temporary};
-    use crate::store::{Error, Kind, ObjectName, Verb};
+    use super::{FolderRow, list, temporary};
+    use crate::store::{Error, ErrorKind, ObjectName, Operation};
 
     #[test]
     fn folders_are_listed_in_the_order_of_whole_names_and_only_as_far_as_is_wanted() {
-        let entries = |below: &str| -> Result<Vec<Entry>, Error> {
+        let entries = |below: &str| -> Result<Vec<FolderRow>, Error> {
             let names: &[&str] = match below {
                 "" => &["b", "a/", "a-b", "#tmp/", "a.b"],
                 "a/" => &["z", "c/", "c-d"],
                 "a/c/" => &["x"],
-                _ => return Err(Error::of_store(Kind::Missing, Verb::List)),
+                _ => return Err(Error::of_store(ErrorKind::Missing, Operation::List)),
             };
             let entry = |name: &&str| match name.strip_suffix('/') {
-                Some(folder) => Entry::folder(folder.to_owned()),
-                None => Entry::object((*name).to_owned(), 7),
+                Some(folder) => FolderRow::folder(folder.to_owned()),
+                None => FolderRow::object((*name).to_owned(), 7),
             };
             Ok(names.iter().filter_map(entry).collect())
         };
@@ -121,11 +119,11 @@ mod tests {
         assert_eq!(listed("a/", 2).expect("listed"), ["a/c-d", "a/c/x"]);
         assert_eq!(
             listed("x/", 9).expect_err("what listing it says").kind(),
-            Kind::Missing
+            ErrorKind::Missing
         );
         assert_eq!(
             listed("a", 9).expect_err("no whole component").kind(),
-            Kind::Failed
+            ErrorKind::Failed
         );
     }
 

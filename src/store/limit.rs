@@ -1,34 +1,33 @@
-//! A wrapper that keeps to a bandwidth.
+//! A wrapper that limits the bandwidth.
 
-use super::{Created, Error, Joined, ObjectInfo, ObjectName, Rope, Store};
+use super::selection::together;
+use super::{Error, ObjectInfo, ObjectName, Powers, Rope, Selection, Store};
 use crate::model::{Bandwidth, Cancel};
 use crate::platform::{self, Clock, SystemClock};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A store in front of another that sends and receives no more than so many bytes a second, over
-/// all its callers.
+/// A store in front of another that limits the bytes sent and received a second, for all callers
+/// together.
 ///
-/// Whoever is about to send waits until what went before has been paid for; whoever received pays
-/// afterwards. So an object goes at the speed of the line, and the mean keeps to the limit from the
-/// second one on.
+/// A call waits until the bytes of earlier calls have had their time. So each object moves at the
+/// speed of the line, and the mean keeps to the limit from the second object on.
 pub struct Limit<S> {
     inner: S,
-    upload: Option<Bucket>,
-    download: Option<Bucket>,
+    upload: Option<RateMeter>,
+    download: Option<RateMeter>,
     cancel: Cancel,
 }
 
-/// When the next byte may go.
-struct Bucket {
+/// Meters one direction: tells when the next byte may go.
+struct RateMeter {
     rate: Bandwidth,
-    /// The moment at which all that went so far is paid for.
+    /// The moment at which all bytes so far have had their time.
     paid: Mutex<Option<Instant>>,
 }
 
-impl Bucket {
+impl RateMeter {
     fn new(rate: Bandwidth) -> Self {
         Self {
             rate,
@@ -36,21 +35,29 @@ impl Bucket {
         }
     }
 
-    /// Books bytes; returns how long to wait before (or after) they go.
+    /// Books bytes; returns how long to wait before they go.
     fn book(&self, bytes: u64, now: Instant, minute: u16) -> Duration {
-        let bytes_per_second = self.rate.at(minute).map_or(u64::MAX, |rate| rate.max(1));
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         let free = paid.unwrap_or(now).max(now);
-        #[expect(clippy::cast_precision_loss, reason = "a time, good to a millionth")]
-        let cost = Duration::try_from_secs_f64(bytes as f64 / bytes_per_second as f64)
-            .unwrap_or(Duration::MAX);
-        *paid = free.checked_add(cost);
+        *paid = free.checked_add(self.cost(bytes, minute));
         free - now
+    }
+
+    /// Takes bytes off the books that did not go after all.
+    fn give_back(&self, bytes: u64, minute: u16) {
+        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+        *paid = paid.and_then(|paid| paid.checked_sub(self.cost(bytes, minute)));
+    }
+
+    fn cost(&self, bytes: u64, minute: u16) -> Duration {
+        let bytes_per_second = self.rate.at(minute).map_or(u64::MAX, |rate| rate.max(1));
+        #[expect(clippy::cast_precision_loss, reason = "a time, good to a millionth")]
+        Duration::try_from_secs_f64(bytes as f64 / bytes_per_second as f64).unwrap_or(Duration::MAX)
     }
 }
 
 impl<S: Store> Limit<S> {
-    /// Limits what is given.
+    /// Limits the directions for which a bandwidth is given.
     pub fn new(
         inner: S,
         upload: Option<Bandwidth>,
@@ -59,23 +66,23 @@ impl<S: Store> Limit<S> {
     ) -> Self {
         Self {
             inner,
-            upload: upload.map(Bucket::new),
-            download: download.map(Bucket::new),
+            upload: upload.map(RateMeter::new),
+            download: download.map(RateMeter::new),
             cancel,
         }
     }
 
-    fn spend(&self, bucket: Option<&Bucket>, bytes: u64) {
-        if let Some(bucket) = bucket {
+    fn spend(&self, meter: Option<&RateMeter>, bytes: u64) {
+        if let Some(meter) = meter {
             platform::pause(
-                bucket.book(bytes, crate::platform::monotonic(), minute_of_day()),
+                meter.book(bytes, crate::platform::monotonic(), minute_of_day()),
                 &self.cancel,
             );
         }
     }
 }
 
-/// Here, where whoever set the limit looks at the clock.
+/// Returns the minute of the day in the local time zone, in which limits are set.
 fn minute_of_day() -> u16 {
     let now = SystemClock.now().to_zoned(TimeZone::system());
     u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs())
@@ -90,43 +97,41 @@ impl<S: Store> Store for Limit<S> {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        let bytes = self.inner.get(name, limit)?;
-        self.spend(self.download.as_ref(), bytes.len() as u64);
-        Ok(bytes)
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.spend(self.download.as_ref(), length as u64);
-        self.inner.get_range(name, offset, length)
-    }
-
-    fn get_pieces(
+    fn read(
         &self,
         name: &ObjectName,
-        offset: u64,
-        lengths: &[usize],
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        // All of it has its turn before what others ask for later, and no more of the line than
-        // that.
-        self.spend(
-            self.download.as_ref(),
-            super::together(lengths).map_or(u64::MAX, |length| length as u64),
-        );
-        let pace = self
-            .download
-            .as_ref()
-            .map(|bucket| Bucket::new(bucket.rate.clone()));
+        let download = self.download.as_ref();
+        let Selection::Pieces { lengths, .. } = wanted else {
+            // The length is known only when the object is there.
+            return self.inner.read(name, wanted, &mut |whole| {
+                self.spend(download, whole.len() as u64);
+                take(whole)
+            });
+        };
+        // The whole read is booked at once: later calls wait for it, and its pieces come at the
+        // rate.
+        let length = together(lengths).map_or(u64::MAX, |length| length as u64);
+        self.spend(download, length);
+        let pace = download.map(|meter| RateMeter::new(meter.rate.clone()));
         let mut next = lengths.iter().map(|length| *length as u64);
         self.spend(pace.as_ref(), next.next().unwrap_or(0));
-        self.inner.get_pieces(name, offset, lengths, &mut |piece| {
+        let mut left = length;
+        let outcome = self.inner.read(name, wanted, &mut |piece| {
+            left = left.saturating_sub(piece.len() as u64);
             let goes_on = take(piece);
             if let Some(length) = next.next().filter(|_| goes_on) {
                 self.spend(pace.as_ref(), length);
             }
             goes_on
-        })
+        });
+        // A read that failed, or ended early, keeps nobody waiting for bytes that never came.
+        if let Some(download) = download {
+            download.give_back(left, minute_of_day());
+        }
+        outcome
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -137,39 +142,28 @@ impl<S: Store> Store for Limit<S> {
         self.inner.delete(name)
     }
 
-    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
-        self.inner.join(whole, parts, count)
-    }
-
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        self.inner.put_new(name, body)
-    }
-
-    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        self.inner.put_unless_there(name, body)
-    }
-
-    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
-        self.inner.held_until(name)
-    }
-
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    /// As they are: none of them moves more than a few bytes.
+    fn powers(&self) -> Powers<'_> {
+        self.inner.powers()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Bucket, Limit};
+    use super::{Limit, RateMeter};
     use crate::model::{Bandwidth, Cancel};
-    use crate::store::memory::Memory;
-    use crate::store::{ObjectName, Store};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{ObjectName, Store, StoreExt};
     use std::time::Duration;
 
     #[test]
     fn pieces_of_one_answer_are_paid_for_one_by_one() {
         let rate = Bandwidth::by_time(vec![(0, Some(1000))]).expect("one step");
-        let store = Limit::new(Memory::default(), None, Some(rate), Cancel::new());
+        let store = Limit::new(MemoryStore::default(), None, Some(rate), Cancel::new());
         let name = ObjectName::new("a").expect("legal");
         store.put(&name, &vec![vec![7; 100]]).expect("stored");
         let (start, mut came) = (crate::platform::monotonic(), Vec::new());
@@ -199,28 +193,41 @@ mod tests {
 
     #[test]
     fn what_went_has_to_be_paid_for_before_the_next_goes() {
-        let bucket =
-            Bucket::new(Bandwidth::by_time(vec![(0, Some(1000)), (600, None)]).expect("two steps"));
+        let meter = RateMeter::new(
+            Bandwidth::by_time(vec![(0, Some(1000)), (600, None)]).expect("two steps"),
+        );
         let start = crate::platform::monotonic();
         let after = |ms| start + Duration::from_millis(ms);
         assert_eq!(
-            bucket.book(500, start, 0),
+            meter.book(500, start, 0),
             Duration::ZERO,
             "the first goes at once"
         );
-        assert_eq!(bucket.book(2000, after(100), 0), Duration::from_millis(400));
-        assert_eq!(bucket.book(0, after(2400), 0), Duration::from_millis(100));
+        assert_eq!(meter.book(2000, after(100), 0), Duration::from_millis(400));
+        assert_eq!(meter.book(0, after(2400), 0), Duration::from_millis(100));
         assert_eq!(
-            bucket.book(1000, after(9000), 0),
+            meter.book(1000, after(9000), 0),
             Duration::ZERO,
             "idle time is not saved up"
         );
-        assert_eq!(bucket.book(1, after(9000), 0), Duration::from_secs(1));
+        assert_eq!(meter.book(1, after(9000), 0), Duration::from_secs(1));
         assert_eq!(
-            bucket.book(1 << 40, after(20_000), 600),
+            meter.book(1 << 40, after(20_000), 600),
             Duration::ZERO,
             "as much as there is"
         );
-        assert!(bucket.book(1, after(20_000), 0) < Duration::from_millis(1));
+        assert!(meter.book(1, after(20_000), 0) < Duration::from_millis(1));
+    }
+
+    #[test]
+    fn bytes_that_did_not_come_cost_nothing() {
+        let rate = Bandwidth::by_time(vec![(0, Some(1000))]).expect("one step");
+        let store = Limit::new(MemoryStore::default(), None, Some(rate), Cancel::new());
+        let name = ObjectName::new("a").expect("legal");
+        store.put(&name, &vec![vec![7; 10]]).expect("stored");
+        store
+            .get_range(&name, 0, usize::MAX)
+            .expect_err("it is shorter");
+        assert_eq!(store.get_range(&name, 0, 10).expect("at once"), [7; 10]);
     }
 }

@@ -1,18 +1,20 @@
-//! Which store people mean: the text after `--store`.
+//! The store that people name: the text after `--store`.
+
+pub use super::address::IfMissing;
 
 use super::address::Address;
+use super::file_url::{file_url, folder_of_url};
 use super::limit::Limit;
 use super::local::Local;
-use super::retry::{Patience, Retry};
+use super::retry::{Persistence, Retry};
 use super::s3::S3;
 use super::sftp::Sftp;
 use super::swift::Swift;
-use super::{Error, Settings, Store, Verb};
+use super::{Error, Operation, Store, StoreSettings};
 use super::{opendal, s3, sftp, swift};
-use crate::net::{decode, encode};
 use std::ffi::OsStr;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A place where a store is or will be.
@@ -31,32 +33,35 @@ pub struct Remote {
     address: Address,
 }
 
-/// A kind of store in a network: a new one is a file beside this one, and a line in [`KINDS`].
+/// A kind of store in a network. A new one is a file beside this one, and an entry in [`KINDS`].
 struct RemoteKind {
     scheme: &'static str,
-    /// What may stand after `?` in its URLs.
+    /// The beginning of its URLs, as people write it.
+    form: &'static str,
+    /// The keys that may come after `?` in its URLs.
     keys: &'static [&'static str],
-    /// What the path of a URL is to its objects.
+    /// The meaning of the path of its URLs.
     path: PathIs,
     open: Open,
 }
 
-type Open = fn(&Address, &Settings, IfMissing) -> Result<Box<dyn Store>, Error>;
+type Open = fn(&Address, &StoreSettings, IfMissing) -> Result<Box<dyn Store>, Error>;
 
-/// What the path of a URL is.
+/// The meaning of the path of a URL.
 #[derive(PartialEq, Eq)]
 enum PathIs {
-    /// What their names begin with.
+    /// The names of its objects begin with it.
     Prefix,
-    /// The folder in which they are.
+    /// It is the folder of the objects.
     Folder,
 }
 
-/// Every kind there is.
+/// Every kind of store in a network that this build can open.
 static KINDS: &[RemoteKind] = &[
     #[cfg(feature = "azblob")]
     RemoteKind {
         scheme: "azblob",
+        form: "azblob://",
         keys: &opendal::AZBLOB_KEYS,
         path: PathIs::Prefix,
         open: |at, with, how| Ok(Box::new(opendal::azblob(at, with, how)?)),
@@ -64,30 +69,35 @@ static KINDS: &[RemoteKind] = &[
     #[cfg(feature = "gcs")]
     RemoteKind {
         scheme: "gcs",
+        form: "gcs://",
         keys: &opendal::GCS_KEYS,
         path: PathIs::Prefix,
         open: |at, with, how| Ok(Box::new(opendal::gcs(at, with, how)?)),
     },
     RemoteKind {
         scheme: "s3",
+        form: "s3://",
         keys: &s3::KEYS,
         path: PathIs::Prefix,
         open: |at, with, how| Ok(Box::new(S3::open(at, with, how)?)),
     },
     RemoteKind {
         scheme: "sftp",
+        form: "sftp://",
         keys: &sftp::KEYS,
         path: PathIs::Folder,
         open: |at, with, how| Ok(Box::new(Sftp::open(at, with, how)?)),
     },
     RemoteKind {
         scheme: "swift",
+        form: "swift:",
         keys: &swift::KEYS,
         path: PathIs::Prefix,
         open: |at, with, how| Ok(Box::new(Swift::open(at, with, how)?)),
     },
     RemoteKind {
         scheme: "webdav",
+        form: "webdav://",
         keys: &opendal::WEBDAV_KEYS,
         path: PathIs::Prefix,
         open: |at, with, how| Ok(Box::new(opendal::webdav(at, with, how)?)),
@@ -108,34 +118,45 @@ impl fmt::Debug for RemoteKind {
     }
 }
 
-/// What to do when there is nothing at the place yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfMissing {
-    /// Refuse: for reading.
-    Refuse,
-    /// Make the place: for the first backup.
-    Create,
-}
-
-/// A text that names no store.
+/// A text does not name a store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// A kind of store that this program cannot open.
     #[error(
-        "there are no stores of the kind {0}: in this version: there are paths, file:///PATH, s3://BUCKET/PREFIX, sftp://USER@HOST/PATH, swift:CONTAINER/PREFIX, webdav://USER@HOST/PATH (azblob://CONTAINER/PREFIX and gcs://BUCKET/PREFIX are features that a build has when it is asked for them)"
+        "freezer cannot open {scheme}:// stores; it opens paths, {openable}{feature}",
+        scheme = .0,
+        openable = openable(),
+        feature = feature(.0)
     )]
     Unsupported(String),
-    /// A URL that is none.
+    /// A URL that breaks a rule.
     #[error("{text:?} is not a store: {why}")]
     Malformed {
         /// The text.
         text: String,
-        /// Which rule it breaks.
+        /// The rule that it breaks.
         why: String,
     },
 }
 
-/// Schemes that are taken for one even without `//` after them.
+/// Lists the URLs that this build opens, as people write them.
+fn openable() -> String {
+    let kinds = KINDS.iter().map(|kind| kind.form);
+    let mut forms: Vec<&str> = std::iter::once("file://").chain(kinds).collect();
+    forms.sort_unstable();
+    let last = forms.pop().unwrap_or_default();
+    format!("{} and {last}", forms.join(", "))
+}
+
+/// Says what opens a kind that this build leaves out.
+fn feature(scheme: &str) -> String {
+    match scheme {
+        "azblob" | "gcs" => format!("; a build with the feature {scheme} opens {scheme}://"),
+        _ => String::new(),
+    }
+}
+
+/// Schemes that are recognised even without `//` after them.
 const KNOWN_SCHEMES: [&str; 18] = [
     "azblob", "file", "gcs", "swift", "s3", "sftp", "ssh", "ftp", "ftps", "http", "https",
     "webdav", "gs", "azure", "b2", "rclone", "rest", "rsync",
@@ -175,33 +196,34 @@ impl Location {
         }
     }
 
-    /// Opens the store. One in a network tries again what may help to be tried again, and keeps to
-    /// the bandwidth that is set.
+    /// Opens the store. One in a network tries again after failures that can pass, and keeps to the
+    /// bandwidth that is set.
     pub fn open(
         &self,
         if_missing: IfMissing,
-        settings: &Settings,
+        settings: &StoreSettings,
     ) -> Result<Arc<dyn Store>, Error> {
         match (self, if_missing) {
             (Self::Folder(path), IfMissing::Refuse) => Ok(Arc::new(Local::open(path)?)),
             (Self::Folder(path), IfMissing::Create) => Ok(Arc::new(Local::create(path)?)),
             (Self::Remote(Remote { kind, address }), _) => {
-                let patience = Patience::new(settings.retry_for(), settings.cancel().clone());
+                let persistence = Persistence::new(settings.retry_for(), settings.cancel().clone());
                 let open = || (kind.open)(address, settings, if_missing);
-                let store = patience.attempt(|| self.to_string(), Verb::Open, None, open)?;
+                let store =
+                    persistence.attempt(|| self.to_string(), Operation::Open, None, open)?;
                 let store = Limit::new(
                     store,
                     settings.upload_limit(),
                     settings.download_limit(),
                     settings.cancel().clone(),
                 );
-                Ok(Arc::new(Retry::patiently(store, patience)))
+                Ok(Arc::new(Retry::with_persistence(store, persistence)))
             }
         }
     }
 }
 
-/// The URL without a password that somebody wrote into it.
+/// Returns a URL without the password that somebody wrote into it.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
@@ -217,6 +239,21 @@ fn without_password(url: &str) -> String {
     }
 }
 
+impl Location {
+    /// Returns the place as [`Store::location`] of a store there says it. A folder is named by its
+    /// absolute path, so that the place is the same from every working directory.
+    ///
+    /// # Errors
+    ///
+    /// When the working directory cannot be found out.
+    pub fn place(&self) -> std::io::Result<String> {
+        Ok(match self {
+            Self::Folder(path) => file_url(&std::path::absolute(path)?),
+            Self::Remote(_) => self.to_string(),
+        })
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -226,18 +263,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// The `file:` URL of an absolute path.
-pub(super) fn file_url(path: &Path) -> String {
-    let keep = |_, byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte);
-    let path = encode(path.as_os_str().as_encoded_bytes(), keep);
-    if path.starts_with('/') {
-        format!("file://{path}")
-    } else {
-        format!("file:///{}", path.replace("%5C", "/"))
-    }
-}
-
-/// Splits a scheme off, if the text has one. A single letter is a Windows drive.
+/// Splits the scheme off, if the text has one. A single letter is a drive of Windows.
 fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let legal = scheme.len() > 1
@@ -252,69 +278,11 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     (legal && meant).then_some((scheme, rest))
 }
 
-fn folder_of_url(rest: &str) -> Result<PathBuf, &'static str> {
-    let path = match rest.strip_prefix("//") {
-        None => rest,
-        Some(rest) => {
-            let (host, _) = rest
-                .split_once('/')
-                .ok_or("a file URL has three slashes: file:///PATH")?;
-            if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
-                return Err("a file URL names no other host: file:///PATH");
-            }
-            rest.get(host.len()..).unwrap_or_default()
-        }
-    };
-    if !path.starts_with('/') {
-        return Err("a file URL holds an absolute path: file:///PATH");
-    }
-    if path.contains(['?', '#']) {
-        return Err("? and # are written %3F and %23 in a URL");
-    }
-    let bytes =
-        decode(path).ok_or("% stands before two hexadecimal digits in a URL; % itself is %25")?;
-    if bytes.contains(&0) {
-        return Err("a path holds no NUL");
-    }
-    path_of_bytes(bytes).ok_or("its path is not valid here")
-}
-
-#[cfg(unix)]
-use unix::path_of_bytes;
-#[cfg(windows)]
-use windows::path_of_bytes;
-
-#[cfg(unix)]
-mod unix {
-    use std::ffi::OsString;
-    use std::os::unix::ffi::OsStringExt;
-    use std::path::PathBuf;
-
-    pub fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
-        Some(OsString::from_vec(bytes).into())
-    }
-}
-
-#[cfg(windows)]
-mod windows {
-    use std::path::PathBuf;
-
-    /// `/C:/folder` is `C:/folder`.
-    pub fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
-        let path = String::from_utf8(bytes).ok()?;
-        Some(
-            path.strip_prefix('/')
-                .filter(|path| path.as_bytes().get(1) == Some(&b':'))
-                .unwrap_or(&path)
-                .into(),
-        )
-    }
-}
-
 #[cfg(all(test, unix))]
 mod tests {
-    use super::{IfMissing, Location, LocationError, file_url, without_password};
-    use crate::store::{Kind, Settings};
+    use super::{IfMissing, Location, LocationError, without_password};
+    use crate::store::file_url::file_url;
+    use crate::store::{ErrorKind, StoreSettings};
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     use std::path::PathBuf;
@@ -366,6 +334,17 @@ mod tests {
                 Err(LocationError::Unsupported(scheme.to_owned()))
             );
         }
+    }
+
+    #[test]
+    fn a_refusal_names_what_can_be_opened() {
+        let text = LocationError::Unsupported("ftp".to_owned()).to_string();
+        let begin = "freezer cannot open ftp:// stores; it opens paths, ";
+        assert!(text.starts_with(begin), "{text}");
+        for form in ["file://", "s3://", "sftp://", "swift:", " and webdav://"] {
+            assert!(text.contains(form), "{form}: {text}");
+        }
+        assert!(text.ends_with("webdav://"), "{text}");
     }
 
     #[test]
@@ -442,20 +421,20 @@ mod tests {
         let location = Location::Folder(folder.path().join("a b"));
         assert_eq!(
             location
-                .open(IfMissing::Refuse, &Settings::default())
+                .open(IfMissing::Refuse, &StoreSettings::default())
                 .err()
                 .map(|error| error.kind()),
-            Some(Kind::Missing)
+            Some(ErrorKind::Missing)
         );
         let store = location
-            .open(IfMissing::Create, &Settings::default())
+            .open(IfMissing::Create, &StoreSettings::default())
             .expect("made");
         assert_eq!(
             Location::parse(store.location().as_ref()),
             Ok(location.clone())
         );
         location
-            .open(IfMissing::Refuse, &Settings::default())
+            .open(IfMissing::Refuse, &StoreSettings::default())
             .expect("there");
     }
 

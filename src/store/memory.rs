@@ -1,6 +1,10 @@
 //! A store in memory, for tests and examples. It ends with the process.
 
-use super::{Calls, Created, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb, legal_prefix};
+use super::selection::{cut, length_of};
+use super::{
+    Calls, Created, Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection,
+    Store, check_prefix,
+};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Bound;
@@ -8,14 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Keeps objects in memory and counts the calls.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct MemoryStore {
     /// Every object; ordered by name as a listing is. Never held during a call to others.
     objects: Mutex<BTreeMap<ObjectName, Arc<Vec<u8>>>>,
     calls: Calls,
 }
 
-impl Memory {
-    /// How often it was called.
+impl MemoryStore {
+    /// Returns the counts of calls.
     pub fn calls(&self) -> &Calls {
         &self.calls
     }
@@ -27,54 +31,59 @@ impl Memory {
     }
 
     fn object(&self, name: &ObjectName) -> Result<Arc<Vec<u8>>, Error> {
-        self.calls.count(Verb::Get);
+        self.calls.count(Operation::Get);
         self.objects()
             .get(name)
             .cloned()
-            .ok_or_else(|| Error::new(Kind::Missing, Verb::Get, name))
+            .ok_or_else(|| Error::new(ErrorKind::Missing, Operation::Get, name))
+    }
+
+    fn create_once(&self, name: &ObjectName, body: &Rope) -> Created {
+        self.calls.count(Operation::Put);
+        match self.objects().entry(name.clone()) {
+            Entry::Occupied(_) => Created::WasThere,
+            Entry::Vacant(place) => {
+                place.insert(Arc::new(body.concat()));
+                Created::New
+            }
+        }
     }
 }
 
-impl Store for Memory {
+impl Store for MemoryStore {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.calls.count(Verb::Put);
+        self.calls.count(Operation::Put);
         self.objects().insert(name.clone(), Arc::new(body.concat()));
         Ok(())
     }
 
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        self.calls.count(Verb::Put);
-        match self.objects().entry(name.clone()) {
-            Entry::Occupied(_) => Ok(Created::WasThere),
-            Entry::Vacant(place) => {
-                place.insert(Arc::new(body.concat()));
-                Ok(Created::New)
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Selection<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        let object = self.object(name)?;
+        match wanted {
+            Selection::Whole { limit } if object.len() as u64 > limit => {
+                return Err(Error::new(ErrorKind::TooLarge, Operation::Get, name));
+            }
+            Selection::Whole { .. } => drop(take(object.to_vec())),
+            Selection::Pieces { offset, lengths } => {
+                let length = length_of(name, offset, lengths)?;
+                let bytes = usize::try_from(offset)
+                    .ok()
+                    .and_then(|start| object.get(start..start.checked_add(length)?))
+                    .ok_or_else(|| Error::new(ErrorKind::Short, Operation::Get, name))?;
+                cut(bytes.to_vec(), lengths, take);
             }
         }
-    }
-
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        let object = self.object(name)?;
-        if object.len() as u64 > limit {
-            return Err(Error::new(Kind::TooLarge, Verb::Get, name));
-        }
-        Ok(object.to_vec())
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        let object = self.object(name)?;
-        let short = || Error::new(Kind::Short, Verb::Get, name);
-        let start = usize::try_from(offset).map_err(|_| short())?;
-        let end = start.checked_add(length).ok_or_else(short)?;
-        object.get(start..end).map(<[u8]>::to_vec).ok_or_else(short)
+        Ok(())
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        self.calls.count(Verb::List);
-        if !legal_prefix(prefix) {
-            return Err(Error::of_store(Kind::Failed, Verb::List)
-                .because(format!("{prefix:?} is not a prefix of whole components")));
-        }
+        self.calls.count(Operation::List);
+        check_prefix(prefix)?;
         let mut after: Option<ObjectName> = None;
         loop {
             let info = {
@@ -99,12 +108,19 @@ impl Store for Memory {
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        self.calls.count(Verb::Delete);
+        self.calls.count(Operation::Delete);
         self.objects().remove(name);
         Ok(())
     }
 
     fn location(&self) -> String {
         "memory:".to_owned()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        Powers {
+            create_once: Some(Box::new(|name, body| Ok(self.create_once(name, body)))),
+            ..Powers::none()
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Names of objects.
 
-use crate::net::{decode, encode};
+use crate::net::decode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Borrow;
 use std::fmt;
 
@@ -14,17 +15,28 @@ pub struct ObjectName(Box<str>);
 /// The longest component that [`ObjectName::component`] leaves whole, in bytes as escaped.
 const WHOLE_BYTES: usize = 200;
 
-/// How much of a longer one is kept before the digest.
+/// How many bytes of a longer one are kept before the digest.
 const KEPT_BYTES: usize = 160;
 
-/// Stands between what was kept and the digest. No escape begins like this.
+/// Separates the kept bytes from the digest. No escape begins like this.
 const CUT_MARK: &str = "%~";
 
 /// Digits of the digest that end a component which was cut.
 const DIGEST_DIGITS: usize = 32;
 
+/// The characters that [`ObjectName::component`] escapes at every position.
+const IN_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'+')
+    .remove(b'=')
+    .remove(b'@')
+    .remove(b',')
+    .remove(b'~');
+
 impl ObjectName {
-    /// Checks the rule; `None` when it does not hold.
+    /// Makes a name; `None` when the text breaks the rule.
     pub fn new(text: impl Into<Box<str>>) -> Option<Self> {
         let text = text.into();
         let legal = text.len() <= 1000 && text.split('/').all(legal_component);
@@ -38,10 +50,14 @@ impl ObjectName {
     pub fn component(text: &str) -> String {
         use sha2::Digest;
         use std::fmt::Write;
-        let at_an_end = |position| position == 0 || position + 1 == text.len();
-        let mut escaped = encode(text.as_bytes(), |position, byte| {
-            legal_byte(byte) && !(byte == b'.' && at_an_end(position))
-        });
+        let mut escaped = utf8_percent_encode(text, IN_COMPONENT).to_string();
+        if escaped.ends_with('.') {
+            escaped.pop();
+            escaped.push_str("%2E");
+        }
+        if escaped.starts_with('.') {
+            escaped.replace_range(..1, "%2E");
+        }
         if escaped.len() > WHOLE_BYTES {
             let kept = (KEPT_BYTES - 2..KEPT_BYTES)
                 .find(|at| escaped.as_bytes().get(*at) == Some(&b'%'))
@@ -56,14 +72,14 @@ impl ObjectName {
         escaped
     }
 
-    /// The text that [`component`](Self::component) made this of; `None` when it was cut, or was
-    /// not made by it.
+    /// Returns the text from which [`component`](Self::component) made this; `None` when the text
+    /// was cut, or the component was made in another way.
     pub fn text_of(component: &str) -> Option<String> {
         let text = String::from_utf8(decode(component)?).ok()?;
         (Self::component(&text) == component).then_some(text)
     }
 
-    /// Whether [`component`](Self::component) cut the text it made this of.
+    /// Returns whether [`component`](Self::component) cut the text from which it made this.
     pub fn is_cut(component: &str) -> bool {
         component
             .rsplit_once(CUT_MARK)
@@ -78,7 +94,7 @@ impl ObjectName {
             && legal_component(component)
     }
 
-    /// The text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -88,7 +104,7 @@ fn legal_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-%+=@,~".contains(&byte)
 }
 
-/// Whether an [`ObjectName`] may have this component.
+/// Returns whether an [`ObjectName`] may have this component.
 pub(super) fn legal_component(component: &str) -> bool {
     (1..=255).contains(&component.len())
         && !component.ends_with('.')

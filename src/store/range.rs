@@ -1,112 +1,126 @@
 //! Parts of objects over HTTP.
 
 use super::error::network;
-use super::{Error, Kind, ObjectName, Verb};
-use crate::net::Reply;
+use super::selection::length_of;
+use super::{Error, ErrorKind, ObjectName, Operation, Selection};
+use crate::net::{HttpReply, Method};
 
-/// Reads exactly `length` bytes from `offset` on. `ask` sends a GET with that `Range`, or a HEAD
-/// where there is none.
+/// Reads a selection of an object and hands its pieces over. `ask` sends one request with that
+/// method and, if there is one, that `Range`.
 pub(super) fn read(
     name: &ObjectName,
-    offset: u64,
-    length: usize,
-    ask: impl FnOnce(Option<String>) -> Result<Reply, Error>,
-) -> Result<Vec<u8>, Error> {
-    let error = |kind| Error::new(kind, Verb::Get, name);
-    if length == 0 {
-        let reply = ask(None)?;
-        return match (reply.is_done(), reply.length()) {
-            (true, Some(whole)) if offset <= whole => Ok(Vec::new()),
-            (true, Some(_)) => Err(error(Kind::Short)),
-            (true, None) => {
-                Err(error(Kind::Failed).because("the server does not say how long the object is"))
-            }
-            (false, _) => Err(network(Verb::Get, Some(name))(reply.refusal())),
-        };
-    }
-    let reply = part(name, offset, length, |range| ask(Some(range)))?;
-    let bytes = reply
-        .bytes(length as u64)
-        .map_err(network(Verb::Get, Some(name)))?;
-    match bytes {
-        Some(bytes) if bytes.len() == length => Ok(bytes),
-        Some(_) => Err(error(Kind::Short)),
-        None => Err(error(Kind::Failed).because("the server sends more than was asked for")),
-    }
-}
-
-/// Reads pieces of these lengths from `offset` on and hands each over when it has come, until
-/// `take` returns `false`.
-pub(super) fn pieces(
-    name: &ObjectName,
-    offset: u64,
-    lengths: &[usize],
+    wanted: Selection<'_>,
     take: &mut dyn FnMut(Vec<u8>) -> bool,
-    ask: impl FnOnce(String) -> Result<Reply, Error>,
+    ask: impl FnOnce(Method, Option<String>) -> Result<HttpReply, Error>,
 ) -> Result<(), Error> {
-    let length = super::together(lengths)
-        .filter(|length| *length > 0)
-        .ok_or_else(|| Error::new(Kind::Short, Verb::Get, name))?;
-    part(name, offset, length, ask)?
-        .pieces(lengths, take)
-        .map_err(network(Verb::Get, Some(name)))
+    match wanted {
+        Selection::Whole { limit } => {
+            take(whole(name, limit, ask(Method::GET, None)?)?);
+            Ok(())
+        }
+        Selection::Pieces { offset, lengths } => match length_of(name, offset, lengths)? {
+            0 => {
+                check_reach(name, offset, ask(Method::HEAD, None)?)?;
+                lengths.iter().all(|_| take(Vec::new()));
+                Ok(())
+            }
+            length => {
+                let last = offset + length as u64 - 1;
+                let reply = ask(Method::GET, Some(format!("bytes={offset}-{last}")))?;
+                check_part(name, offset, length, reply)?
+                    .pieces(lengths, take)
+                    .map_err(network(Operation::Get, Some(name)))
+            }
+        },
+    }
 }
 
-/// The answer that brings exactly this part, which has at least one byte.
-fn part(
+/// Returns the body of an answer that has at most `limit` bytes.
+fn whole(name: &ObjectName, limit: u64, reply: HttpReply) -> Result<Vec<u8>, Error> {
+    if !reply.is_done() {
+        return Err(network(Operation::Get, Some(name))(reply.refusal()));
+    }
+    let bytes = reply
+        .bytes(limit)
+        .map_err(network(Operation::Get, Some(name)))?;
+    bytes.ok_or_else(|| Error::new(ErrorKind::TooLarge, Operation::Get, name))
+}
+
+/// Fails unless the answer to a HEAD shows an object that ends at `offset` or behind it.
+fn check_reach(name: &ObjectName, offset: u64, reply: HttpReply) -> Result<(), Error> {
+    match (reply.is_done(), reply.length()) {
+        (true, Some(whole)) if offset <= whole => Ok(()),
+        (true, Some(_)) => Err(Error::new(ErrorKind::Short, Operation::Get, name)),
+        (true, None) => Err(Error::new(ErrorKind::Failed, Operation::Get, name)
+            .because("the server does not say how long the object is")),
+        (false, _) => Err(network(Operation::Get, Some(name))(reply.refusal())),
+    }
+}
+
+/// Returns an answer that brings exactly this part, which has at least one byte.
+pub(super) fn check_part(
     name: &ObjectName,
     offset: u64,
     length: usize,
-    ask: impl FnOnce(String) -> Result<Reply, Error>,
-) -> Result<Reply, Error> {
-    let error = |kind| Error::new(kind, Verb::Get, name);
-    let Some(end) = offset.checked_add(length as u64) else {
-        return Err(error(Kind::Short));
+    reply: HttpReply,
+) -> Result<HttpReply, Error> {
+    let error = |kind| Error::new(kind, Operation::Get, name);
+    let another =
+        || error(ErrorKind::Failed).because("the server sends another part than was asked for");
+    let no_parts = |whole: String| {
+        error(ErrorKind::Failed).because(format!(
+            "the server does not give parts of objects: it sends {whole} instead of {length} bytes"
+        ))
     };
-    let reply = ask(format!("bytes={offset}-{}", end - 1))?;
+    let end = offset.saturating_add(length as u64);
     match (reply.status, reply.length()) {
-        (206, Some(sent)) if sent < length as u64 => Err(error(Kind::Short)),
-        (206, Some(sent)) if sent > length as u64 => {
-            Err(error(Kind::Failed).because("the server sends another part than was asked for"))
+        (206, sent) => {
+            let Some((first, last)) = reply.header("content-range").and_then(bounds) else {
+                return Err(another());
+            };
+            match sent.unwrap_or_else(|| last.saturating_add(1).saturating_sub(first)) {
+                _ if first != offset => Err(another()),
+                sent if sent < length as u64 => Err(error(ErrorKind::Short)),
+                sent if sent > length as u64 => Err(another()),
+                _ => Ok(reply),
+            }
         }
         // A part that is the whole, or a server that knows no parts.
-        (200, Some(whole)) if whole < end => Err(error(Kind::Short)),
-        (200, Some(whole)) if offset > 0 || whole > end => {
-            Err(error(Kind::Failed).because(format!(
-                "the server does not give parts of objects: {whole} bytes in place of {length}"
-            )))
-        }
-        (206, _) if !starts_at(reply.header("content-range"), offset) => {
-            Err(error(Kind::Failed).because("the server sends another part than was asked for"))
-        }
-        (200 | 206, _) => Ok(reply),
-        _ => Err(network(Verb::Get, Some(name))(reply.refusal())),
+        (200, Some(whole)) if whole < end => Err(error(ErrorKind::Short)),
+        (200, Some(whole)) if offset > 0 || whole > end => Err(no_parts(format!("{whole} bytes"))),
+        (200, None) if offset > 0 => Err(no_parts("all of them".to_owned())),
+        (200, _) => Ok(reply),
+        _ => Err(network(Operation::Get, Some(name))(reply.refusal())),
     }
 }
 
-/// Whether `bytes 7-9/10` begins at an offset.
-fn starts_at(content_range: Option<&str>, offset: u64) -> bool {
-    let start = content_range
-        .and_then(|text| text.trim().strip_prefix("bytes "))
-        .and_then(|text| text.split_once('-'));
-    start.is_some_and(|(start, _)| start.trim().parse() == Ok(offset))
+/// Reads the first and the last position of `bytes 7-9/10`.
+fn bounds(content_range: &str) -> Option<(u64, u64)> {
+    let (span, _) = content_range
+        .trim()
+        .strip_prefix("bytes ")?
+        .split_once('/')?;
+    let (first, last) = span.split_once('-')?;
+    Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::starts_at;
+    use super::bounds;
 
     #[test]
-    fn a_part_from_elsewhere_is_noticed() {
-        assert!(starts_at(Some("bytes 7-9/10"), 7));
+    fn the_bounds_of_a_part_are_read_off_its_header() {
+        assert_eq!(bounds("bytes 7-9/10"), Some((7, 9)));
+        assert_eq!(bounds(" bytes 0-0/* "), Some((0, 0)));
         for other in [
-            None,
-            Some("bytes 8-9/10"),
-            Some("7-9/10"),
-            Some("bytes */10"),
-            Some("bytes 7"),
+            "7-9/10",
+            "bytes */10",
+            "bytes 7",
+            "bytes 7-9",
+            "bytes -9/10",
+            "",
         ] {
-            assert!(!starts_at(other, 7), "{other:?}");
+            assert_eq!(bounds(other), None, "{other:?}");
         }
     }
 }

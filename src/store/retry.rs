@@ -1,19 +1,22 @@
-//! A wrapper that asks again what may help to be asked again.
+//! A wrapper that tries again after failures that can pass.
 
-use super::{Created, Error, Joined, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
-use crate::model::Cancel;
+use super::selection::LeftToRead;
+use super::{
+    Error, ErrorKind, HeldUntil, Join, ObjectInfo, ObjectName, Operation, Powers, PutUnlessThere,
+    Rope, Selection, Store,
+};
+use crate::model::{Cancel, Interrupted};
 use crate::platform;
-use jiff::Timestamp;
 use std::time::Duration;
 
 /// The first pause lies below this, each further one below twice as much.
 const FIRST: Duration = Duration::from_millis(500);
 
-/// No pause that we choose is longer. One that the store asks for may be.
+/// The longest pause that we choose. A store may ask for a longer one.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A store in front of another that tries again when a call fails with [`Kind::Unavailable`], and
-/// with nothing else: that is the one kind of failure that can pass by itself.
+/// A store in front of another that tries again when a call fails with [`ErrorKind::Unavailable`]:
+/// the one kind of failure that can pass by itself.
 ///
 /// Between tries it waits as long as the store asks (`Retry-After`), else a random time below a
 /// bound that doubles with each failure. It gives up when the deadline would pass before the next
@@ -23,27 +26,31 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// removing twice is removing.
 pub struct Retry<S> {
     inner: S,
-    patience: Patience,
+    persistence: Persistence,
 }
 
-/// How long to go on trying, and how to wait between tries.
-pub(super) struct Patience {
+/// How long to keep trying, and how to wait between tries.
+pub(super) struct Persistence {
     deadline: Duration,
     cancel: Cancel,
     pause: Box<Pause>,
 }
 
-/// Waits that long, or until it is no longer wanted.
+/// A function that waits for that time, or until the run is cancelled.
 type Pause = dyn Fn(Duration, &Cancel) + Send + Sync;
 
 /// All tries failed.
 #[derive(Debug, thiserror::Error)]
-#[error("gave up on {location} after {tries} in {:.0} s", .elapsed.as_secs_f64(), tries = tries_in_words(*.tries))]
+#[error(
+    "gave up on {location} after {tries} in {:.0} s",
+    .elapsed.as_secs_f64(),
+    tries = tries_in_words(*.tries)
+)]
 pub struct GaveUp {
     location: String,
     tries: u32,
     elapsed: Duration,
-    /// What the last try met.
+    /// The error of the last try.
     #[source]
     last: Option<Box<Error>>,
 }
@@ -59,32 +66,32 @@ fn tries_in_words(tries: u32) -> String {
 impl<S: Store> Retry<S> {
     /// Tries again for as long as `deadline`, counted from the first failure of a call.
     pub fn new(inner: S, deadline: Duration, cancel: Cancel) -> Self {
-        Self::patiently(inner, Patience::new(deadline, cancel))
+        Self::with_persistence(inner, Persistence::new(deadline, cancel))
     }
 
-    pub(super) fn patiently(inner: S, patience: Patience) -> Self {
-        Self { inner, patience }
+    pub(super) fn with_persistence(inner: S, persistence: Persistence) -> Self {
+        Self { inner, persistence }
     }
 
     /// Waits by other means: for tests.
     #[must_use]
     pub fn with_pause(mut self, pause: impl Fn(Duration, &Cancel) + Send + Sync + 'static) -> Self {
-        self.patience.pause = Box::new(pause);
+        self.persistence.pause = Box::new(pause);
         self
     }
 
     fn attempt<T>(
         &self,
-        verb: Verb,
+        verb: Operation,
         object: Option<&ObjectName>,
         work: impl FnMut() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.patience
+        self.persistence
             .attempt(|| self.inner.location(), verb, object, work)
     }
 }
 
-impl Patience {
+impl Persistence {
     pub(super) fn new(deadline: Duration, cancel: Cancel) -> Self {
         Self {
             deadline,
@@ -97,7 +104,7 @@ impl Patience {
     pub(super) fn attempt<T>(
         &self,
         location: impl Fn() -> String,
-        verb: Verb,
+        verb: Operation,
         object: Option<&ObjectName>,
         mut work: impl FnMut() -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -106,7 +113,7 @@ impl Patience {
         let mut bound = FIRST;
         for tries in 1_u32.. {
             let error = match work() {
-                Err(error) if error.kind() == Kind::Unavailable => error,
+                Err(error) if error.kind() == ErrorKind::Unavailable => error,
                 outcome => return outcome,
             };
             let elapsed = first_failure
@@ -115,14 +122,26 @@ impl Patience {
                 .max(paused);
             let wait = error.retry_after().unwrap_or_else(|| below(bound));
             bound = (bound * 2).min(LONGEST);
-            if self.cancel.is_requested() || elapsed.saturating_add(wait) > self.deadline {
+            if self.cancel.is_requested() {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    tries,
+                    "not trying again: interrupted"
+                );
+                return Err(
+                    super::error::about(ErrorKind::Unavailable, verb, object).because(Interrupted)
+                );
+            }
+            if elapsed.saturating_add(wait) > self.deadline {
                 let gave_up = GaveUp {
                     location: location(),
                     tries,
                     elapsed,
                     last: Some(Box::new(error)),
                 };
-                return Err(super::error::about(Kind::Unavailable, verb, object).because(gave_up));
+                return Err(
+                    super::error::about(ErrorKind::Unavailable, verb, object).because(gave_up)
+                );
             }
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -133,7 +152,7 @@ impl Patience {
             (self.pause)(wait, &self.cancel);
             paused += wait;
         }
-        Err(super::error::about(Kind::Unavailable, verb, object))
+        Err(super::error::about(ErrorKind::Unavailable, verb, object))
     }
 }
 
@@ -148,47 +167,29 @@ fn below(bound: Duration) -> Duration {
 
 impl<S: Store> Store for Retry<S> {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.attempt(Verb::Put, Some(name), || self.inner.put(name, body))
-    }
-
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.attempt(Verb::Get, Some(name), || self.inner.get(name, limit))
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.attempt(Verb::Get, Some(name), || {
-            self.inner.get_range(name, offset, length)
-        })
+        self.attempt(Operation::Put, Some(name), || self.inner.put(name, body))
     }
 
     /// Goes on after the last piece that was handed over: none is handed over twice.
-    fn get_pieces(
+    fn read(
         &self,
         name: &ObjectName,
-        offset: u64,
-        lengths: &[usize],
+        wanted: Selection<'_>,
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
-        let (mut offset, mut left, mut goes_on) = (offset, lengths, true);
-        self.attempt(Verb::Get, Some(name), || {
-            let (begin, lengths) = (offset, left);
-            let outcome = self.inner.get_pieces(name, begin, lengths, &mut |piece| {
-                offset += piece.len() as u64;
-                left = left.get(1..).unwrap_or_default();
-                goes_on = take(piece);
-                goes_on
+        let mut unread = LeftToRead::new(wanted);
+        self.attempt(Operation::Get, Some(name), || {
+            let outcome = self.inner.read(name, unread.wanted(), &mut |piece| {
+                unread.hand_over(piece, take)
             });
-            match outcome {
-                Err(_) if left.is_empty() || !goes_on => Ok(()), // nobody wants the end of the answer
-                outcome => outcome,
-            }
+            if unread.is_over() { Ok(()) } else { outcome }
         })
     }
 
     /// Goes on after the last object that was shown: none is shown twice.
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         let mut last: Option<ObjectName> = None;
-        self.attempt(Verb::List, None, || {
+        self.attempt(Operation::List, None, || {
             self.inner.list(prefix, &mut |object| {
                 if last.as_ref().is_some_and(|last| object.name <= *last) {
                     return true;
@@ -200,43 +201,48 @@ impl<S: Store> Store for Retry<S> {
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        self.attempt(Verb::Delete, Some(name), || self.inner.delete(name))
-    }
-
-    fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<Joined, Error> {
-        self.attempt(Verb::Join, Some(whole), || {
-            self.inner.join(whole, parts, count)
-        })
-    }
-
-    /// Tried once: had the first attempt done it and its answer been lost, the second would be told
-    /// that somebody else did.
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        self.inner.put_new(name, body)
-    }
-
-    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        self.attempt(Verb::Put, Some(name), || {
-            self.inner.put_unless_there(name, body)
-        })
-    }
-
-    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
-        self.attempt(Verb::Get, Some(name), || self.inner.held_until(name))
+        self.attempt(Operation::Delete, Some(name), || self.inner.delete(name))
     }
 
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        let inner = self.inner.powers();
+        Powers {
+            // Tried once: had the first attempt done it and its answer been lost, the second would
+            // be told that somebody else did.
+            create_once: inner.create_once,
+            put_unless_there: inner.put_unless_there.map(|put| -> PutUnlessThere<'_> {
+                Box::new(move |name, body| {
+                    self.attempt(Operation::Put, Some(name), || put(name, body))
+                })
+            }),
+            held_until: inner.held_until.map(|held_until| -> HeldUntil<'_> {
+                Box::new(move |name| self.attempt(Operation::Get, Some(name), || held_until(name)))
+            }),
+            join: inner.join.map(|join| -> Join<'_> {
+                Box::new(move |whole, parts, count| {
+                    self.attempt(Operation::Join, Some(whole), || join(whole, parts, count))
+                })
+            }),
+            // A question to several places, which try again themselves.
+            lean_on: inner.lean_on,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{LONGEST, Retry};
-    use crate::model::Cancel;
+    use crate::model::{Cancel, Interrupted};
     use crate::store::faulty::{Fault, Faulty};
-    use crate::store::memory::Memory;
-    use crate::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{
+        Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+        StoreExt,
+    };
     use std::error::Error as _;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
@@ -258,8 +264,8 @@ mod tests {
 
     #[test]
     fn what_fails_for_now_is_tried_again_with_growing_pauses_and_jitter() {
-        let faults = (0..5).map(|number| Fault::at(Verb::Put, number));
-        let faulty = faults.fold(Faulty::new(Memory::default()), Faulty::with);
+        let faults = (0..5).map(|number| Fault::at(Operation::Put, number));
+        let faulty = faults.fold(Faulty::new(MemoryStore::default()), Faulty::with);
         let (store, pauses) = retry(faulty);
         store
             .put(&name("a"), &vec![b"x".to_vec()])
@@ -279,15 +285,17 @@ mod tests {
     #[test]
     fn what_cannot_pass_is_told_at_once() {
         for kind in [
-            Kind::Missing,
-            Kind::Short,
-            Kind::TooLarge,
-            Kind::Denied,
-            Kind::Full,
-            Kind::Failed,
+            ErrorKind::Missing,
+            ErrorKind::Short,
+            ErrorKind::TooLarge,
+            ErrorKind::Denied,
+            ErrorKind::Full,
+            ErrorKind::Failed,
         ] {
-            let (store, pauses) =
-                retry(Faulty::new(Memory::default()).with(Fault::at(Verb::Get, 0).with_kind(kind)));
+            let (store, pauses) = retry(
+                Faulty::new(MemoryStore::default())
+                    .with(Fault::at(Operation::Get, 0).with_kind(kind)),
+            );
             assert_eq!(
                 store.get(&name("a"), 9).expect_err("the fault").kind(),
                 kind
@@ -298,7 +306,7 @@ mod tests {
 
     #[test]
     fn after_the_deadline_the_error_says_which_store_which_object_how_often_and_why() {
-        let (store, pauses) = retry(Faulty::cut_at(Memory::default(), 0));
+        let (store, pauses) = retry(Faulty::cut_at(MemoryStore::default(), 0));
         let error = store.get(&name("a/b"), 9).expect_err("for good");
         let waited: Duration = pauses.lock().expect("no panic").iter().sum();
         assert!(
@@ -307,7 +315,7 @@ mod tests {
         );
         assert_eq!(
             (error.kind(), error.object()),
-            (Kind::Unavailable, Some(&name("a/b")))
+            (ErrorKind::Unavailable, Some(&name("a/b")))
         );
         let cause = error.source().expect("a cause");
         assert!(
@@ -326,11 +334,13 @@ mod tests {
         let cancel = Cancel::new();
         cancel.request();
         let store = Retry::new(
-            Faulty::cut_at(Memory::default(), 0),
+            Faulty::cut_at(MemoryStore::default(), 0),
             Duration::from_mins(10),
             cancel,
         );
-        store.get(&name("a"), 9).expect_err("at once");
+        let error = store.get(&name("a"), 9).expect_err("at once");
+        let source = std::error::Error::source(&error).expect("a cause");
+        assert!(source.is::<Interrupted>(), "{source:?}");
     }
 
     /// Says that it is busy, and how long.
@@ -338,15 +348,16 @@ mod tests {
 
     impl Store for Busy {
         fn put(&self, name: &ObjectName, _: &Rope) -> Result<(), Error> {
-            Err(Error::new(Kind::Unavailable, Verb::Put, name)
+            Err(Error::new(ErrorKind::Unavailable, Operation::Put, name)
                 .not_before(Some(Duration::from_secs(25))))
         }
 
-        fn get(&self, _: &ObjectName, _: u64) -> Result<Vec<u8>, Error> {
-            unreachable!("the test puts")
-        }
-
-        fn get_range(&self, _: &ObjectName, _: u64, _: usize) -> Result<Vec<u8>, Error> {
+        fn read(
+            &self,
+            _: &ObjectName,
+            _: Selection<'_>,
+            _: &mut dyn FnMut(Vec<u8>) -> bool,
+        ) -> Result<(), Error> {
             unreachable!("the test puts")
         }
 
@@ -361,6 +372,10 @@ mod tests {
         fn location(&self) -> String {
             "busy:".to_owned()
         }
+
+        fn powers(&self) -> Powers<'_> {
+            Powers::none()
+        }
     }
 
     #[test]
@@ -373,39 +388,29 @@ mod tests {
         );
     }
 
-    /// Breaks each listing off after so many objects.
-    struct BreaksOff(Memory);
+    /// Breaks each listing off after three more objects than the one before, and each read after
+    /// two pieces.
+    struct BreaksOff(MemoryStore);
 
     impl Store for BreaksOff {
         fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
             self.0.put(name, body)
         }
 
-        fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-            self.0.get(name, limit)
-        }
-
-        fn get_range(
-            &self,
-            name: &ObjectName,
-            offset: u64,
-            length: usize,
-        ) -> Result<Vec<u8>, Error> {
-            self.0.get_range(name, offset, length)
-        }
-
         /// Two pieces, then it breaks off.
-        fn get_pieces(
+        fn read(
             &self,
             name: &ObjectName,
-            offset: u64,
-            lengths: &[usize],
+            wanted: Selection<'_>,
             take: &mut dyn FnMut(Vec<u8>) -> bool,
         ) -> Result<(), Error> {
+            let Selection::Pieces { offset, lengths } = wanted else {
+                return self.0.read(name, wanted, take);
+            };
             let come = lengths.get(..2).unwrap_or(lengths);
             self.0.get_pieces(name, offset, come, take)?;
             if come.len() < lengths.len() {
-                Err(Error::new(Kind::Unavailable, Verb::Get, name))
+                Err(Error::new(ErrorKind::Unavailable, Operation::Get, name))
             } else {
                 Ok(())
             }
@@ -416,7 +421,7 @@ mod tests {
             prefix: &str,
             found: &mut dyn FnMut(ObjectInfo) -> bool,
         ) -> Result<(), Error> {
-            let round = self.0.calls().of(Verb::List) + 1;
+            let round = self.0.calls().of(Operation::List) + 1;
             let mut left = 3 * round;
             let mut broke_off = false;
             self.0.list(prefix, &mut |object| {
@@ -425,7 +430,7 @@ mod tests {
                 !broke_off && found(object)
             })?;
             if broke_off {
-                Err(Error::of_store(Kind::Unavailable, Verb::List))
+                Err(Error::of_store(ErrorKind::Unavailable, Operation::List))
             } else {
                 Ok(())
             }
@@ -438,11 +443,15 @@ mod tests {
         fn location(&self) -> String {
             self.0.location()
         }
+
+        fn powers(&self) -> Powers<'_> {
+            self.0.powers()
+        }
     }
 
     #[test]
     fn pieces_that_came_before_it_broke_off_come_once() {
-        let (store, pauses) = retry(BreaksOff(Memory::default()));
+        let (store, pauses) = retry(BreaksOff(MemoryStore::default()));
         store
             .put(&name("a"), &vec![b"0123456789abcdef".to_vec()])
             .expect("stored");
@@ -464,7 +473,7 @@ mod tests {
 
     #[test]
     fn a_listing_that_broke_off_goes_on_where_it_was() {
-        let memory = Memory::default();
+        let memory = MemoryStore::default();
         (0..10).for_each(|number| {
             memory
                 .put(&name(&format!("a/{number}")), &vec![])

@@ -15,8 +15,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs a future to its end on this thread. What it waits for (a lock, the thread that holds it)
-/// must not need this thread.
+/// Runs a future to its end on this thread. Whatever wakes the future must not need this thread.
 pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));

@@ -1,4 +1,4 @@
-//! What people set about stores: how to reach them, and how they are used.
+//! Settings of stores: how to reach them, and how they are used.
 
 use super::ObjectName;
 use crate::model::{Bandwidth, Cancel};
@@ -8,34 +8,34 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long what can be tried again is tried again, unless told otherwise.
+/// How long a failed call is tried again, unless set otherwise.
 const RETRY_FOR: Duration = Duration::from_mins(10);
 
-/// Objects that nobody may remove or replace before a moment, where a store can hold them so.
+/// A lock for objects that are stored: nobody may remove or replace them before it ends.
 #[derive(Clone, Debug)]
 pub struct ObjectLock {
-    /// Whether somebody with special rights may after all.
+    /// Whether special rights can end the lock.
     pub mode: LockMode,
-    /// Until when.
+    /// The moment at which it ends.
     pub until: Timestamp,
-    /// Which objects these are.
+    /// Returns whether an object gets the lock.
     pub holds: fn(&ObjectName) -> bool,
 }
 
-/// Who may end a lock before its time.
+/// The rights that can end a lock before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockMode {
-    /// Who has the right to bypass it.
+    /// An account with the right to bypass governance can.
     Governance,
-    /// Nobody.
+    /// No account can.
     Compliance,
 }
 
-/// What a store is opened with besides its location. Each kind looks up what it knows by name,
-/// while it is opened and never later.
+/// Everything that a store is opened with besides its location. Each kind looks its settings up by
+/// name while it is opened, and never later.
 #[derive(Default)]
-pub struct Settings {
-    network: net::Settings,
+pub struct StoreSettings {
+    network: net::NetSettings,
     retry_for: Option<Duration>,
     upload_limit: Option<Bandwidth>,
     download_limit: Option<Bandwidth>,
@@ -44,8 +44,8 @@ pub struct Settings {
     cancel: Cancel,
 }
 
-impl Settings {
-    /// Adds what an option says.
+impl StoreSettings {
+    /// Adds an option.
     #[must_use]
     pub fn with_option(mut self, name: &str, value: impl Into<String>) -> Self {
         self.network = self.network.with_option(name, value);
@@ -59,30 +59,29 @@ impl Settings {
         self
     }
 
-    /// Sets where files that are looked for below the home directory are.
+    /// Sets the home directory, below which configuration files are looked for.
     #[must_use]
     pub fn with_home(mut self, home: Option<PathBuf>) -> Self {
         self.network = self.network.with_home(home);
         self
     }
 
-    /// Sets how long a store may keep silent.
+    /// Sets the longest silence of a store.
     #[must_use]
     pub fn with_idle(mut self, idle: Duration) -> Self {
         self.network = self.network.with_idle(idle);
         self
     }
 
-    /// Sets how long what can be tried again is tried again.
+    /// Sets how long a failed call is tried again.
     #[must_use]
     pub fn with_retry_for(mut self, retry_for: Duration) -> Self {
         self.retry_for = Some(retry_for);
         self
     }
 
-    /// Has every call end within about that time, whatever else is set: for whom somebody waits who
-    /// is told after that time that it failed. Half of it is for tries after the first, and a
-    /// quarter is the longest silence.
+    /// Bounds a whole call, whatever else is set: the caller reports failure after about this time.
+    /// Half of it is for further tries, and a quarter is the longest silence.
     #[must_use]
     pub fn within(self, patience: Duration) -> Self {
         let (idle, retry_for) = (
@@ -96,46 +95,46 @@ impl Settings {
         }
     }
 
-    /// Sets the most bytes that are sent and received in a second.
+    /// Sets the most bytes that are sent and received a second.
     #[must_use]
     pub fn with_limits(mut self, upload: Option<Bandwidth>, download: Option<Bandwidth>) -> Self {
         (self.upload_limit, self.download_limit) = (upload, download);
         self
     }
 
-    /// Sets how long the longest objects to be stored will be, so that a store can refuse at once
-    /// what it cannot take.
+    /// Sets the length of the longest objects in bytes, so that a store can refuse them at once if
+    /// they are too long.
     #[must_use]
     pub fn with_segment_bytes(mut self, segment_bytes: u64) -> Self {
         self.segment_bytes = Some(segment_bytes);
         self
     }
 
-    /// Sets what is to be locked until when.
+    /// Sets the lock that objects get when they are stored.
     #[must_use]
     pub fn with_object_lock(mut self, lock: ObjectLock) -> Self {
         self.object_lock = Some(lock);
         self
     }
 
-    /// Sets the flag that ends waiting.
+    /// Sets the flag that ends every wait.
     #[must_use]
     pub fn with_cancel(mut self, cancel: Cancel) -> Self {
         self.cancel = cancel;
         self
     }
 
-    /// What is set about talk over a network.
-    pub fn network(&self) -> &net::Settings {
+    /// Returns the settings of the network.
+    pub fn network(&self) -> &net::NetSettings {
         &self.network
     }
 
-    /// What an option says.
+    /// Returns the value of an option.
     pub(super) fn option(&self, name: &str) -> Option<&str> {
         self.network.option(name)
     }
 
-    /// What a variable of the environment says.
+    /// Returns the value of a variable of the environment.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.network.variable(name)
     }
@@ -148,7 +147,7 @@ impl Settings {
         self.retry_for.unwrap_or(RETRY_FOR)
     }
 
-    /// How long one try may take, where that is bounded.
+    /// Returns the bound of one try, if there is one.
     pub(super) fn whole(&self) -> Option<Duration> {
         self.network.whole()
     }
@@ -174,8 +173,8 @@ impl Settings {
     }
 }
 
-impl fmt::Debug for Settings {
-    /// Names alone: what they say may be secret.
+impl fmt::Debug for StoreSettings {
+    /// Writes names alone: values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.network.fmt(f)
     }
@@ -183,18 +182,18 @@ impl fmt::Debug for Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::Settings;
+    use super::StoreSettings;
     use std::time::Duration;
 
     #[test]
     fn a_call_that_somebody_waits_for_ends_before_they_give_up() {
         let second = Duration::from_secs(1);
-        let usual = Settings::default().within(120 * second);
+        let usual = StoreSettings::default().within(120 * second);
         assert_eq!(
             (usual.idle(), usual.retry_for(), usual.whole()),
             (30 * second, 60 * second, Some(120 * second))
         );
-        let impatient = Settings::default()
+        let impatient = StoreSettings::default()
             .with_idle(2 * second)
             .with_retry_for(5 * second)
             .within(120 * second);

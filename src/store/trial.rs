@@ -1,48 +1,33 @@
-//! A store in which nothing is changed: what would be is kept in memory, and read back from there.
+//! A store in which nothing is changed: changes are kept in memory, and read back from there.
 
-use super::memory::Memory;
-use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
-use jiff::Timestamp;
+use super::memory::MemoryStore;
+use super::{
+    Error, ErrorKind, HeldUntil, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Wraps a store that is to stay as it is. Holds all that was stored through it in memory, and the
-/// names of what was removed.
+/// Wraps a store that must not change. Holds the objects that are stored through it in memory, and
+/// the names of those that are removed.
 pub struct Trial<S> {
     inner: S,
-    stored: Memory,
+    stored: MemoryStore,
     /// Guards which objects were removed and not stored again. Never held during a call to others.
     removed: Mutex<BTreeSet<ObjectName>>,
 }
 
 impl<S: Store> Trial<S> {
-    /// Nothing is changed yet.
+    /// Starts without any change.
     pub fn new(inner: S) -> Self {
         Self {
             inner,
-            stored: Memory::default(),
+            stored: MemoryStore::default(),
             removed: Mutex::default(),
         }
     }
 
     fn removed(&self) -> MutexGuard<'_, BTreeSet<ObjectName>> {
         self.removed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was stored here, else what `inner` gives, unless it was removed here.
-    fn read<T>(
-        &self,
-        name: &ObjectName,
-        read: impl Fn(&dyn Store) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        match read(&self.stored) {
-            Err(error) if error.kind() == Kind::Missing => {}
-            here => return here,
-        }
-        if self.removed().contains(name) {
-            return Err(Error::new(Kind::Missing, Verb::Get, name));
-        }
-        read(&self.inner)
     }
 }
 
@@ -52,12 +37,21 @@ impl<S: Store> Store for Trial<S> {
         self.stored.put(name, body)
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.read(name, |store| store.get(name, limit))
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.read(name, |store| store.get_range(name, offset, length))
+    /// Reads what was stored here, else what `inner` gives, unless it was removed here.
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Selection<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        match self.stored.read(name, wanted, take) {
+            Err(error) if error.kind() == ErrorKind::Missing => {}
+            here => return here,
+        }
+        if self.removed().contains(name) {
+            return Err(Error::new(ErrorKind::Missing, Operation::Get, name));
+        }
+        self.inner.read(name, wanted, take)
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -92,29 +86,43 @@ impl<S: Store> Store for Trial<S> {
         self.stored.delete(name)
     }
 
-    fn held_until(&self, name: &ObjectName) -> Result<Option<Timestamp>, Error> {
-        if self.removed().contains(name) {
-            Ok(None)
-        } else {
-            self.inner.held_until(name)
-        }
-    }
-
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    /// Locks count as they are, unless the object was removed here; no other power can be had
+    /// without a change of the store.
+    fn powers(&self) -> Powers<'_> {
+        let held_until = self.inner.powers().held_until;
+        Powers {
+            create_once: None,
+            put_unless_there: None,
+            held_until: held_until.map(|held_until| -> HeldUntil<'_> {
+                Box::new(move |name| {
+                    let is_removed = self.removed().contains(name);
+                    if is_removed {
+                        Ok(None)
+                    } else {
+                        held_until(name)
+                    }
+                })
+            }),
+            join: None,
+            lean_on: None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Memory, ObjectName, Store, Trial};
-    use crate::store::Kind;
+    use super::{MemoryStore, ObjectName, Store, Trial};
+    use crate::store::{ErrorKind, StoreExt};
     use std::sync::Arc;
 
     #[test]
     fn changes_are_seen_through_it_and_nowhere_else() {
         let name = |text: &str| ObjectName::new(text).expect("legal");
-        let inner = Arc::new(Memory::default());
+        let inner = Arc::new(MemoryStore::default());
         for (object, body) in [("a/1", "one"), ("a/3", "three"), ("a/5", "five")] {
             inner
                 .put(&name(object), &vec![body.into()])
@@ -152,11 +160,11 @@ mod tests {
         assert_eq!(trial.get_range(&name("a/5"), 1, 2).expect("there"), b"iv");
         assert_eq!(
             trial.get(&name("a/1"), 10).expect_err("removed").kind(),
-            Kind::Missing
+            ErrorKind::Missing
         );
         assert_eq!(
             trial.get(&name("a/3"), 1).expect_err("too long").kind(),
-            Kind::TooLarge
+            ErrorKind::TooLarge
         );
         trial
             .put(&name("a/1"), &vec!["again".into()])

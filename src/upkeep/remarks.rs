@@ -1,77 +1,80 @@
-//! What a store holds of a backup beside its points in time: worth knowing, and no damage.
+//! Tells what an admin should know of a backup besides damage: data of cut-off runs, locks, wrong
+//! dates.
 
-use super::PruneError;
-use super::points::Points;
+use super::backup_in::BackupIn;
+use super::error::PruneError;
+use super::grace::Notes;
+use super::inventory::Inventory;
+use super::needed::Needed;
+use super::points::BackupPoints;
 use super::space::Space;
-use super::unneeded::Streams;
-use super::withdrawn::Notes;
+use super::streams::LevelStreams;
+use super::unneeded::Unneeded;
 use crate::catalog::names::{self, Folder};
 use crate::catalog::{Access, ClaimState, claims};
 use crate::model::order::WrongDate;
 use crate::model::{BackupName, LevelId};
-use crate::store::{ObjectName, Store};
+use crate::store::{ObjectName, StoreExt};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// Something that is no part of any point in time.
+/// Something worth knowing that is no damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remark {
-    /// A run has claimed the backup and seems to be at work; what it stored so far.
+    /// A run has claimed the backup and seems to be at work.
     UnderWay {
-        /// The level that it makes, if it makes one.
+        /// Id of the level that it makes, if it makes one.
         level: LevelId,
-        /// Its data.
+        /// Bytes that it stored so far.
         bytes: u64,
     },
-    /// A run was cut off. The next one that gets the backup's lock removes or uses what is left of
-    /// it.
+    /// A run was cut off. The next one that gets the backup's lock uses or removes its data.
     CutOff {
-        /// The level that it was to make.
+        /// Id of the level that it was to make.
         level: LevelId,
-        /// Its data.
+        /// Bytes that it stored.
         bytes: u64,
     },
     /// Data that no point in time needs and no run has claimed: a prune removes it.
     Unneeded {
-        /// Of how many levels.
+        /// How many levels have such data.
         levels: u64,
-        /// How much.
+        /// How many bytes that is.
         bytes: u64,
     },
     /// A point in time has a date that cannot be right. It moves no other, and no rule lets it go.
     WrongDate {
-        /// Which.
+        /// The level of the point in time.
         level: LevelId,
-        /// The date.
+        /// Its date.
         date: Timestamp,
-        /// What is wrong with it.
+        /// What is wrong with the date.
         wrong: WrongDate,
     },
-    /// An object has the name of a manifest, and is none: it is in the way of nothing, and a repair
-    /// removes it.
+    /// An object has the name of a manifest, and is none. It does no harm, and a repair removes it.
     Stray {
-        /// Which.
+        /// The object.
         object: ObjectName,
     },
-    /// The store lets nobody remove a point in time, or anything that it needs, before then.
+    /// The store lets nobody remove a point in time, or anything that it needs, before a moment.
     Locked {
-        /// Which point in time.
+        /// The level of the point in time.
         level: LevelId,
-        /// When the first of what it needs is free.
+        /// When the first object can go that it needs.
         until: Timestamp,
     },
-    /// Notes of points in time that went, whose data is kept for those who read it, if the grace is
-    /// not over.
+    /// Notes of points in time that went. Their data is kept for those who are reading it, until
+    /// the grace is over.
     Notes {
-        /// How many.
+        /// How many notes there are.
         count: u64,
         /// The moment of the newest.
         newest: Timestamp,
     },
 }
 
-/// Looks for what is beside the points in time of a backup. Lists its data, its claims and its
-/// notes, and reads its manifests; changes nothing.
+/// Looks for what there is to tell besides damage. Lists the data, claims and notes of a backup,
+/// and reads its manifests; changes nothing.
 ///
 /// # Errors
 ///
@@ -81,13 +84,34 @@ pub fn remarks(
     backup: &BackupName,
     now: Timestamp,
 ) -> Result<Vec<Remark>, PruneError> {
-    // Data first: what is published after that has its manifest by the time those are read.
-    let space = Space::read(access, backup).map_err(PruneError::List)?;
-    let claims = claims(&access.store(), backup, now).map_err(PruneError::List)?;
-    let points = Points::read(access, backup)?;
-    let mut unneeded = Streams::default()
-        .unneeded(access, backup, (&points, &space, &points.needed(|_| true)))?
-        .by_level;
+    let of = BackupIn::new(access, backup);
+    // In this order: a run claims before it stores data, and publishes its manifest before it gives
+    // the claim up. So data that is seen has a claim or a manifest, if a run made it just now.
+    let space = Space::read(of).map_err(PruneError::List)?;
+    let claims = claims(&of.store(), backup, now).map_err(PruneError::List)?;
+    let points = BackupPoints::read(of)?;
+    let inventory = Inventory { space, points };
+    let mut remarks = of_data(of, &inventory, claims)?;
+    remarks.extend(of_points(of, &inventory, now));
+    remarks.extend(of_locks(of, &inventory)?);
+    let notes = Notes::list(of).map_err(PruneError::List)?;
+    remarks.extend(notes.newest().map(|newest| Remark::Notes {
+        count: notes.count(),
+        newest,
+    }));
+    Ok(remarks)
+}
+
+/// Tells of data that no point in time needs: of runs under way, of runs that were cut off, and
+/// other.
+fn of_data(
+    of: BackupIn<'_>,
+    inventory: &Inventory,
+    claims: Vec<ClaimState>,
+) -> Result<Vec<Remark>, PruneError> {
+    let needed = Needed::by(&inventory.points, |_| true);
+    let mut unneeded =
+        Unneeded::find(of, inventory, &needed, &mut LevelStreams::default())?.by_level;
     let mut remarks = Vec::new();
     for ClaimState { level, holds } in claims {
         let bytes = unneeded.remove(&level).unwrap_or_default();
@@ -103,64 +127,87 @@ pub fn remarks(
             bytes: unneeded.values().sum(),
         });
     }
-    for (point, wrong) in points.wrong_dates(now) {
-        remarks.push(Remark::WrongDate {
-            level: point.level.clone(),
-            date: point.date(),
-            wrong,
-        });
-    }
-    remarks.extend(
-        points
-            .points
-            .iter()
-            .filter(|point| point.is_stray)
-            .map(|point| Remark::Stray {
-                object: names::manifest_name(backup, &point.level),
-            }),
-    );
-    // What one run stored is locked until one moment.
-    let mut locks = BTreeMap::new();
+    Ok(remarks)
+}
+
+/// Tells of points in time with wrong dates, and of objects that are none.
+fn of_points(of: BackupIn<'_>, inventory: &Inventory, now: Timestamp) -> Vec<Remark> {
+    let points = &inventory.points;
+    let dates = points.wrong_dates(now).into_iter();
+    let dates = dates.map(|(point, wrong)| Remark::WrongDate {
+        level: point.level.clone(),
+        date: point.date(),
+        wrong,
+    });
+    let strays = points.points.iter().filter(|point| point.is_stray);
+    let strays = strays.map(|point| Remark::Stray {
+        object: names::manifest_name(of.backup, &point.level),
+    });
+    dates.chain(strays).collect()
+}
+
+/// Tells of points in time that the store holds with all that they need.
+fn of_locks(of: BackupIn<'_>, inventory: &Inventory) -> Result<Vec<Remark>, PruneError> {
+    let points = &inventory.points;
+    let mut ends = LockEnds {
+        of,
+        space: &inventory.space,
+        known: BTreeMap::new(),
+    };
+    let mut remarks = Vec::new();
     for point in &points.points {
-        let mut until = None;
-        for level in points.needed_by(&point.level) {
-            let of_level = match locks.get(level) {
-                Some(known) => *known,
-                None => {
-                    let segment = space
-                        .of(level)
-                        .and_then(|objects| objects.segments.keys().next());
-                    let object = match segment {
-                        Some(number) => names::data_name(backup, level, Folder::Segments, *number),
-                        None => names::manifest_name(backup, level),
-                    };
-                    let of_level = access
-                        .store()
-                        .held_until(&object)
-                        .map_err(PruneError::List)?;
-                    locks.insert(level.clone(), of_level);
-                    of_level
-                }
-            };
-            let Some(of_level) = of_level else {
-                until = None;
-                break;
-            };
-            until = Some(until.map_or(of_level, |until: Timestamp| until.min(of_level)));
-        }
-        if let Some(until) = until {
-            remarks.push(Remark::Locked {
-                level: point.level.clone(),
-                until,
-            });
-        }
-    }
-    let notes = Notes::list(access, backup).map_err(PruneError::List)?;
-    if let Some(newest) = notes.newest() {
-        remarks.push(Remark::Notes {
-            count: notes.count(),
-            newest,
-        });
+        let until = ends.first_of(points.needed_by(&point.level));
+        remarks.extend(until?.map(|until| Remark::Locked {
+            level: point.level.clone(),
+            until,
+        }));
     }
     Ok(remarks)
+}
+
+/// Asks until when the store holds levels, once for each.
+struct LockEnds<'run> {
+    of: BackupIn<'run>,
+    space: &'run Space,
+    known: BTreeMap<LevelId, Option<Timestamp>>,
+}
+
+impl LockEnds<'_> {
+    /// Returns when the first of these levels is free; `None` when one is free already.
+    fn first_of<'levels>(
+        &mut self,
+        levels: impl Iterator<Item = &'levels LevelId>,
+    ) -> Result<Option<Timestamp>, PruneError> {
+        let mut first = None;
+        for level in levels {
+            let Some(until) = self.of_level(level)? else {
+                return Ok(None);
+            };
+            first = Some(first.map_or(until, |first: Timestamp| first.min(until)));
+        }
+        Ok(first)
+    }
+
+    /// Returns until when the store holds a level. A run locks all that it stores until one moment,
+    /// so one object tells for its level.
+    fn of_level(&mut self, level: &LevelId) -> Result<Option<Timestamp>, PruneError> {
+        if let Some(known) = self.known.get(level) {
+            return Ok(*known);
+        }
+        let segment = self
+            .space
+            .of(level)
+            .and_then(|objects| objects.segments.keys().next());
+        let object = match segment {
+            Some(number) => names::data_name(self.of.backup, level, Folder::Segments, *number),
+            None => names::manifest_name(self.of.backup, level),
+        };
+        let until = self
+            .of
+            .store()
+            .held_until(&object)
+            .map_err(PruneError::List)?;
+        self.known.insert(level.clone(), until);
+        Ok(until)
+    }
 }

@@ -1,20 +1,15 @@
-//! What data of a backup is not needed, given what is.
+//! Answers which data of a backup is not needed, given what is.
 
-use super::PruneError;
-use super::check::is_damage;
-use super::points::{Needed, Needs, Points};
-use super::space::{Doomed, Objects, Part, Space};
-use crate::catalog::names::{Folder, LevelOf};
-use crate::catalog::stream::{self, RepackedError, Share, shares};
-use crate::catalog::{Access, AccessError};
-use crate::format::manifest::LevelParts;
-use crate::model::{BackupName, LevelId, Ranges};
+use super::backup_in::BackupIn;
+use super::error::PruneError;
+use super::inventory::Inventory;
+use super::needed::{Needed, Needs};
+use super::removal::{Doomed, LevelPart};
+use super::streams::{LevelStreams, PartlyNeeded, StreamShares};
+use crate::catalog::Access;
+use crate::catalog::names::Folder;
+use crate::model::{BackupName, LevelId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
-
-/// No frame but the last of a stream is shorter: where less than this is not needed at a time, all
-/// segments are.
-const LEAST_GAP_BYTES: u64 = 64 << 10;
 
 /// Data that is not needed.
 #[derive(Debug, Default)]
@@ -24,64 +19,43 @@ pub(super) struct Unneeded {
     /// Objects that nothing ever named: a repack that was cut off left them, and the next may use
     /// their names again.
     pub(super) leftovers: Vec<Doomed>,
-    /// The bytes of all of them, …
+    /// Bytes of all these objects.
     pub(super) bytes: u64,
-    /// … by level.
+    /// The same bytes by level.
     pub(super) by_level: BTreeMap<LevelId, u64>,
     /// Bytes of frames that are not needed, in segments that are.
     pub(super) among_needed: u64,
 }
 
-/// Where the stream of a level is.
-#[derive(Clone, Debug)]
-pub(super) struct Stream {
-    pub(super) parts: LevelParts,
-    /// Objects of the lane `frames` below this number are of frame tables that were superseded.
-    first_table: u32,
-}
-
-/// Where the stream of a level is, and how much of each of its segments is needed.
-pub(super) type Shares<'a> = (&'a Stream, &'a BTreeMap<u32, Share>);
-
-/// Where the streams of levels are of which only a part is needed, and how much of each segment.
-/// Remembers what it found.
-#[derive(Debug, Default)]
-pub(super) struct Streams {
-    known: BTreeMap<LevelId, Stream>,
-    shares: BTreeMap<LevelId, (Ranges, u32, BTreeMap<u32, Share>)>,
-}
-
-impl Streams {
-    /// Finds what is not needed of what is there.
-    pub(super) fn unneeded(
-        &mut self,
-        access: &Access,
-        backup: &BackupName,
-        (points, space, needed): (&Points, &Space, &Needed),
-    ) -> Result<Unneeded, PruneError> {
-        let mut unneeded = Unneeded::default();
-        for (level, objects) in space.levels() {
+impl Unneeded {
+    /// Finds what is not needed of the data that is there.
+    pub(super) fn find(
+        of: BackupIn<'_>,
+        inventory: &Inventory,
+        needed: &Needed,
+        streams: &mut LevelStreams,
+    ) -> Result<Self, PruneError> {
+        let mut unneeded = Self::default();
+        for (level, objects) in inventory.space.levels() {
             let before = unneeded.bytes;
-            let mut whole = |part, bytes| {
-                if bytes > 0 {
-                    unneeded.bytes += bytes;
-                    unneeded.doomed.push(Doomed::Part(level.clone(), part));
-                }
-            };
             if !needed.index(level) {
-                whole(Part::Index, objects.index_bytes);
+                unneeded.add_part(level, LevelPart::Index, objects.index_bytes);
             }
             match needed.stream(level) {
                 Needs::All => {}
                 Needs::Some(live) if !live.is_empty() => {
-                    self.of_level(
-                        access,
-                        backup,
-                        (points, level, objects, live),
-                        &mut unneeded,
-                    )?;
+                    let wanted = PartlyNeeded {
+                        level,
+                        objects,
+                        live,
+                    };
+                    if let Some(shares) = streams.shares(of, &inventory.points, wanted)? {
+                        unneeded.add_parts_of(wanted, &shares);
+                    }
                 }
-                Needs::Some(_) | Needs::Nothing => whole(Part::Stream, objects.stream_bytes()),
+                Needs::Some(_) | Needs::Nothing => {
+                    unneeded.add_part(level, LevelPart::Stream, objects.stream_bytes());
+                }
             }
             if unneeded.bytes > before {
                 unneeded
@@ -92,178 +66,63 @@ impl Streams {
         Ok(unneeded)
     }
 
-    /// Finds what is not needed of a level's stream when `live` is.
-    fn of_level(
-        &mut self,
-        access: &Access,
-        backup: &BackupName,
-        (points, level, objects, live): (&Points, &LevelId, &Objects, &Ranges),
-        unneeded: &mut Unneeded,
-    ) -> Result<(), PruneError> {
-        let Some((stream, shares)) = self.shares(access, backup, (points, level, objects, live))?
-        else {
-            return Ok(());
-        };
+    /// Adds a whole part of a level, if it has any bytes.
+    fn add_part(&mut self, level: &LevelId, part: LevelPart, bytes: u64) {
+        if bytes > 0 {
+            self.bytes += bytes;
+            self.doomed.push(Doomed::Part(level.clone(), part));
+        }
+    }
+
+    /// Adds what is not needed of a level's stream when a part of it is.
+    fn add_parts_of(&mut self, wanted: PartlyNeeded<'_>, shares: &StreamShares<'_>) {
+        let PartlyNeeded { level, objects, .. } = wanted;
+        let parts = &shares.place.parts;
         let (mut doomed, mut leftovers) = (BTreeSet::new(), BTreeSet::new());
-        let mut add = |folder, number, length, was_named| {
-            unneeded.bytes += length;
+        let mut bytes = 0;
+        let mut add = |folder, number: &u32, length: &u64, was_named: bool| {
+            bytes += *length;
             let among = if was_named {
                 &mut doomed
             } else {
                 &mut leftovers
             };
-            among.insert((folder, number));
+            among.insert((folder, *number));
         };
-        for (segment, length) in &objects.segments {
-            match shares.get(segment) {
-                Some(share) if share.live > 0 => unneeded.among_needed += share.dead,
-                _ => add(
-                    Folder::Segments,
-                    *segment,
-                    *length,
-                    *segment < stream.parts.segments,
-                ),
+        for (number, length) in &objects.segments {
+            match shares.segments.get(number) {
+                Some(share) if share.live > 0 => self.among_needed += share.dead,
+                _ => add(Folder::Segments, number, length, *number < parts.segments),
             }
         }
-        let tables = stream.first_table..stream.parts.frame_table_segments;
-        for (number, length) in objects
-            .tables
-            .iter()
-            .filter(|(number, _)| !tables.contains(*number))
-        {
-            add(Folder::Frames, *number, *length, *number < tables.end);
+        let tables = shares.place.first_table..parts.frame_table_segments;
+        for (number, length) in &objects.tables {
+            if !tables.contains(number) {
+                add(Folder::Frames, number, length, *number < tables.end);
+            }
         }
-        for (number, length) in objects.repacked.range(..stream.parts.repacked) {
-            add(Folder::Repacked, *number, *length, true);
+        for (number, length) in objects.repacked.range(..parts.repacked) {
+            add(Folder::Repacked, number, length, true);
         }
+        self.bytes += bytes;
         let of_level = |objects: BTreeSet<_>| {
             (!objects.is_empty()).then(|| Doomed::Some(level.clone(), objects))
         };
-        unneeded.doomed.extend(of_level(doomed));
-        unneeded.leftovers.extend(of_level(leftovers));
-        Ok(())
+        self.doomed.extend(of_level(doomed));
+        self.leftovers.extend(of_level(leftovers));
     }
+}
 
-    /// Where the stream of a level is, and how much of each of its segments is needed; `None` when
-    /// everything must stay: all of it is needed, or that cannot be found out.
-    pub(super) fn shares(
-        &mut self,
-        access: &Access,
-        backup: &BackupName,
-        (points, level, objects, live): (&Points, &LevelId, &Objects, &Ranges),
-    ) -> Result<Option<Shares<'_>>, PruneError> {
-        let Some(stream) = self
-            .stream(access, backup, (points, level, objects))?
-            .cloned()
-        else {
-            return Ok(None);
-        };
-        let parts = &stream.parts;
-        let is_plain = objects.repacked.is_empty()
-            && objects
-                .segments
-                .keys()
-                .all(|number| *number < parts.segments)
-            && objects
-                .tables
-                .keys()
-                .all(|number| *number < parts.frame_table_segments);
-        if is_plain && live.longest_gap(&(0..parts.stream_bytes)) < LEAST_GAP_BYTES {
-            return Ok(None);
-        }
-        if self
-            .shares
-            .get(level)
-            .is_none_or(|(known, repacked, _)| (known, *repacked) != (live, parts.repacked))
-        {
-            match shares(access, backup, parts, live) {
-                Ok(found) => {
-                    self.shares
-                        .insert(level.clone(), (live.clone(), parts.repacked, found));
-                }
-                Err(error) => {
-                    tracing::warn!(%backup, %level, error = &error as &dyn Error, "its frame table cannot be read: all of its stream stays");
-                    return Ok(None);
-                }
-            }
-        }
-        Ok(self
-            .known
-            .get(level)
-            .zip(self.shares.get(level).map(|(.., shares)| shares)))
-    }
-
-    /// Where the stream of a level is, by the newest manifest that says so and what the level has
-    /// besides.
-    fn stream(
-        &mut self,
-        access: &Access,
-        backup: &BackupName,
-        (points, level, objects): (&Points, &LevelId, &Objects),
-    ) -> Result<Option<&Stream>, PruneError> {
-        if !self.known.contains_key(level) {
-            let Some(newest) = points.newest_that_leans_on(level) else {
-                return Ok(None);
-            };
-            match access.manifest(backup, newest) {
-                Ok(manifest) => {
-                    for parts in manifest.levels {
-                        let parts = LevelParts {
-                            live: None,
-                            ..parts
-                        };
-                        self.known.entry(parts.id.clone()).or_insert(Stream {
-                            parts,
-                            first_table: 0,
-                        });
-                    }
-                }
-                Err(error @ AccessError::Manifest { .. }) => {
-                    tracing::warn!(%backup, level = %newest, error = &error as &dyn Error, "its manifest cannot be read");
-                }
-                Err(source) => {
-                    return Err(PruneError::Manifest {
-                        level: newest.clone(),
-                        source,
-                    });
-                }
-            }
-        }
-        let (Some(stream), newest) = (
-            self.known.get_mut(level),
-            objects.repacked.keys().next_back(),
-        ) else {
-            return Ok(None);
-        };
-        match newest {
-            Some(newest) if *newest > stream.parts.repacked || stream.first_table == 0 => {
-                let of = LevelOf {
-                    backup: backup.clone(),
-                    level: level.clone(),
-                };
-                match stream::load(access.store().as_ref(), &access.opener(level), &of, *newest) {
-                    Ok(repacked) => {
-                        let parts = repacked.apply(stream.parts.clone());
-                        *stream = Stream {
-                            parts,
-                            first_table: repacked.first_frame_table_segment,
-                        };
-                    }
-                    Err(RepackedError::Store(error)) if !is_damage(&error) => {
-                        return Err(PruneError::List(error));
-                    }
-                    Err(error) => {
-                        let error = &error as &dyn Error;
-                        tracing::warn!(%backup, %level, error, "where it was repacked to cannot be read: all of its stream stays");
-                        return Ok(None);
-                    }
-                }
-            }
-            Some(_) => {}
-            // What a manifest speaks of is lost.
-            None if stream.parts.repacked > 0 => return Ok(None),
-            None => {}
-        }
-        Ok(Some(stream))
-    }
+/// Returns the bytes of a backup that no point in time needs. Some of them may be of a run that is
+/// under way.
+///
+/// # Errors
+///
+/// [`PruneError`].
+pub fn unneeded_bytes(access: &Access, backup: &BackupName) -> Result<u64, PruneError> {
+    let of = BackupIn::new(access, backup);
+    let inventory = Inventory::read(of)?;
+    let needed = inventory.needed_without_lock(|_| true);
+    let unneeded = Unneeded::find(of, &inventory, &needed, &mut LevelStreams::default())?;
+    Ok(unneeded.bytes)
 }

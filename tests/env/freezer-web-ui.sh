@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# freezer-web-ui.sh DIR: installs freezer-web-ui from PyPI into DIR once, with what the module needs that its pages call, and prints the
+# freezer-web-ui.sh DIR: installs freezer-web-ui from PyPI into DIR once, with what the module needs
+# that its pages call, and prints the
 # Python that has it. Horizon comes without what its own pages need.
 set -euo pipefail
 dir=${1:?usage: freezer-web-ui.sh DIR}

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# freezerclient.sh DIR: installs python-freezerclient from PyPI into DIR once, and prints the path of its command.
+# freezerclient.sh DIR: installs python-freezerclient from PyPI into DIR once, and prints the path
+# of its command.
 set -euo pipefail
 dir=${1:?usage: freezerclient.sh DIR}
 version=6.5.0

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# moto: an S3 endpoint on loopback that keeps versions and enforces object lock and, with MOTO_POLICY=1, the policies of its users.
+# moto: an S3 endpoint on loopback that keeps versions and enforces object lock and, with
+# MOTO_POLICY=1, the policies of its users.
 #   MOTO_PORT=15000   MOTO_VENV=DIR  where it is installed, if no python3 at hand has it
-#   MOTO_POLICY=1     two users: one who may do everything, and one who may add and read (MOTO_ADDER_…); nobody else may do anything
+#   MOTO_POLICY=1     two users: one who may do everything, and one who may add and read
+#                     (MOTO_ADDER_…); nobody else may do anything
 FZ_SCRIPT=moto
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 MOTO_PORT=${MOTO_PORT:-15000}; MOTO_POLICY=${MOTO_POLICY:-}; MOTO_VERSION=5.2.1
@@ -19,7 +21,8 @@ do_up() {
   local py; py=$(python) || die "moto is not there"
   if running moto && [ -f "$DIR/settings.env" ]; then say "already up"; show_env; return; fi
   stop_all; port_free "$MOTO_PORT"
-  # Its check of signatures takes a query with an escaped slash for another one, as every listing of ours has: policies are checked without it.
+  # Its check of signatures takes a query with an escaped slash for another one, as every listing of
+  # ours has: policies are checked without it.
   cat >"$DIR/etc/serve.py" <<'P'
 import sys
 from moto.iam import access_control

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# schemathesis.sh DIR: installs schemathesis from PyPI into DIR once, and prints the path of its command.
+# schemathesis.sh DIR: installs schemathesis from PyPI into DIR once, and prints the path of its
+# command.
 set -euo pipefail
 dir=${1:?usage: schemathesis.sh DIR}
 version=4.32.5

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# until-gone.sh PID DIR: waits until that process is gone, then stops the servers whose states are in the folders of DIR, and removes it.
+# until-gone.sh PID DIR: waits until that process is gone, then stops the servers whose states are
+# in the folders of DIR, and removes it.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 began() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }

@@ -36,7 +36,8 @@ DocumentRoot $DIR/data/files
 KeepAlive On
 MaxKeepAliveRequests 0
 LimitXMLRequestBody 0
-# Read from memory, a file that was replaced by a shorter one ends in zeros, or kills the process that reads it.
+# Read from memory, a file that was replaced by a shorter one ends in zeros, or kills the process
+# that reads it.
 EnableMMAP Off
 <Directory $DIR/data/files>
   Dav On

@@ -93,6 +93,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("opendal_service_azblob", &["store"]),
     ("opendal_service_gcs", &["store"]),
     ("opendal_service_webdav", &["store"]),
+    ("percent_encoding", &["net", "sched", "store"]),
     ("quick_xml", &["store"]),
     ("reqsign_aws_v4", &["store"]),
     ("reqsign_core", &["store"]),

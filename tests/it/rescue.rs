@@ -1,4 +1,4 @@
-//! `packaging/rescue/freezer-rescue.py` reads our stores with nothing of ours.
+//! `packaging/rescue/freezer-rescue.py` reads stores without any part of Freezer.
 #![expect(
     clippy::disallowed_methods,
     reason = "the script and tar are other programs"
@@ -17,8 +17,8 @@ const SCRIPT: &str = concat!(
     "/packaging/rescue/freezer-rescue.py"
 );
 
-/// Every Python here that has the package `cryptography`: their versions take different ways to
-/// Argon2.
+/// Lists every Python with the package `cryptography`: their versions reach Argon2 in different
+/// ways.
 fn pythons() -> Vec<&'static str> {
     let works = |python: &&str| {
         let run = Command::new(python)
@@ -61,8 +61,8 @@ impl Room {
         }
     }
 
-    /// Files of 300 KiB that do not compress, one after the other in the stream: several frames,
-    /// several segments.
+    /// Writes files of 300 KiB that do not compress. They follow each other in the stream, in
+    /// several frames and segments.
     fn fill(&self) {
         let mut state = 1_u64;
         for file in 0..16 {
@@ -102,7 +102,7 @@ impl Room {
         script.stdin(Stdio::null()).output().expect("Python runs")
     }
 
-    /// Unpacks a stream with stock tar; says how tar ended.
+    /// Unpacks a stream with stock tar. Returns the folder, and whether tar succeeded.
     fn extract(&self, stream: &[u8]) -> (PathBuf, bool) {
         let target = tempfile::tempdir_in(self.folder.path())
             .expect("a directory")
@@ -125,7 +125,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The middle of a segment: within the payload of a frame, for the data that [`Room::fill`] makes.
+/// Flips a byte in the middle of a segment. With the data of [`Room::fill`], that is in the payload
+/// of a frame.
 fn flip_a_byte(segment: &Path) {
     let mut bytes = std::fs::read(segment).expect("read");
     let middle = bytes.len() / 2;
@@ -210,7 +211,7 @@ fn the_script_reads_every_compression_with_and_without_a_passphrase() {
 }
 
 #[test]
-fn a_wrong_passphrase_is_said_and_nothing_comes_out() {
+fn a_wrong_passphrase_is_reported_and_nothing_comes_out() {
     let room = Room::new();
     room.fill();
     room.back_up(&backup::create_encrypted(room.store()), Compression::Zstd);

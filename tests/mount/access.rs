@@ -1,10 +1,10 @@
-//! Who may do what.
+//! Permissions in a mount.
 
 use super::*;
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn changes_are_refused_even_to_root_and_even_when_somebody_mounts_it_writable() {
+fn changes_are_refused_even_for_root_and_on_a_mount_made_writable() {
     let mut tree = small_files(1, 1);
     tree[0].entry.metadata.xattrs = vec![Xattr {
         name: (*b"user.a").into(),

@@ -18,8 +18,8 @@ fn a_listing_with_attributes_costs_no_request_the_second_time_and_few_the_first(
         )
     };
     let first = show.cost(list);
-    // A directory of 100 entries takes two answers: one with entries, one that there are no more.
-    // Then one or two for all: the root's attributes, and that there are no extended attributes.
+    // A directory of 100 entries takes two answers: the entries, and that there are no more. One or
+    // two more for all: the root's attributes, and that there are no extended attributes.
     assert!(
         first <= 3 * directories as u64 + 10,
         "{first} requests: {:?}",
@@ -60,7 +60,7 @@ fn a_copy_costs_at_most_one_request_for_each_small_file_and_a_second_reading_non
             directories * files
         )
     };
-    // One is the size of the file system, which the kernel never keeps.
+    // The one may be for the size of the file system, which the kernel never keeps.
     assert!(show.cost(search) <= 1, "{:?}", show.counts());
     let counts = show.counts();
     assert!(
@@ -122,7 +122,7 @@ fn files_that_follow_those_read_in_order_are_there_before_they_are_asked_for() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn who_reads_here_and_there_is_sent_nothing_unasked() {
+fn a_reader_that_picks_files_is_delivered_nothing_ahead() {
     let show = show(small_files(2, 97));
     run("ls", &["-lR", text(&show.at(""))]);
     for turn in 0..96 {
@@ -139,7 +139,7 @@ fn who_reads_here_and_there_is_sent_nothing_unasked() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn what_is_not_there_is_asked_for_once() {
+fn the_kernel_asks_once_for_a_missing_name() {
     let show = show(small_files(1, 1));
     let absent = show.at("d000/absent");
     assert!(!absent.exists());

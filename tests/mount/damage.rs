@@ -1,10 +1,11 @@
-//! What a mount says when its store is damaged or does not answer.
+//! Errors of a mount whose store is damaged or does not answer.
 
 use super::*;
+use freezer::store::StoreExt;
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn damage_is_an_input_error_for_the_files_it_hits_and_everything_else_reads() {
+fn damage_is_an_input_error_for_the_files_it_hits_and_all_others_read() {
     let contents: Vec<_> = (0..60).map(|number| noise(number, 40_000)).collect();
     let files = contents
         .iter()
@@ -113,7 +114,7 @@ fn a_damaged_index_is_an_input_error_and_never_an_empty_directory_or_no_such_fil
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_store_that_does_not_answer_is_an_input_error_after_the_deadline_until_it_does() {
-    let faulty = Arc::new(Faulty::new(Memory::default()));
+    let faulty = Arc::new(Faulty::new(MemoryStore::default()));
     let tree = [
         Planned::directory(""),
         Planned::file("file", noise(1, 100_000)),
@@ -139,7 +140,7 @@ fn a_store_that_does_not_answer_is_an_input_error_after_the_deadline_until_it_do
         Forest::of_tree(stored.view_through(&Arc::new(reader))),
         |options| options.appearance.patience = patience,
     );
-    let gate = faulty.gate(Verb::Get);
+    let gate = faulty.gate(Operation::Get);
     let error = fs::read(show.at("file")).expect_err("the store does not answer");
     assert_eq!(
         error.raw_os_error(),
@@ -148,8 +149,8 @@ fn a_store_that_does_not_answer_is_an_input_error_after_the_deadline_until_it_do
     );
     assert_eq!(fs::read_dir(show.at("")).expect("in memory").count(), 2);
     gate.open();
-    // On a busy machine the store in memory may need longer than this patience, too: what counts is
-    // that an answer comes, and that what comes before it is the same error.
+    // On a busy machine even the store in memory may need longer than this patience. So the test
+    // accepts the same error until an answer comes.
     let read = |name: &str| loop {
         match fs::read(show.at(name)) {
             Ok(content) => break content,

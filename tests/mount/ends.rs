@@ -1,4 +1,4 @@
-//! How mounts begin and end, in order and not.
+//! The beginning and the end of mounts, orderly or not.
 
 use super::*;
 
@@ -48,7 +48,7 @@ fn a_mount_point_that_cannot_be_used_is_refused_by_name() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn a_mount_ends_though_a_program_is_in_it() {
+fn a_mount_ends_although_a_program_uses_it() {
     let show = show(small_files(1, 1));
     let mount_point = show.mounted().mount_point().to_owned();
     let held = fs::File::open(show.at("d000/f0000")).expect("opened");
@@ -59,7 +59,7 @@ fn a_mount_ends_though_a_program_is_in_it() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn what_is_not_a_mount_of_ours_is_not_unmounted() {
+fn a_mount_of_another_program_is_not_unmounted() {
     let directory = scratch();
     assert!(matches!(
         mount::unmount(directory.path()),
@@ -71,7 +71,7 @@ fn what_is_not_a_mount_of_ours_is_not_unmounted() {
     ));
 }
 
-/// Mounts an empty file system that is told from all others by a file in it.
+/// Mounts an empty file system with a file that identifies it.
 fn mount_other(place: &Path) {
     rustix::mount::mount("other", place, "tmpfs", MountFlags::empty(), c"").expect("mounted");
     fs::write(place.join("other"), "x").expect("written");
@@ -125,7 +125,7 @@ fn a_mount_that_ends_leaves_another_mount_of_ours_in_its_place() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn a_signal_takes_away_neither_what_lies_over_a_mount_nor_what_is_mounted_in_it() {
+fn a_signal_takes_away_no_mount_that_lies_over_or_in_ours() {
     use rustix::process::{Pid, Signal, kill_process};
     for place in ["", "d000"] {
         let directory = scratch();
@@ -140,7 +140,7 @@ fn a_signal_takes_away_neither_what_lies_over_a_mount_nor_what_is_mounted_in_it(
         kill_process(Pid::from_child(&child), Signal::TERM).expect("sent");
         assert!(!child.wait().expect("ended").success(), "it tells");
         unmount_other(&mount_point.join(place));
-        // What it had to leave behind is dead, and can be taken away now.
+        // The mount that it left behind is dead, and can be taken away.
         mount::unmount(&mount_point).expect("unmounted");
         assert_eq!(fs::read_dir(&mount_point).expect("listed").count(), 0);
     }
@@ -148,7 +148,7 @@ fn a_signal_takes_away_neither_what_lies_over_a_mount_nor_what_is_mounted_in_it(
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn of_mounts_over_each_other_the_one_that_is_seen_is_unmounted_also_through_a_link() {
+fn the_upper_of_two_mounts_is_unmounted_also_through_a_link() {
     let directory = scratch();
     let mount_point = directory.path().join("mnt");
     fs::create_dir(&mount_point).expect("made");
@@ -172,7 +172,7 @@ fn of_mounts_over_each_other_the_one_that_is_seen_is_unmounted_also_through_a_li
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn nothing_is_mounted_in_a_store_that_is_not_the_own_nor_over_another_name_of_the_own() {
+fn nothing_is_mounted_in_any_store_or_over_another_name_of_the_own_store() {
     let view = store(small_files(1, 1), Recipe::default()).view();
     let directory = scratch();
     let other = directory.path().join("other");

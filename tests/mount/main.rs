@@ -1,4 +1,4 @@
-//! Real FUSE mounts: what the kernel and ordinary programs see of a point in time.
+//! Real FUSE mounts: points in time as the kernel and ordinary programs see them.
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::disallowed_methods,
@@ -13,6 +13,7 @@ mod access;
 mod cost;
 mod damage;
 mod ends;
+mod model;
 mod points;
 mod readers;
 mod tree;
@@ -20,15 +21,15 @@ mod tree;
 use freezer::backup::{BlockOptions, Engine};
 use freezer::catalog::names::{self, Folder};
 use freezer::format::frame::{Compression, Protection};
+use freezer::fs::forest::{FolderOwner, Forest, PointSource, SourceError};
 use freezer::fs::fuse::Permissions;
 use freezer::fs::mount::{self, Audience, MountError, MountOptions, Mounted};
-use freezer::fs::points::{Forest, PointSource, SourceError};
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
 use freezer::model::{Dated, LevelId, StoreId, Xattr};
 use freezer::store::faulty::Faulty;
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectName, Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ObjectName, Operation, Store};
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
@@ -48,10 +49,10 @@ use support::scratch;
 use support::stored_tree::{Planned, Recipe, StoredTree};
 use support::torture::{self, noise};
 
-/// A mount in a directory of its own, unmounted when it goes.
+/// A mount in a directory of its own, unmounted when it is dropped.
 struct Show {
     mounted: Option<Mounted>,
-    /// Goes after the mount.
+    /// Removed after the mount has ended.
     _directory: tempfile::TempDir,
 }
 
@@ -83,9 +84,9 @@ impl Show {
         self.mounted().counts().snapshot().into_iter().collect()
     }
 
-    /// Waits until so many files in all were sent to the kernel unasked.
+    /// Waits until this many files in all were put into the kernel's cache ahead.
     fn wait_until_sent(&self, files: u64) {
-        // A bound for what hangs, far above what a busy machine needs.
+        // Finds a hang: far above what a busy machine needs.
         let deadline = freezer::platform::monotonic() + Duration::from_secs(180);
         while self.counts()["sent_ahead"] != files {
             assert!(
@@ -97,7 +98,7 @@ impl Show {
         }
     }
 
-    /// Does something and says how many requests it cost.
+    /// Runs `what` and returns how many requests it cost.
     fn cost(&self, what: impl FnOnce()) -> u64 {
         let before = self.mounted().counts().answered();
         what();
@@ -114,7 +115,7 @@ impl Drop for Show {
 }
 
 fn store(entries: impl IntoIterator<Item = Planned>, recipe: Recipe) -> StoredTree {
-    StoredTree::write(Arc::new(Memory::default()), entries, recipe)
+    StoredTree::write(Arc::new(MemoryStore::default()), entries, recipe)
 }
 
 fn show(entries: impl IntoIterator<Item = Planned>) -> Show {
@@ -123,7 +124,7 @@ fn show(entries: impl IntoIterator<Item = Planned>) -> Show {
 
 /// A real backup of a tree on disk, in a store in memory.
 fn back_up(source: &Path, compression: Compression, encrypted: bool) -> View {
-    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let access = if encrypted {
         backup::create_encrypted(store)
     } else {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Levels of a backup that come while it is mounted.
+/// Levels of a backup that are added while it is mounted.
 struct Levels {
     store: Arc<dyn Store>,
     reader: Arc<FileReader>,
@@ -64,7 +64,7 @@ impl PointSource for Levels {
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn points_in_time_are_folders_that_come_and_go_by_themselves() {
-    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let reader = support::stored_tree::reader(1 << 20);
     let levels = Arc::new(Levels {
         store,
@@ -75,8 +75,13 @@ fn points_in_time_are_folders_that_come_and_go_by_themselves() {
     levels.add(1);
     levels.add(2);
     let source = Arc::clone(&levels) as Arc<dyn PointSource>;
-    let forest = Forest::of_points(source, reader, jiff::tz::TimeZone::UTC, (0, 0))
-        .listing_every(Duration::ZERO);
+    let forest = Forest::of_points(
+        source,
+        reader,
+        jiff::tz::TimeZone::UTC,
+        FolderOwner { uid: 0, gid: 0 },
+    )
+    .listing_every(Duration::ZERO);
     let show = Show::new(forest);
     let names = || {
         run("ls", &["-U", text(&show.at(""))])

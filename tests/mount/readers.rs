@@ -1,4 +1,4 @@
-//! Contents that lie in many places, many readers, slow stores.
+//! Files spread over many levels, many readers, slow stores.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use super::*;
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_file_whose_blocks_lie_in_twenty_levels_reads_as_one() {
     let source = scratch();
-    let access = backup::create_encrypted(Arc::new(Memory::default()));
+    let access = backup::create_encrypted(Arc::new(MemoryStore::default()));
     let mut content = noise(7, 9 << 20);
     let mut manifest = None;
     for level in 0..20_u64 {
@@ -92,7 +92,7 @@ fn many_readers_at_once_each_read_right_through_a_small_cache() {
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_slow_store_does_not_keep_what_is_in_memory_from_being_read() {
-    let faulty = Arc::new(Faulty::new(Memory::default()));
+    let faulty = Arc::new(Faulty::new(MemoryStore::default()));
     let mut tree = small_files(1, 50);
     tree.push(Planned::file("d000/z big", noise(1, 5_000_000)));
     let stored = StoredTree::write(
@@ -105,7 +105,7 @@ fn a_slow_store_does_not_keep_what_is_in_memory_from_being_read() {
     );
     let show = Show::new(Forest::of_tree(stored.view()));
     let first = fs::read(show.at("d000/f0001")).expect("read");
-    let gate = faulty.gate(Verb::Get);
+    let gate = faulty.gate(Operation::Get);
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..8)
             .map(|reader| {
@@ -120,9 +120,9 @@ fn a_slow_store_does_not_keep_what_is_in_memory_from_being_read() {
             })
             .collect();
         gate.wait_for(2);
-        // All threads that fetch now stand at the gate. What needs no fetch is answered: an
-        // attribute that the kernel does not know yet, a listing, a small file in the frame at
-        // hand.
+        // All fetching threads wait at the gate now. Requests without a fetch are answered: an
+        // attribute that the kernel does not know yet, a listing, a small file in a frame in
+        // memory.
         assert_eq!(fs::read_dir(show.at("d000")).expect("listed").count(), 51);
         assert_eq!(fs::read(show.at("d000/f0001")).expect("read"), first);
         assert_eq!(

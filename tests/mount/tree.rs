@@ -7,7 +7,7 @@ use super::*;
 fn a_mount_of_a_tree_with_everything_is_that_tree() {
     let source = scratch();
     torture::build(source.path());
-    // What is not on the disk yet may take another number of blocks there.
+    // The number of blocks is final only once the files are on the disk.
     run("sync", &["-f", text(source.path())]);
     let expected = oracle::scan(source.path());
     let usage = |path: &Path| {
@@ -75,7 +75,7 @@ fn numbers_that_stat_shows_are_those_of_the_source() {
                     (stat.st_mtime, stat.st_mtime_nsec),
                     (stat.st_ctime, stat.st_ctime_nsec),
                 ];
-                // A directory's size is its file system's own.
+                // The size of a directory depends on its file system.
                 let size = if stat.st_mode & 0o170_000 == 0o040_000 {
                     0
                 } else {
@@ -261,7 +261,7 @@ fn a_mapping_of_a_file_shows_its_bytes_whatever_page_is_touched_first() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn a_device_is_there_with_its_numbers_and_does_not_act() {
+fn a_device_has_its_numbers_and_does_not_work() {
     let null = freezer::model::Content::CharDevice(freezer::model::Device { major: 1, minor: 3 });
     let mut device = Planned::new("null", Default::default(), null);
     device.entry.metadata.mode = 0o666;
@@ -279,7 +279,7 @@ fn a_device_is_there_with_its_numbers_and_does_not_act() {
 
 #[test]
 #[ignore = "needs root, /dev/fuse and the right to mount"]
-fn sizes_of_extended_attributes_are_told_and_checked() {
+fn sizes_of_extended_attributes_are_shown_and_checked() {
     let mut file = Planned::file("plain", "x");
     let xattr = |name: &str, value: &[u8]| Xattr {
         name: name.as_bytes().into(),
@@ -344,7 +344,7 @@ fn a_listing_goes_on_from_any_position_it_had() {
     )
     .expect("opened");
     let list = || {
-        // A small buffer: the kernel is asked in many steps.
+        // A small buffer, so that the listing takes many steps.
         let mut buffer = Vec::with_capacity(1000);
         let mut entries = rustix::fs::RawDir::new(&directory, buffer.spare_capacity_mut());
         let mut names = Vec::new();

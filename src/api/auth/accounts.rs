@@ -4,8 +4,8 @@
 //! guesses 256 bits. A password is guessable, and stored as Argon2id (19 MiB, two passes: what
 //! OWASP advises).
 
-use super::Identity;
-use crate::api::db::{Database, Error, Row, Statement};
+use super::caller::Caller;
+use crate::api::db::{Database, DatabaseError, Row, Statement};
 use crate::model::Secret;
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
@@ -28,16 +28,16 @@ const NEVER: i64 = i64::MAX;
 pub enum AccountError {
     /// The database failed.
     #[error(transparent)]
-    Database(#[from] Error),
+    Database(#[from] DatabaseError),
     /// A user of that name is there already.
     #[error("there is a user {0} already")]
     Exists(String),
     /// A name that cannot be used.
     #[error("{what} {value:?} may have letters, digits and `-_.@` only, and 64 of them")]
     Name {
-        /// Of what.
+        /// The field: a user or a project.
         what: &'static str,
-        /// Which.
+        /// The value.
         value: String,
     },
     /// The system has no random numbers, or the hashing no memory.
@@ -45,7 +45,7 @@ pub enum AccountError {
     Secret,
 }
 
-/// What a token is for.
+/// What a token allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenScope {
     /// Everything, in all projects.
@@ -76,15 +76,15 @@ impl TokenScope {
 pub struct NewToken {
     /// Whose it is said to be.
     pub user_id: String,
-    /// His name.
+    /// The name of the user.
     pub user_name: String,
-    /// For which project.
+    /// The project of the token.
     pub project: String,
     /// The roles.
     pub roles: Vec<String>,
     /// For this node alone.
     pub client_id: Option<String>,
-    /// What it is for, for people.
+    /// A comment for people.
     pub comment: String,
     /// When it expires; never if not said.
     pub expires: Option<Timestamp>,
@@ -119,34 +119,34 @@ impl NewToken {
 /// A token as it is shown: not itself, which nobody knows but its owner.
 #[derive(Clone, Debug)]
 pub struct KnownToken {
-    /// Its name.
+    /// The name of the token, by which it is taken back.
     pub id: String,
-    /// Whose it is.
+    /// The user of the token.
     pub user: String,
-    /// For which project.
+    /// The project of the token.
     pub project: String,
-    /// Its roles.
+    /// The roles of the token.
     pub roles: Vec<String>,
     /// For this node alone.
     pub client_id: Option<String>,
-    /// What it is for.
+    /// The comment for people.
     pub comment: String,
     /// When it was made.
     pub created: Timestamp,
-    /// When it expires.
+    /// The moment at which the token expires; none for one that does not.
     pub expires: Option<Timestamp>,
 }
 
-/// A user.
+/// A user of this server.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// His id.
+    /// The id of the user.
     pub id: String,
-    /// His name.
+    /// The name of the user.
     pub name: String,
-    /// His project.
+    /// The project of the user.
     pub project: String,
-    /// His roles there.
+    /// The roles of the user in the project.
     pub roles: Vec<String>,
 }
 
@@ -163,7 +163,7 @@ pub fn token_name(token: &str) -> String {
     digest(token)[..12].to_owned()
 }
 
-/// 32 hexadecimal digits that nobody has had.
+/// Returns a new random id of 32 hexadecimal digits.
 pub(in crate::api) fn new_id() -> Result<String, AccountError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| AccountError::Secret)?;
@@ -186,12 +186,12 @@ fn check_name(what: &'static str, value: &str) -> Result<(), AccountError> {
     }
 }
 
-/// Who has the token with this digest, and until which second.
+/// Returns the caller that has the token with this digest, and the second in which it expires.
 pub(in crate::api) async fn identify(
     database: &Database,
     digest: &str,
     now: Timestamp,
-) -> Result<Option<(Identity, i64)>, Error> {
+) -> Result<Option<(Caller, i64)>, DatabaseError> {
     let statement =
         Statement::new("SELECT user_id, user_name, project_id, roles, client_id, expires_us FROM tokens WHERE digest = ?").bind(digest);
     let rows = database.fetch("read a token", &statement).await?;
@@ -203,7 +203,7 @@ pub(in crate::api) async fn identify(
         return Ok(None);
     }
     let client_id = Some(row.text(4)).filter(|client| !client.is_empty());
-    let identity = Identity {
+    let identity = Caller {
         user_id: row.text(0),
         user_name: row.text(1),
         project_id: row.text(2),
@@ -247,7 +247,7 @@ pub(in crate::api) async fn make_token(
 pub(in crate::api) async fn tokens(
     database: &Database,
     now: Timestamp,
-) -> Result<Vec<KnownToken>, Error> {
+) -> Result<Vec<KnownToken>, DatabaseError> {
     let sql = "SELECT id, user_name, project_id, roles, client_id, comment, created_us, expires_us FROM tokens \
                WHERE expires_us > ? ORDER BY created_us, id";
     let rows = database
@@ -274,7 +274,7 @@ fn known_token(row: &Row) -> KnownToken {
 }
 
 /// Takes back the token with this name; whether there was one.
-pub(in crate::api) async fn revoke(database: &Database, id: &str) -> Result<bool, Error> {
+pub(in crate::api) async fn revoke(database: &Database, id: &str) -> Result<bool, DatabaseError> {
     Ok(database
         .execute(
             "take back a token",
@@ -288,7 +288,7 @@ pub(in crate::api) async fn revoke(database: &Database, id: &str) -> Result<bool
 pub(in crate::api) async fn revoke_digest(
     database: &Database,
     digest: &str,
-) -> Result<bool, Error> {
+) -> Result<bool, DatabaseError> {
     Ok(database
         .execute(
             "take back a token",
@@ -302,7 +302,7 @@ pub(in crate::api) async fn revoke_digest(
 pub(in crate::api) async fn forget_expired(
     database: &Database,
     now: Timestamp,
-) -> Result<u64, Error> {
+) -> Result<u64, DatabaseError> {
     database
         .execute(
             "forget old tokens",
@@ -311,10 +311,11 @@ pub(in crate::api) async fn forget_expired(
         .await
 }
 
-/// Makes a user. Takes as long as the hashing of his password.
+/// Makes a user. Takes as long as hashing the password.
 pub(in crate::api) async fn make_user(
     database: &Database,
-    (name, project): (&str, &str),
+    name: &str,
+    project: &str,
     scope: &TokenScope,
     password: &Secret<Vec<u8>>,
     now: Timestamp,
@@ -340,8 +341,8 @@ pub(in crate::api) async fn make_user(
     }
 }
 
-/// All users.
-pub(in crate::api) async fn users(database: &Database) -> Result<Vec<User>, Error> {
+/// Returns all users.
+pub(in crate::api) async fn users(database: &Database) -> Result<Vec<User>, DatabaseError> {
     let rows = database
         .fetch(
             "list users",
@@ -359,8 +360,11 @@ pub(in crate::api) async fn users(database: &Database) -> Result<Vec<User>, Erro
         .collect())
 }
 
-/// Removes a user and takes back his tokens; whether there was one.
-pub(in crate::api) async fn remove_user(database: &Database, name: &str) -> Result<bool, Error> {
+/// Removes a user with all tokens of that user. Returns whether there was one.
+pub(in crate::api) async fn remove_user(
+    database: &Database,
+    name: &str,
+) -> Result<bool, DatabaseError> {
     let mut transaction = database.begin().await?;
     let tokens =
         Statement::new("DELETE FROM tokens WHERE user_id IN (SELECT id FROM users WHERE name = ?)")

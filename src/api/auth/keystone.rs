@@ -1,9 +1,9 @@
 //! Tokens of OpenStack: Keystone v3 says who has one.
 
-use super::Identity;
+use super::caller::Caller;
 use crate::api::error::Failure;
 use crate::model::Secret;
-use crate::net::{Body, Error as NetError, Http, Reply, Request, StatusCode};
+use crate::net::{Error as NetError, Http, HttpReply, Request, RequestBody, StatusCode};
 use serde_json::{Value, json};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,24 +22,24 @@ pub struct KeystoneSettings {
     pub address: String,
     /// The service user.
     pub user: String,
-    /// His domain.
+    /// The domain of the service user.
     pub user_domain: String,
-    /// His project.
+    /// The project of the service user.
     pub project: String,
     /// Its domain.
     pub project_domain: String,
-    /// His password.
+    /// The password of the service user.
     pub password: Secret<Vec<u8>>,
 }
 
 /// A Keystone.
 #[derive(Clone, Debug)]
 pub(in crate::api) struct Keystone {
-    shared: Arc<Shared>,
+    shared: Arc<KeystoneShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct KeystoneShared {
     settings: KeystoneSettings,
     /// With `/v3`.
     address: String,
@@ -58,7 +58,7 @@ impl Keystone {
             format!("{address}/v3")
         };
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(KeystoneShared {
                 settings,
                 address,
                 http: Http::plain(PATIENCE),
@@ -72,8 +72,9 @@ impl Keystone {
         &self.shared.address
     }
 
-    /// Who has a token, and until which second; none when nobody has it any more.
-    pub(super) async fn identify(&self, token: &str) -> Result<Option<(Identity, i64)>, Failure> {
+    /// Returns the caller that has a token, and the second in which it expires; none for a token
+    /// that is not valid.
+    pub(super) async fn identify(&self, token: &str) -> Result<Option<(Caller, i64)>, Failure> {
         let (shared, token) = (Arc::clone(&self.shared), Secret::new(token.to_owned()));
         tokio::task::spawn_blocking(move || shared.identify(&token))
             .await
@@ -87,7 +88,7 @@ impl Keystone {
 enum KeystoneError {
     #[error("Keystone could not be reached")]
     Call(#[from] NetError),
-    #[error("Keystone cannot be asked so")]
+    #[error("the request to Keystone cannot be built")]
     Request(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("Keystone answered {0}")]
     Status(StatusCode),
@@ -97,8 +98,8 @@ enum KeystoneError {
     Answer(#[from] io::Error),
 }
 
-impl Shared {
-    fn identify(&self, token: &Secret<String>) -> Result<Option<(Identity, i64)>, KeystoneError> {
+impl KeystoneShared {
+    fn identify(&self, token: &Secret<String>) -> Result<Option<(Caller, i64)>, KeystoneError> {
         for _ in 0..2 {
             let own = self.own_token()?;
             let request = Request::get(format!("{}/auth/tokens?nocatalog", self.address))
@@ -106,7 +107,7 @@ impl Shared {
                 .header("X-Subject-Token", token.expose())
                 .body(())
                 .map_err(|error| KeystoneError::Request(error.into()))?;
-            let answer = self.http.send(request, Body::None)?;
+            let answer = self.http.send(request, RequestBody::None)?;
             match status(&answer)? {
                 StatusCode::OK => return Ok(read(&body(answer)?)),
                 StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => return Ok(None),
@@ -137,7 +138,7 @@ impl Shared {
             .map_err(|error| KeystoneError::Request(error.into()))?;
         let answer = self
             .http
-            .send(request, Body::Bytes(body.expose().as_bytes()))?;
+            .send(request, RequestBody::Bytes(body.expose().as_bytes()))?;
         match status(&answer)? {
             StatusCode::CREATED => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(KeystoneError::Refused),
@@ -152,11 +153,11 @@ impl Shared {
     }
 }
 
-fn status(answer: &Reply) -> Result<StatusCode, KeystoneError> {
+fn status(answer: &HttpReply) -> Result<StatusCode, KeystoneError> {
     StatusCode::from_u16(answer.status).map_err(|error| KeystoneError::Request(error.into()))
 }
 
-fn body(answer: Reply) -> Result<Value, KeystoneError> {
+fn body(answer: HttpReply) -> Result<Value, KeystoneError> {
     let too_long = || KeystoneError::Answer(io::Error::other("it is too long"));
     let text = answer.bytes(LONGEST)?.ok_or_else(too_long)?;
     serde_json::from_slice(&text).map_err(|error| KeystoneError::Answer(error.into()))
@@ -164,7 +165,7 @@ fn body(answer: Reply) -> Result<Value, KeystoneError> {
 
 /// The identity in Keystone's answer. A token without a project is of no use here, and one without
 /// an end is none.
-fn read(answer: &Value) -> Option<(Identity, i64)> {
+fn read(answer: &Value) -> Option<(Caller, i64)> {
     let token = answer.get("token")?;
     let text = |value: &Value| {
         value
@@ -177,7 +178,7 @@ fn read(answer: &Value) -> Option<(Identity, i64)> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten();
-    let identity = Identity {
+    let identity = Caller {
         user_id: text(token.pointer("/user/id")?)?,
         user_name: token
             .pointer("/user/name")

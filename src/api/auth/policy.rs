@@ -4,7 +4,7 @@
 //! joined with `and`, `or`, `not` and parentheses. `%(project_id)s` is the project in the address;
 //! attributes are those of the token: `project_id`, `user_id`, `client_id`.
 
-use super::Identity;
+use super::caller::Caller;
 use std::collections::BTreeMap;
 
 /// The rules that hold where no file says otherwise.
@@ -76,32 +76,32 @@ pub enum PolicyError {
     #[error("the rule {0} cannot be read")]
     Rule(String),
     /// A rule names one that is not there.
-    #[error("the rule {0} names {1}, which is not there")]
+    #[error("the rule {0} names the rule {1}, which does not exist")]
     Unknown(String, String),
     /// Rules lean on each other in a circle.
-    #[error("the rule {0} leans on itself")]
+    #[error("the rule {0} refers to itself")]
     Circle(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Check {
+enum PolicyCheck {
     Always,
     Never,
     Rule(String),
     Role(String),
     Attribute(String, String),
-    Not(Box<Check>),
-    All(Vec<Check>),
-    Any(Vec<Check>),
+    Not(Box<PolicyCheck>),
+    All(Vec<PolicyCheck>),
+    Any(Vec<PolicyCheck>),
 }
 
 /// All rules.
 #[derive(Debug)]
-pub(in crate::api) struct Policy {
-    rules: BTreeMap<String, Check>,
+pub(in crate::api) struct AccessPolicy {
+    rules: BTreeMap<String, PolicyCheck>,
 }
 
-impl Policy {
+impl AccessPolicy {
     /// The usual rules, with those of a file in their place: lines `"name": "rule"`, as YAML and
     /// JSON have them.
     pub(in crate::api) fn new(file: Option<&str>) -> Result<Self, PolicyError> {
@@ -120,43 +120,46 @@ impl Policy {
         Ok(policy)
     }
 
-    fn resolve(&self, name: &str, check: &Check, depth: usize) -> Result<(), PolicyError> {
+    fn resolve(&self, name: &str, check: &PolicyCheck, depth: usize) -> Result<(), PolicyError> {
         if depth > DEEPEST {
             return Err(PolicyError::Circle(name.to_owned()));
         }
         match check {
-            Check::Rule(other) => {
+            PolicyCheck::Rule(other) => {
                 let check = self
                     .rules
                     .get(other)
                     .ok_or_else(|| PolicyError::Unknown(name.to_owned(), other.clone()))?;
                 self.resolve(name, check, depth + 1)
             }
-            Check::Not(inner) => self.resolve(name, inner, depth + 1),
-            Check::All(parts) | Check::Any(parts) => parts
+            PolicyCheck::Not(inner) => self.resolve(name, inner, depth + 1),
+            PolicyCheck::All(parts) | PolicyCheck::Any(parts) => parts
                 .iter()
                 .try_for_each(|part| self.resolve(name, part, depth + 1)),
-            Check::Always | Check::Never | Check::Role(_) | Check::Attribute(..) => Ok(()),
+            PolicyCheck::Always
+            | PolicyCheck::Never
+            | PolicyCheck::Role(_)
+            | PolicyCheck::Attribute(..) => Ok(()),
         }
     }
 
     /// Whether he may do that to what belongs to `project`. An unknown rule allows nothing.
-    pub(in crate::api) fn allows(&self, rule: &str, identity: &Identity, project: &str) -> bool {
+    pub(in crate::api) fn allows(&self, rule: &str, identity: &Caller, project: &str) -> bool {
         self.rules
             .get(rule)
             .is_some_and(|check| self.holds(check, identity, project))
     }
 
-    fn holds(&self, check: &Check, identity: &Identity, project: &str) -> bool {
+    fn holds(&self, check: &PolicyCheck, identity: &Caller, project: &str) -> bool {
         match check {
-            Check::Always => true,
-            Check::Never => false,
-            Check::Rule(name) => self.allows(name, identity, project),
-            Check::Role(role) => identity
+            PolicyCheck::Always => true,
+            PolicyCheck::Never => false,
+            PolicyCheck::Rule(name) => self.allows(name, identity, project),
+            PolicyCheck::Role(role) => identity
                 .roles
                 .iter()
                 .any(|has| has.eq_ignore_ascii_case(role)),
-            Check::Attribute(name, wanted) => {
+            PolicyCheck::Attribute(name, wanted) => {
                 let wanted = if wanted == "%(project_id)s" {
                     project
                 } else {
@@ -170,9 +173,9 @@ impl Policy {
                 };
                 !wanted.is_empty() && has == Some(wanted)
             }
-            Check::Not(inner) => !self.holds(inner, identity, project),
-            Check::All(parts) => parts.iter().all(|part| self.holds(part, identity, project)),
-            Check::Any(parts) => parts.iter().any(|part| self.holds(part, identity, project)),
+            PolicyCheck::Not(inner) => !self.holds(inner, identity, project),
+            PolicyCheck::All(parts) => parts.iter().all(|part| self.holds(part, identity, project)),
+            PolicyCheck::Any(parts) => parts.iter().any(|part| self.holds(part, identity, project)),
         }
     }
 }
@@ -207,11 +210,11 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     Some((inside.to_owned(), rest))
 }
 
-fn parse(rule: &str) -> Option<Check> {
+fn parse(rule: &str) -> Option<PolicyCheck> {
     let spaced = spaced(rule);
     let words: Vec<&str> = spaced.split_whitespace().collect();
     if words.is_empty() {
-        return Some(Check::Always);
+        return Some(PolicyCheck::Always);
     }
     if words.len() > 1000 {
         return None;
@@ -229,7 +232,7 @@ fn spaced(rule: &str) -> String {
         .replace(')', " ) ")
 }
 
-fn any(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
+fn any(words: &[&str], at: &mut usize, depth: usize) -> Option<PolicyCheck> {
     let mut parts = vec![all(words, at, depth)?];
     while words
         .get(*at)
@@ -241,11 +244,11 @@ fn any(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
     Some(if parts.len() == 1 {
         parts.remove(0)
     } else {
-        Check::Any(parts)
+        PolicyCheck::Any(parts)
     })
 }
 
-fn all(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
+fn all(words: &[&str], at: &mut usize, depth: usize) -> Option<PolicyCheck> {
     let mut parts = vec![single(words, at, depth)?];
     while words
         .get(*at)
@@ -257,18 +260,18 @@ fn all(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
     Some(if parts.len() == 1 {
         parts.remove(0)
     } else {
-        Check::All(parts)
+        PolicyCheck::All(parts)
     })
 }
 
-fn single(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
+fn single(words: &[&str], at: &mut usize, depth: usize) -> Option<PolicyCheck> {
     if depth > DEEPEST {
         return None;
     }
     let word = *words.get(*at)?;
     *at += 1;
     if word.eq_ignore_ascii_case("not") {
-        return Some(Check::Not(Box::new(single(words, at, depth + 1)?)));
+        return Some(PolicyCheck::Not(Box::new(single(words, at, depth + 1)?)));
     }
     match word {
         "(" => {
@@ -277,16 +280,16 @@ fn single(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
             *at += 1;
             closed.then_some(inner)
         }
-        "@" => Some(Check::Always),
-        "!" => Some(Check::Never),
+        "@" => Some(PolicyCheck::Always),
+        "!" => Some(PolicyCheck::Never),
         _ => {
             let (kind, value) = word.split_once(':')?;
             let value = value.replace("%project%", "%(project_id)s");
             match kind {
-                "rule" => Some(Check::Rule(value)),
-                "role" => Some(Check::Role(value)),
+                "rule" => Some(PolicyCheck::Rule(value)),
+                "role" => Some(PolicyCheck::Role(value)),
                 "project_id" | "tenant_id" | "user_id" | "client_id" => {
-                    Some(Check::Attribute(kind.to_owned(), value))
+                    Some(PolicyCheck::Attribute(kind.to_owned(), value))
                 }
                 _ => None,
             }
@@ -296,20 +299,20 @@ fn single(words: &[&str], at: &mut usize, depth: usize) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Identity;
-    use super::{Policy, PolicyError};
+    use super::super::caller::Caller;
+    use super::{AccessPolicy, PolicyError};
 
-    fn with(role: &str, project: &str) -> Identity {
-        Identity {
+    fn with(role: &str, project: &str) -> Caller {
+        Caller {
             roles: vec![role.to_owned()],
             project_id: project.to_owned(),
-            ..Identity::default()
+            ..Caller::default()
         }
     }
 
     #[test]
     fn the_usual_rules_are_those_of_the_original() {
-        let policy = Policy::new(None).expect("they can be read");
+        let policy = AccessPolicy::new(None).expect("they can be read");
         for (role, project, rule, may) in [
             ("admin", "other", "jobs:get", true),
             ("service", "other", "jobs:get_all_projects", true),
@@ -337,13 +340,13 @@ mod tests {
     #[test]
     fn a_file_overrides_rules() {
         let file = "# ours\n\"jobs:get\": \"not (role:member or role:x) and @\"\n'extra': '!' # never\n\"jobs:delete\": \"\"\n";
-        let policy = Policy::new(Some(file)).expect("it can be read");
+        let policy = AccessPolicy::new(Some(file)).expect("it can be read");
         assert!(!policy.allows("jobs:get", &with("member", "mine"), "mine"));
         assert!(policy.allows("jobs:get", &with("reader", "mine"), "mine"));
         assert!(!policy.allows("extra", &with("admin", "mine"), "mine"));
         assert!(policy.allows("jobs:delete", &with("nobody", "x"), "mine"));
         assert!(
-            Policy::new(Some(
+            AccessPolicy::new(Some(
                 "{\n  \"jobs:get\": \"role:x\",\n  \"jobs:create\": \"role:y\"\n}\n"
             ))
             .is_ok()
@@ -365,13 +368,13 @@ mod tests {
                 PolicyError::Circle("a".into()),
             ),
         ] {
-            assert_eq!(Policy::new(Some(file)).err(), Some(error), "{file}");
+            assert_eq!(AccessPolicy::new(Some(file)).err(), Some(error), "{file}");
         }
     }
 
     #[test]
     fn a_token_without_a_project_is_of_no_project() {
-        let policy = Policy::new(None).expect("they can be read");
+        let policy = AccessPolicy::new(None).expect("they can be read");
         assert!(!policy.allows("jobs:get", &with("member", ""), ""));
     }
 }

@@ -8,7 +8,7 @@ const REMEMBERED: usize = 20_000;
 /// One request, in millionths.
 const WHOLE: i64 = 1_000_000;
 
-/// Lets each asker make so many requests a second, and some at once.
+/// A token bucket for each caller: `per_second` refill, `at_once` burst.
 #[derive(Debug)]
 pub(in crate::api) struct Rate {
     per_second: u32,
@@ -23,7 +23,7 @@ impl Rate {
         Self::with_burst(per_second.unwrap_or(0), per_second.unwrap_or(0))
     }
 
-    /// So many a second, and so many at once.
+    /// Allows `per_second` requests a second, and `at_once` in a burst.
     pub(in crate::api) fn with_burst(per_second: u32, at_once: u32) -> Self {
         Self {
             per_second,

@@ -4,11 +4,9 @@
 //! and beside it what can be searched for. Which names have a column is said by [`Collection`].
 
 use super::facts::{self, Fact, Needle};
-use super::{Backend, Database, Error, Row, Statement, Transaction, Value};
-use serde_json::Map;
-
-/// A document: the object that clients send and get.
-pub(in crate::api) type Document = Map<String, serde_json::Value>;
+use super::{Backend, Database, DatabaseError, Row, Statement, Transaction, Value};
+pub(in crate::api) use crate::model::job::Document;
+use crate::model::job::{Documented, SessionStatus, Words};
 
 /// A table.
 #[derive(Debug)]
@@ -61,7 +59,7 @@ pub(in crate::api) const SESSIONS: Collection = Collection {
     for_client: false,
     shared: false,
 };
-/// What was backed up. Their number is their time stamp.
+/// Records of backups. Their number is their time stamp.
 pub(in crate::api) const BACKUPS: Collection = Collection {
     table: "backups",
     keys: &[
@@ -77,10 +75,10 @@ pub(in crate::api) const BACKUPS: Collection = Collection {
 
 /// A row of a table of documents.
 #[derive(Clone, Debug)]
-pub(in crate::api) struct Stored {
-    /// Its id.
+pub(in crate::api) struct StoredRow {
+    /// The id of the row.
     pub(in crate::api) id: String,
-    /// Whose it is.
+    /// The project of the row.
     pub(in crate::api) project: String,
     /// Grows by one with each change.
     pub(in crate::api) version: i64,
@@ -88,7 +86,23 @@ pub(in crate::api) struct Stored {
     pub(in crate::api) document: Document,
 }
 
-/// What is kept beside the document that the document does not say.
+impl StoredRow {
+    /// The document, read as one of a kind.
+    pub(in crate::api) fn read<D: Documented>(&self) -> D {
+        D::of(self.document.clone())
+    }
+}
+
+/// The key of a row.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::api) struct RowKey<'k> {
+    /// The project of the row.
+    pub(in crate::api) project: &'k str,
+    /// The id of the row.
+    pub(in crate::api) id: &'k str,
+}
+
+/// Columns of a row that its document does not say.
 #[derive(Clone, Debug, Default)]
 pub(in crate::api) struct Beside {
     /// For the column of a number, where there is one.
@@ -97,9 +111,9 @@ pub(in crate::api) struct Beside {
     pub(in crate::api) client_project: String,
 }
 
-/// Whose rows.
+/// The rows that a request may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::api) enum Scope {
+pub(in crate::api) enum RowScope {
     /// Those of one project, and what is central.
     Project(String),
     /// All.
@@ -108,16 +122,16 @@ pub(in crate::api) enum Scope {
 
 /// A part of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::api) struct Page {
+pub(in crate::api) struct RowRange {
     /// How many rows to leave out.
     pub(in crate::api) offset: i64,
     /// How many to give at most.
     pub(in crate::api) limit: i64,
 }
 
-/// What rows must be like.
+/// The conditions of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::api) struct Search {
+pub(in crate::api) struct RowSearch {
     /// All of these.
     pub(in crate::api) facts: Vec<Fact>,
     /// None of these.
@@ -132,10 +146,10 @@ pub(in crate::api) struct Search {
 
 /// A listed row: the text of the document, and for jobs the project of its client.
 #[derive(Debug)]
-pub(in crate::api) struct Listed {
+pub(in crate::api) struct ListedRow {
     /// The document, as JSON.
     pub(in crate::api) text: String,
-    /// Whose it is.
+    /// The project of the row.
     pub(in crate::api) project: String,
     /// The project of its client, for jobs.
     pub(in crate::api) client_project: String,
@@ -147,21 +161,23 @@ impl Collection {
         self.table
     }
 
-    fn scope(&self, scope: &Scope, statement: &mut Statement) {
+    fn scope(&self, scope: &RowScope, statement: &mut Statement) {
         match scope {
-            Scope::AllProjects => statement.add("1 = 1", []),
-            Scope::Project(project) if self.shared => {
+            RowScope::AllProjects => statement.add("1 = 1", []),
+            RowScope::Project(project) if self.shared => {
                 statement.add("(project_id = ? OR central = 1)", [project.as_str().into()])
             }
-            Scope::Project(project) => statement.add("project_id = ?", [project.as_str().into()]),
+            RowScope::Project(project) => {
+                statement.add("project_id = ?", [project.as_str().into()])
+            }
         }
     }
 
     fn condition(
         &self,
         backend: Backend,
-        scope: &Scope,
-        search: &Search,
+        scope: &RowScope,
+        search: &RowSearch,
         statement: &mut Statement,
     ) {
         self.scope(scope, statement);
@@ -204,7 +220,7 @@ impl Collection {
     }
 
     /// Whether an index finds what is searched for; else all rows of a project are looked through.
-    fn is_indexed(&self, search: &Search) -> bool {
+    fn is_indexed(&self, search: &RowSearch) -> bool {
         let by_column = search.facts.iter().any(|fact| self.column(fact).is_some());
         search.words.is_empty() && (by_column || (search.facts.is_empty() && search.not.is_empty()))
     }
@@ -221,10 +237,10 @@ impl Collection {
     pub(in crate::api) async fn list(
         &self,
         database: &Database,
-        scope: &Scope,
-        search: &Search,
-        page: Page,
-    ) -> Result<Vec<Listed>, Error> {
+        scope: &RowScope,
+        search: &RowSearch,
+        page: RowRange,
+    ) -> Result<Vec<ListedRow>, DatabaseError> {
         let backend = database.backend();
         let client_project = if self.for_client {
             "client_project"
@@ -255,7 +271,7 @@ impl Collection {
         };
         Ok(rows?
             .iter()
-            .map(|row| Listed {
+            .map(|row| ListedRow {
                 text: row.text(0),
                 project: row.text(1),
                 client_project: row.text(2),
@@ -267,9 +283,9 @@ impl Collection {
     pub(in crate::api) async fn count(
         &self,
         database: &Database,
-        scope: &Scope,
-        search: &Search,
-    ) -> Result<i64, Error> {
+        scope: &RowScope,
+        search: &RowSearch,
+    ) -> Result<i64, DatabaseError> {
         let mut statement =
             Statement::of_names(format!("SELECT COUNT(*) FROM {} WHERE ", self.table));
         self.condition(database.backend(), scope, search, &mut statement);
@@ -281,14 +297,14 @@ impl Collection {
             .unwrap_or(0))
     }
 
-    fn one(&self, scope: &Scope, id: &str) -> Statement {
+    fn one(&self, scope: &RowScope, id: &str) -> Statement {
         let mut statement = Statement::of_names(format!(
             "SELECT id, project_id, version, document FROM {} WHERE id = ? AND ",
             self.table
         ))
         .bind(id);
         self.scope(scope, &mut statement);
-        if let (true, Scope::Project(project)) = (self.shared, scope) {
+        if let (true, RowScope::Project(project)) = (self.shared, scope) {
             statement.add(
                 " ORDER BY CASE WHEN project_id = ? THEN 0 ELSE 1 END",
                 [project.as_str().into()],
@@ -301,9 +317,9 @@ impl Collection {
     pub(in crate::api) async fn get(
         &self,
         database: &Database,
-        scope: &Scope,
+        scope: &RowScope,
         id: &str,
-    ) -> Result<Option<Stored>, Error> {
+    ) -> Result<Option<StoredRow>, DatabaseError> {
         let rows = database.fetch("read", &self.one(scope, id)).await?;
         rows.first().map(stored).transpose()
     }
@@ -312,9 +328,9 @@ impl Collection {
     pub(in crate::api) async fn locked(
         &self,
         transaction: &mut Transaction,
-        scope: &Scope,
+        scope: &RowScope,
         id: &str,
-    ) -> Result<Option<Stored>, Error> {
+    ) -> Result<Option<StoredRow>, DatabaseError> {
         let mut statement = self.one(scope, id);
         if transaction.backend() != Backend::Sqlite {
             statement.add(" FOR UPDATE", []);
@@ -329,7 +345,7 @@ impl Collection {
         transaction: &mut Transaction,
         project: &str,
         id: &str,
-    ) -> Result<Vec<Stored>, Error> {
+    ) -> Result<Vec<StoredRow>, DatabaseError> {
         let statement = Statement::of_names(format!(
             "SELECT id, project_id, version, document FROM {} WHERE id = ? AND project_id <> ? ORDER BY project_id",
             self.table
@@ -346,17 +362,17 @@ impl Collection {
     pub(in crate::api) async fn insert(
         &self,
         transaction: &mut Transaction,
-        (project, id): (&str, &str),
+        key: RowKey<'_>,
         document: &Document,
         beside: &Beside,
         now_us: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<(), DatabaseError> {
         let searchable = facts::searchable(document, self.keys);
         let mut columns =
             "id, project_id, version, created_us, updated_us, document, facts, words".to_owned();
         let mut values: Vec<Value> = vec![
-            id.into(),
-            project.into(),
+            key.id.into(),
+            key.project.into(),
             1.into(),
             now_us.into(),
             now_us.into(),
@@ -391,11 +407,11 @@ impl Collection {
     pub(in crate::api) async fn update(
         &self,
         transaction: &mut Transaction,
-        row: &Stored,
+        row: &StoredRow,
         document: &Document,
         beside: &Beside,
         now_us: i64,
-    ) -> Result<i64, Error> {
+    ) -> Result<i64, DatabaseError> {
         let searchable = facts::searchable(document, self.keys);
         let mut statement = Statement::of_names(format!(
             "UPDATE {} SET version = version + 1, updated_us = ?, document = ?, facts = ?, words = ?",
@@ -431,7 +447,7 @@ impl Collection {
         transaction: &mut Transaction,
         project: &str,
         id: &str,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, DatabaseError> {
         let statement = Statement::of_names(format!(
             "DELETE FROM {} WHERE project_id = ? AND id = ?",
             self.table
@@ -446,10 +462,10 @@ impl Collection {
     pub(in crate::api) async fn after(
         &self,
         database: &Database,
-        after: (&str, &str),
+        after: RowKey<'_>,
         limit: i64,
-    ) -> Result<Vec<Stored>, Error> {
-        let (project, id) = after;
+    ) -> Result<Vec<StoredRow>, DatabaseError> {
+        let RowKey { project, id } = after;
         let statement = Statement::of_names(format!(
             "SELECT id, project_id, version, document FROM {} WHERE project_id > ? OR (project_id = ? AND id > ?) \
              ORDER BY project_id, id LIMIT ?",
@@ -470,7 +486,7 @@ pub(in crate::api) async fn link_actions(
     transaction: &mut Transaction,
     job: &str,
     actions: &[String],
-) -> Result<(), Error> {
+) -> Result<(), DatabaseError> {
     let statement = Statement::new("DELETE FROM job_actions WHERE job_id = ?").bind(job);
     transaction
         .execute("unlink the actions of a job", &statement)
@@ -493,7 +509,7 @@ pub(in crate::api) async fn link_actions(
 pub(in crate::api) async fn jobs_with_action(
     transaction: &mut Transaction,
     action: &str,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>, DatabaseError> {
     let statement =
         Statement::new("SELECT job_id FROM job_actions WHERE action_id = ? ORDER BY job_id")
             .bind(action);
@@ -509,8 +525,8 @@ pub(in crate::api) async fn jobs_with_action(
 pub(in crate::api) async fn sessions_started_before(
     database: &Database,
     second: i64,
-) -> Result<Vec<(String, String)>, Error> {
-    let running = Fact::new("status", &"running".into());
+) -> Result<Vec<(String, String)>, DatabaseError> {
+    let running = Fact::new("status", &SessionStatus::Running.word().into());
     let statement = Statement::new(
         "SELECT project_id, id FROM sessions WHERE key_status = ? AND time_start < ? ORDER BY project_id, id LIMIT 100",
     );
@@ -528,9 +544,10 @@ pub(in crate::api) fn text_of(document: &Document) -> String {
     serde_json::to_string(document).expect("a map with text keys is always JSON")
 }
 
-fn stored(row: &Row) -> Result<Stored, Error> {
-    let document = serde_json::from_str(&row.text(3)).map_err(|_| Error::Stored("document"))?;
-    Ok(Stored {
+fn stored(row: &Row) -> Result<StoredRow, DatabaseError> {
+    let document =
+        serde_json::from_str(&row.text(3)).map_err(|_| DatabaseError::Stored("document"))?;
+    Ok(StoredRow {
         id: row.text(0),
         project: row.text(1),
         version: row.integer(2).unwrap_or(0),

@@ -66,18 +66,18 @@ impl Needle {
         Self(lower(text))
     }
 
-    /// What a word has in it.
+    /// Returns the text to find inside a word.
     pub(super) fn part(&self) -> &str {
         &self.0
     }
 
-    /// What a word is as a whole.
+    /// Returns the text of a whole word.
     pub(super) fn whole(&self) -> String {
         format!("{BORDER}{}{BORDER}", self.0)
     }
 }
 
-/// What is stored beside a document.
+/// The searchable text of a document.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Searchable {
     /// All facts.

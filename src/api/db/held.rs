@@ -39,7 +39,7 @@ impl Served for MySql {
 }
 
 /// A connection, with or without an open transaction.
-pub(super) struct Held<DB: Served> {
+pub(super) struct PooledConnection<DB: Served> {
     /// None once it was given back.
     connection: Option<PoolConnection<DB>>,
     /// Whether a statement is under way on it, or was cut off: then nobody knows what its next
@@ -49,16 +49,16 @@ pub(super) struct Held<DB: Served> {
     in_transaction: bool,
 }
 
-impl<DB: Served> fmt::Debug for Held<DB> {
+impl<DB: Served> fmt::Debug for PooledConnection<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
+        f.debug_struct("PooledConnection")
             .field("is_busy", &self.is_busy)
             .field("in_transaction", &self.in_transaction)
             .finish_non_exhaustive()
     }
 }
 
-impl<DB: Served> Held<DB> {
+impl<DB: Served> PooledConnection<DB> {
     /// Takes one out of the pool, or makes one.
     pub(super) async fn of(pool: &Pool<DB>) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -101,7 +101,7 @@ impl<DB: Served> Held<DB> {
     }
 }
 
-impl<DB: Served> Drop for Held<DB> {
+impl<DB: Served> Drop for PooledConnection<DB> {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else {
             return;
@@ -131,7 +131,7 @@ async fn give_back<DB: Served>(mut connection: PoolConnection<DB>, in_transactio
         .await
         .is_err()
     {
-        tracing::warn!("a connection to the database does not answer, and is given up");
+        tracing::warn!("a connection to the database does not answer and is dropped");
     }
 }
 

@@ -1,22 +1,22 @@
 //! Bringing the tables to the form this version wants.
 
-use super::{Backend, Database, Error, Statement, Transaction};
+use super::{Backend, Database, DatabaseError, Statement, Transaction};
 
 /// The forms there have been, oldest first; the statements that lead to each from the one before,
 /// of each database. They are never edited after a release.
-const FORMS: &[Form] = &[Form {
+const FORMS: &[SchemaForm] = &[SchemaForm {
     sqlite: include_str!("migrations/0001.sqlite.sql"),
     postgres: include_str!("migrations/0001.postgres.sql"),
     mysql: include_str!("migrations/0001.mysql.sql"),
 }];
 
-struct Form {
+struct SchemaForm {
     sqlite: &'static str,
     postgres: &'static str,
     mysql: &'static str,
 }
 
-impl Form {
+impl SchemaForm {
     /// The statements, one after the other.
     fn statements(&self, backend: Backend) -> impl Iterator<Item = &'static str> + use<> {
         let text = match backend {
@@ -33,8 +33,8 @@ impl Form {
 /// Any number of the program's own, for the lock that one process holds while it changes tables.
 const LOCK: i64 = 0x6672_7a6d;
 
-/// Gives the number of the form that the database has afterwards.
-pub(super) async fn run(database: &Database) -> Result<i64, Error> {
+/// Brings the tables to the form this version wants. Any number of processes may do so at once.
+pub(in crate::api) async fn run(database: &Database) -> Result<(), DatabaseError> {
     let backend = database.backend();
     let mut transaction = database.begin_unhurried().await?;
     lock(&mut transaction).await?;
@@ -53,7 +53,7 @@ pub(super) async fn run(database: &Database) -> Result<i64, Error> {
     let found = rows.first().and_then(|row| row.integer(0)).unwrap_or(0);
     let known = i64::try_from(FORMS.len()).unwrap_or(i64::MAX);
     if found > known {
-        return Err(Error::Newer { found, known });
+        return Err(DatabaseError::Newer { found, known });
     }
     for (number, form) in (1..).zip(FORMS).filter(|(number, _)| *number > found) {
         for statement in form.statements(backend) {
@@ -77,12 +77,11 @@ pub(super) async fn run(database: &Database) -> Result<i64, Error> {
             )
             .await?;
     }
-    transaction.commit().await?;
-    Ok(known)
+    transaction.commit().await
 }
 
 /// SQLite has locked with the beginning of the transaction.
-async fn lock(transaction: &mut Transaction) -> Result<(), Error> {
+async fn lock(transaction: &mut Transaction) -> Result<(), DatabaseError> {
     let statement = match transaction.backend() {
         Backend::Sqlite => return Ok(()),
         Backend::Postgres => {

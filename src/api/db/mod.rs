@@ -6,20 +6,20 @@
 //! rows of their own (`auth::accounts`).
 //!
 //! Invariants: no statement holds a value from outside as text; whoever changes a row has locked
-//! it, or says which version of it he saw; an error that passes says so ([`Error::is_passing`]),
+//! it, or says which version of it he saw; an error that passes says so ([`DatabaseError::is_passing`]),
 //! and the request is run again; nothing waits for the database without an end, and a database that
-//! is away says so ([`Error::is_away`]).
+//! is away says so ([`DatabaseError::is_away`]).
 
 pub(super) mod documents;
 mod facts;
 mod held;
-mod migrate;
+pub(super) mod migrate;
 mod statement;
 
 pub(super) use facts::{Fact, Needle};
 pub(super) use statement::{Row, Statement, Value};
 
-use held::{Held, within};
+use held::{PooledConnection, within};
 use sqlx::mysql::{MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -91,7 +91,7 @@ pub(super) enum Backend {
 
 /// Why the database did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum DatabaseError {
     /// The address names no database that is known.
     #[error("not the address of a database: it begins with sqlite:, postgres: or mysql:")]
     Address,
@@ -101,25 +101,25 @@ pub enum Error {
     /// A statement failed.
     #[error("the database could not {verb}")]
     Statement {
-        /// What was attempted.
+        /// The verb of the statement.
         verb: &'static str,
-        /// What it said.
+        /// The error of the database.
         source: sqlx::Error,
     },
     /// The database was made by a later version of this program.
-    #[error("the database has the form {found}, and this version knows {known} at most")]
+    #[error("the tables of the database have version {found}; this program knows up to {known}")]
     Newer {
         /// The form it has.
         found: i64,
         /// The newest one known here.
         known: i64,
     },
-    /// What is stored is not what was stored by this program.
+    /// A stored value was not written by this program.
     #[error("a stored {0} cannot be read")]
     Stored(&'static str),
 }
 
-impl Error {
+impl DatabaseError {
     /// Whether nothing was done, and the same may succeed when tried again at once: another
     /// transaction was in the way, or the connection was lost before the end of this one. Of a
     /// commit that was cut off nobody knows whether it happened.
@@ -209,11 +209,11 @@ fn mysql_says_away(number: u16) -> bool {
 /// An open database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub(super) struct Database {
-    pool: Pool,
+    pool: DatabasePool,
 }
 
 #[derive(Clone, Debug)]
-enum Pool {
+enum DatabasePool {
     /// Many readers, one writer: SQLite has room for one, and waiting in a queue is better than
     /// being told that it is busy.
     Sqlite {
@@ -227,39 +227,47 @@ enum Pool {
 /// A transaction. Dropped without [`commit`](Self::commit), it has not happened.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    inner: Inner,
+    inner: TransactionInner,
     /// How long each of its statements may take.
     limit: Duration,
 }
 
 #[derive(Debug)]
-enum Inner {
+enum TransactionInner {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(Held<Postgres>),
-    MySql(Held<MySql>),
+    Postgres(PooledConnection<Postgres>),
+    MySql(PooledConnection<MySql>),
 }
 
 impl Database {
     /// Opens the database at an address, with so many connections. A file of SQLite is made if
     /// there is none.
-    pub(super) async fn open(address: &str, connections: u32) -> Result<Self, Error> {
+    pub(super) async fn open(address: &str, connections: u32) -> Result<Self, DatabaseError> {
         let pool = match address.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => sqlite(&sqlite_path(address), connections).await?,
             Some("postgres" | "postgresql") => {
                 let options = PgConnectOptions::from_str(address)
-                    .map_err(Error::Open)?
+                    .map_err(DatabaseError::Open)?
                     .application_name("freezer-api");
                 let pool = pool!(PgPoolOptions, connections, OF_POSTGRES);
-                Pool::Postgres(pool.connect_with(options).await.map_err(Error::Open)?)
+                DatabasePool::Postgres(
+                    pool.connect_with(options)
+                        .await
+                        .map_err(DatabaseError::Open)?,
+                )
             }
             Some("mysql" | "mariadb") => {
                 let options = MySqlConnectOptions::from_str(address)
-                    .map_err(Error::Open)?
+                    .map_err(DatabaseError::Open)?
                     .charset("utf8mb4");
                 let pool = pool!(MySqlPoolOptions, connections, OF_MYSQL);
-                Pool::MySql(pool.connect_with(options).await.map_err(Error::Open)?)
+                DatabasePool::MySql(
+                    pool.connect_with(options)
+                        .await
+                        .map_err(DatabaseError::Open)?,
+                )
             }
-            _ => return Err(Error::Address),
+            _ => return Err(DatabaseError::Address),
         };
         Ok(Self { pool })
     }
@@ -267,15 +275,10 @@ impl Database {
     /// Which one it is.
     pub(super) fn backend(&self) -> Backend {
         match self.pool {
-            Pool::Sqlite { .. } => Backend::Sqlite,
-            Pool::Postgres(_) => Backend::Postgres,
-            Pool::MySql(_) => Backend::MySql,
+            DatabasePool::Sqlite { .. } => Backend::Sqlite,
+            DatabasePool::Postgres(_) => Backend::Postgres,
+            DatabasePool::MySql(_) => Backend::MySql,
         }
-    }
-
-    /// Brings the tables to the form this version wants. Any number of processes may do so at once.
-    pub(super) async fn migrate(&self) -> Result<i64, Error> {
-        migrate::run(self).await
     }
 
     /// Reads rows that an index finds, outside of any transaction.
@@ -283,7 +286,7 @@ impl Database {
         &self,
         verb: &'static str,
         statement: &Statement,
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<Row>, DatabaseError> {
         self.fetch_within(QUICK, verb, statement).await
     }
 
@@ -292,7 +295,7 @@ impl Database {
         &self,
         verb: &'static str,
         statement: &Statement,
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<Row>, DatabaseError> {
         self.fetch_within(THOROUGH, verb, statement).await
     }
 
@@ -301,26 +304,26 @@ impl Database {
         limit: Duration,
         verb: &'static str,
         statement: &Statement,
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<Row>, DatabaseError> {
         let rows = async {
             match &self.pool {
-                Pool::Sqlite { readers, .. } => {
+                DatabasePool::Sqlite { readers, .. } => {
                     within(limit, statement.fetch_sqlite(readers)).await
                 }
-                Pool::Postgres(pool) => {
-                    let mut held = Held::of(pool).await?;
+                DatabasePool::Postgres(pool) => {
+                    let mut held = PooledConnection::of(pool).await?;
                     let rows = within(limit, statement.fetch_postgres(held.lend())).await;
                     held.settle(rows)
                 }
-                Pool::MySql(pool) => {
-                    let mut held = Held::of(pool).await?;
+                DatabasePool::MySql(pool) => {
+                    let mut held = PooledConnection::of(pool).await?;
                     let rows = within(limit, statement.fetch_mysql(held.lend())).await;
                     held.settle(rows)
                 }
             }
         };
         rows.await
-            .map_err(|source| Error::Statement { verb, source })
+            .map_err(|source| DatabaseError::Statement { verb, source })
     }
 
     /// Runs one statement as a transaction of its own; how many rows it changed.
@@ -328,19 +331,19 @@ impl Database {
         &self,
         verb: &'static str,
         statement: &Statement,
-    ) -> Result<u64, Error> {
+    ) -> Result<u64, DatabaseError> {
         let changed = async {
             match &self.pool {
-                Pool::Sqlite { writer, .. } => {
+                DatabasePool::Sqlite { writer, .. } => {
                     within(QUICK, statement.execute_sqlite(writer)).await
                 }
-                Pool::Postgres(pool) => {
-                    let mut held = Held::of(pool).await?;
+                DatabasePool::Postgres(pool) => {
+                    let mut held = PooledConnection::of(pool).await?;
                     let changed = within(QUICK, statement.execute_postgres(held.lend())).await;
                     held.settle(changed)
                 }
-                Pool::MySql(pool) => {
-                    let mut held = Held::of(pool).await?;
+                DatabasePool::MySql(pool) => {
+                    let mut held = PooledConnection::of(pool).await?;
                     let changed = within(QUICK, statement.execute_mysql(held.lend())).await;
                     held.settle(changed)
                 }
@@ -348,32 +351,36 @@ impl Database {
         };
         changed
             .await
-            .map_err(|source| Error::Statement { verb, source })
+            .map_err(|source| DatabaseError::Statement { verb, source })
     }
 
     /// Begins a transaction that will write.
-    pub(super) async fn begin(&self) -> Result<Transaction, Error> {
+    pub(super) async fn begin(&self) -> Result<Transaction, DatabaseError> {
         self.begin_within(QUICK).await
     }
 
     /// Begins one whose statements may take as long as they take.
-    async fn begin_unhurried(&self) -> Result<Transaction, Error> {
+    async fn begin_unhurried(&self) -> Result<Transaction, DatabaseError> {
         self.begin_within(UNHURRIED).await
     }
 
-    async fn begin_within(&self, limit: Duration) -> Result<Transaction, Error> {
+    async fn begin_within(&self, limit: Duration) -> Result<Transaction, DatabaseError> {
         let inner = match &self.pool {
             // Immediate: a transaction that reads first and then wants to write is refused when
             // another wrote in between.
-            Pool::Sqlite { writer, .. } => writer
+            DatabasePool::Sqlite { writer, .. } => writer
                 .begin_with("BEGIN IMMEDIATE")
                 .await
-                .map(Inner::Sqlite),
-            Pool::Postgres(pool) => Held::begin(pool, limit).await.map(Inner::Postgres),
-            Pool::MySql(pool) => Held::begin(pool, limit).await.map(Inner::MySql),
+                .map(TransactionInner::Sqlite),
+            DatabasePool::Postgres(pool) => PooledConnection::begin(pool, limit)
+                .await
+                .map(TransactionInner::Postgres),
+            DatabasePool::MySql(pool) => PooledConnection::begin(pool, limit)
+                .await
+                .map(TransactionInner::MySql),
         };
         Ok(Transaction {
-            inner: inner.map_err(|source| Error::Statement {
+            inner: inner.map_err(|source| DatabaseError::Statement {
                 verb: "begin a transaction",
                 source,
             })?,
@@ -385,16 +392,18 @@ impl Database {
     pub(super) async fn close(&self) {
         let closed = async {
             match &self.pool {
-                Pool::Sqlite { readers, writer } => {
+                DatabasePool::Sqlite { readers, writer } => {
                     readers.close().await;
                     writer.close().await;
                 }
-                Pool::Postgres(pool) => pool.close().await,
-                Pool::MySql(pool) => pool.close().await,
+                DatabasePool::Postgres(pool) => pool.close().await,
+                DatabasePool::MySql(pool) => pool.close().await,
             }
         };
         if tokio::time::timeout(LAST_PATIENCE, closed).await.is_err() {
-            tracing::warn!("connections to the database are cut off: what they do takes too long");
+            tracing::warn!(
+                "connections to the database are cut off: their statements take too long"
+            );
         }
     }
 }
@@ -403,9 +412,9 @@ impl Transaction {
     /// Which database it is in.
     pub(super) fn backend(&self) -> Backend {
         match self.inner {
-            Inner::Sqlite(_) => Backend::Sqlite,
-            Inner::Postgres(_) => Backend::Postgres,
-            Inner::MySql(_) => Backend::MySql,
+            TransactionInner::Sqlite(_) => Backend::Sqlite,
+            TransactionInner::Postgres(_) => Backend::Postgres,
+            TransactionInner::MySql(_) => Backend::MySql,
         }
     }
 
@@ -414,19 +423,21 @@ impl Transaction {
         &mut self,
         verb: &'static str,
         statement: &Statement,
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<Row>, DatabaseError> {
         let rows = match &mut self.inner {
-            Inner::Sqlite(transaction) => statement.fetch_sqlite(&mut **transaction).await,
-            Inner::Postgres(held) => {
+            TransactionInner::Sqlite(transaction) => {
+                statement.fetch_sqlite(&mut **transaction).await
+            }
+            TransactionInner::Postgres(held) => {
                 let rows = within(self.limit, statement.fetch_postgres(held.lend())).await;
                 held.settle(rows)
             }
-            Inner::MySql(held) => {
+            TransactionInner::MySql(held) => {
                 let rows = within(self.limit, statement.fetch_mysql(held.lend())).await;
                 held.settle(rows)
             }
         };
-        rows.map_err(|source| Error::Statement { verb, source })
+        rows.map_err(|source| DatabaseError::Statement { verb, source })
     }
 
     /// Runs a statement; how many rows it changed.
@@ -434,29 +445,31 @@ impl Transaction {
         &mut self,
         verb: &'static str,
         statement: &Statement,
-    ) -> Result<u64, Error> {
+    ) -> Result<u64, DatabaseError> {
         let changed = match &mut self.inner {
-            Inner::Sqlite(transaction) => statement.execute_sqlite(&mut **transaction).await,
-            Inner::Postgres(held) => {
+            TransactionInner::Sqlite(transaction) => {
+                statement.execute_sqlite(&mut **transaction).await
+            }
+            TransactionInner::Postgres(held) => {
                 let changed = within(self.limit, statement.execute_postgres(held.lend())).await;
                 held.settle(changed)
             }
-            Inner::MySql(held) => {
+            TransactionInner::MySql(held) => {
                 let changed = within(self.limit, statement.execute_mysql(held.lend())).await;
                 held.settle(changed)
             }
         };
-        changed.map_err(|source| Error::Statement { verb, source })
+        changed.map_err(|source| DatabaseError::Statement { verb, source })
     }
 
     /// Makes all of it happen.
-    pub(super) async fn commit(self) -> Result<(), Error> {
+    pub(super) async fn commit(self) -> Result<(), DatabaseError> {
         let done = match self.inner {
-            Inner::Sqlite(transaction) => transaction.commit().await,
-            Inner::Postgres(held) => held.commit(self.limit).await,
-            Inner::MySql(held) => held.commit(self.limit).await,
+            TransactionInner::Sqlite(transaction) => transaction.commit().await,
+            TransactionInner::Postgres(held) => held.commit(self.limit).await,
+            TransactionInner::MySql(held) => held.commit(self.limit).await,
         };
-        done.map_err(|source| Error::Statement {
+        done.map_err(|source| DatabaseError::Statement {
             verb: COMMIT,
             source,
         })
@@ -469,7 +482,7 @@ fn sqlite_path(address: &str) -> PathBuf {
     PathBuf::from(path.strip_prefix("//").unwrap_or(path))
 }
 
-async fn sqlite(path: &Path, connections: u32) -> Result<Pool, Error> {
+async fn sqlite(path: &Path, connections: u32) -> Result<DatabasePool, DatabaseError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -484,26 +497,26 @@ async fn sqlite(path: &Path, connections: u32) -> Result<Pool, Error> {
         .acquire_timeout(PATIENCE)
         .connect_with(options.clone());
     // The writer comes first: it makes the file.
-    let writer = writer.await.map_err(Error::Open)?;
+    let writer = writer.await.map_err(DatabaseError::Open)?;
     let readers = SqlitePoolOptions::new()
         .max_connections(connections.max(1))
         .acquire_timeout(PATIENCE);
     let readers = readers
         .connect_with(options.read_only(true))
         .await
-        .map_err(Error::Open)?;
-    Ok(Pool::Sqlite { readers, writer })
+        .map_err(DatabaseError::Open)?;
+    Ok(DatabasePool::Sqlite { readers, writer })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{COMMIT, Error, mysql_says_away, says_away, sqlite_path};
+    use super::{COMMIT, DatabaseError, mysql_says_away, says_away, sqlite_path};
     use std::io;
     use std::path::Path;
 
     #[test]
     fn what_passes_by_itself_is_told_from_what_does_not() {
-        let error = |verb, source| Error::Statement { verb, source };
+        let error = |verb, source| DatabaseError::Statement { verb, source };
         let lost = || sqlx::Error::Io(io::ErrorKind::ConnectionReset.into());
         let slow = || sqlx::Error::Io(io::ErrorKind::TimedOut.into());
         for (error, is_passing, is_away) in [
@@ -512,14 +525,14 @@ mod tests {
             (error(COMMIT, lost()), false, true),
             (error("read", slow()), false, true),
             (error("read", sqlx::Error::PoolTimedOut), false, true),
-            (Error::Open(lost()), false, true),
+            (DatabaseError::Open(lost()), false, true),
             (
-                Error::Open(sqlx::Error::Protocol("no server of ours".into())),
+                DatabaseError::Open(sqlx::Error::Protocol("no server of ours".into())),
                 false,
                 false,
             ),
             (error("read", sqlx::Error::RowNotFound), false, false),
-            (Error::Address, false, false),
+            (DatabaseError::Address, false, false),
         ] {
             assert_eq!(
                 (error.is_passing(), error.is_away()),

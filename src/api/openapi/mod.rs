@@ -5,7 +5,7 @@ mod schemas;
 
 use super::call::LARGEST_PAGE;
 use super::error::json_answer;
-use super::router::{ROUTES, Route};
+use super::routes::{ROUTES, Route};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
@@ -48,7 +48,7 @@ fn document() -> Value {
     })
 }
 
-/// What programs call a route by.
+/// Returns the name by which programs call a route.
 fn name_of(route: &Route) -> String {
     let path: String = route
         .path
@@ -100,7 +100,7 @@ fn operation(route: &Route) -> Value {
     let mut operation = json!({
         "operationId": name_of(route),
         "summary": route.about,
-        "description": format!("Policy rule: `{}`.", route.rule),
+        "description": format!("AccessPolicy rule: `{}`.", route.rule),
         "tags": [resource],
         "parameters": parameters,
         "responses": responses(route, resource, list),
@@ -148,16 +148,16 @@ fn responses(route: &Route, resource: &str, list: bool) -> Value {
     for (status, description) in [
         (
             "400",
-            "The body or a parameter is not as it must be; the text names the field.",
+            "The body or a parameter breaks a rule; the text names the field.",
         ),
         ("403", "A rule of the policy does not allow it."),
-        ("405", "Sessions do no such thing."),
+        ("405", "Sessions have no such action."),
         ("409", "The id is used already."),
         ("412", "The object has another version than If-Match says."),
         ("413", "The body is too large."),
         (
             "422",
-            "An object that this one leans on is not there, or cannot do it.",
+            "An object that this one refers to does not exist, or cannot do it.",
         ),
         ("429", "Too many requests."),
         (
@@ -172,7 +172,7 @@ fn responses(route: &Route, resource: &str, list: bool) -> Value {
     }
     responses.insert(
         "401".into(),
-        json!({ "description": "There is no token, or it holds no longer.", "content": body(&named("Unauthenticated")) }),
+        json!({ "description": "The token is missing or not valid.", "content": body(&named("Unauthenticated")) }),
     );
     // The answer to a GET has no body, that to a change has one.
     responses.insert(
@@ -181,12 +181,12 @@ fn responses(route: &Route, resource: &str, list: bool) -> Value {
     );
     responses.insert(
         "406".into(),
-        json!({ "description": "The client takes no JSON." }),
+        json!({ "description": "The client does not accept JSON." }),
     );
     Value::Object(responses)
 }
 
-/// What can be done with an object that was made.
+/// Returns the operations on an object that was made.
 fn links(resource: &str) -> Value {
     let single = format!("/{resource}/{{id}}");
     let key = kind_of(resource).to_lowercase();

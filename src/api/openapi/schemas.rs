@@ -1,12 +1,13 @@
-//! What objects look like: as they are sent, and as they are answered. Words that are checked come
-//! from where they are checked.
+//! What objects look like: as they are sent, and as they are answered. All of it comes from the
+//! types of the documents; what stands here is which keys must be there, and what the server adds.
 
-use crate::api::call::LONGEST_ID;
-use crate::api::{backups, clients, fields};
+use crate::api::jobs::MOST_ACTIONS;
+use crate::model::job::{
+    Action, ActionList, AgentOptions, BackupMetadata, BackupRecord, Client, ClientInfo, Course,
+    Document, Documented, Field, FieldKind, Job, JobEvent, JobSession, Plain, RunResult, Schedule,
+    SessionCall, SessionJobs, SessionVerb, TextForm, When, Words,
+};
 use serde_json::{Map, Value, json};
-
-/// The longest text that is sure to be taken: what is checked are bytes.
-const LONGEST_TEXT: usize = fields::LONGEST_TEXT / 4;
 
 /// All of them, by name.
 pub(super) fn all() -> Value {
@@ -27,176 +28,250 @@ fn named(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
+/// An object as it is answered. The keys of `usual` are always there; one that is null in it may be
+/// null in every answer, as may those that it does not have.
+fn answer(usual: &impl Documented, properties: Document) -> Value {
+    let usual = usual.document();
+    let nullable = |schema: Value| match schema.get("type") {
+        Some(kind) => json!({ "type": [kind, "null"] }),
+        None if schema.get("enum").is_some() => json!({ "anyOf": [schema, { "type": "null" }] }),
+        None => schema,
+    };
+    let properties: Document = properties
+        .into_iter()
+        .map(|(key, schema)| {
+            let is_sure = usual.get(&key).is_some_and(|value| !value.is_null());
+            let schema = if is_sure { schema } else { nullable(schema) };
+            (key, schema)
+        })
+        .collect();
+    let required: Vec<&String> = usual.keys().collect();
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
 /// Objects as they are answered.
 fn answers() -> Value {
-    let (text, number, inner) = (
-        json!({ "type": "string" }),
-        json!({ "type": "integer" }),
-        json!({ "type": "object" }),
+    let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    let unauthenticated = object(
+        &["code", "title", "message"],
+        json!({ "code": number, "title": text, "message": text }),
     );
-    let maybe = json!({ "type": ["string", "null"] });
     json!({
         "Error": object(&["title"], json!({ "title": text, "description": text })),
-        "Unauthenticated": object(&["error"], json!({ "error": object(&["code", "title", "message"], json!({ "code": number, "title": text, "message": text })) })),
-        "Backup": object(
-            &["backup_id", "project_id", "user_id", "status", "backup_metadata"],
-            json!({
-                "backup_id": text, "project_id": text, "user_id": text, "status": { "enum": backups::STATUSES }, "backup_metadata": inner,
-            }),
-        ),
-        "Client": object(&["project_id", "user_id", "client"], json!({
-            "project_id": text, "user_id": text,
-            "client": object(&["client_id", "hostname", "uuid", "is_central"], json!({
-                "client_id": text, "hostname": maybe, "description": maybe, "uuid": text, "is_central": { "type": "boolean" },
-            })),
-        })),
-        "Job": object(
-            &["job_id", "project_id", "user_id", "client_id", "job_schedule", "job_actions", "session_id", "session_tag"],
-            json!({
-                "job_id": text, "project_id": text, "user_id": text, "client_id": text, "description": text,
-                "job_schedule": object(&["event", "status", "result"], json!({
-                    "event": { "enum": fields::EVENTS }, "status": { "enum": fields::STATUSES }, "result": { "enum": fields::RESULTS },
-                })),
-                "job_actions": { "type": "array", "items": named("Action") }, "session_id": text, "session_tag": number,
-            }),
-        ),
-        "Action": object(
-            &["action_id", "project_id", "user_id", "freezer_action", "max_retries", "max_retries_interval", "mandatory"],
-            json!({
-                "action_id": text, "project_id": text, "user_id": text, "freezer_action": inner, "max_retries": number,
-                "max_retries_interval": number, "mandatory": { "type": "boolean" },
-            }),
-        ),
-        "Session": object(
-            &["session_id", "project_id", "user_id", "schedule", "jobs", "session_tag"],
-            json!({
-                "session_id": text, "project_id": text, "user_id": text, "description": text, "schedule": inner, "jobs": inner,
-                "session_tag": number, "hold_off": number, "status": text, "result": maybe, "time_start": number, "time_end": number,
-            }),
-        ),
+        "Unauthenticated": object(&["error"], json!({ "error": unauthenticated })),
+        "Backup": backup_answer(),
+        "Client": client_answer(),
+        "Job": job_answer(),
+        "Action": action_answer(),
+        "Session": session_answer(),
     })
 }
 
-fn text() -> Value {
-    json!({ "type": ["string", "null"], "maxLength": LONGEST_TEXT })
+fn backup_answer() -> Value {
+    let usual = BackupRecord {
+        backup_id: "b".into(),
+        project_id: "p".into(),
+        user_id: "u".into(),
+        status: BackupRecord::AVAILABLE.into(),
+        backup_metadata: Field::Is(BackupMetadata::default()),
+        ..BackupRecord::default()
+    };
+    answer(&usual, BackupRecord::answer_properties())
 }
 
-fn number() -> Value {
-    json!({ "type": ["integer", "null"], "minimum": i64::MIN, "maximum": i64::MAX })
+fn client_answer() -> Value {
+    let mut info = ClientInfo {
+        client_id: "c".into(),
+        uuid: "u".into(),
+        ..ClientInfo::default()
+    };
+    info.complete();
+    let inner = answer(&info, ClientInfo::answer_properties());
+    let usual = Client {
+        project_id: "p".into(),
+        user_id: "u".into(),
+        client: Field::Is(info),
+        ..Client::default()
+    };
+    let mut client = answer(&usual, Client::answer_properties());
+    client["properties"]["client"] = inner;
+    client
 }
 
-fn id() -> Value {
-    json!({ "type": ["string", "null"], "pattern": "^[A-Za-z0-9_-]*$", "maxLength": LONGEST_ID })
+fn job_answer() -> Value {
+    let mut usual = Job {
+        job_id: "j".into(),
+        project_id: "p".into(),
+        user_id: "u".into(),
+        client_id: "c".into(),
+        job_actions: Field::Is(ActionList::default()),
+        ..Job::default()
+    };
+    usual.fill();
+    let schedule = usual.schedule().cloned().unwrap_or_default();
+    let mut keys = When::answer_properties();
+    keys.extend(Course::answer_properties());
+    let mut job = answer(&usual, Job::answer_properties());
+    job["properties"]["job_schedule"] = answer(&schedule, keys);
+    job["properties"]["job_actions"] = json!({ "type": "array", "items": named("Action") });
+    job
 }
 
-/// A timetable, with how it went.
-fn schedule() -> Value {
-    let mut properties = Map::new();
-    for key in ["time_created", "time_started", "time_ended", "current_pid"] {
-        properties.insert(key.into(), number());
+fn action_answer() -> Value {
+    let mut usual = Action {
+        action_id: "a".into(),
+        project_id: "p".into(),
+        user_id: "u".into(),
+        freezer_action: Field::Is(AgentOptions::default()),
+        ..Action::default()
+    };
+    usual.fill();
+    answer(&usual, Action::answer_properties())
+}
+
+fn session_answer() -> Value {
+    let mut usual = JobSession {
+        session_id: "s".into(),
+        project_id: "p".into(),
+        user_id: "u".into(),
+        schedule: Field::Is(Schedule::default()),
+        jobs: Field::Is(SessionJobs::default()),
+        ..JobSession::default()
+    };
+    usual.fill();
+    answer(&usual, JobSession::answer_properties())
+}
+
+/// Replaces the schema of a key; what it is for stays.
+fn set(properties: &mut Document, key: &str, schema: Value) {
+    let about = properties.get(key).and_then(|old| old.get("description"));
+    let mut schema = schema;
+    if let Some(about) = about.cloned() {
+        schema["description"] = about;
     }
-    for (key, known) in [
-        ("event", &fields::EVENTS[..]),
-        ("status", &fields::STATUSES[..]),
-        ("result", &fields::RESULTS[..]),
-    ] {
-        properties.insert(
-            key.into(),
-            json!({ "anyOf": [{ "enum": known }, { "type": "null" }] }),
-        );
-    }
-    for key in fields::TIMETABLE {
-        let form = match key {
-            "schedule_interval" => {
-                let pattern = "^(continuous|[1-9][0-9]{0,8} +(second|minute|hour|day|week)s?)$";
-                json!({ "type": ["string", "null"], "pattern": pattern, "examples": ["1 days", "continuous"] })
-            }
-            "schedule_date" | "schedule_start_date" | "schedule_end_date" => {
-                json!({ "type": ["string", "null"], "format": "date-time" })
-            }
-            "schedule_year" => json!({ "type": ["string", "null"], "pattern": "^[0-9]{4}$" }),
-            _ => {
-                json!({ "type": ["string", "null"], "pattern": "^[A-Za-z0-9*/, -]{1,255}$", "examples": ["*", "*/15", "1-5", "mon,wed"] })
-            }
-        };
-        properties.insert(key.into(), form);
-    }
-    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+    properties.insert(key.to_owned(), schema);
 }
 
 /// An action as it is sent, inside of a job or alone.
-fn action() -> Value {
-    json!({
-        "action_id": id(), "max_retries": number(), "max_retries_interval": number(), "mandatory": { "type": ["boolean", "null"] },
-        "freezer_action": {
-            "type": "object",
-            "description": "Options of the agent by their names with underscores; there can be any.",
-            "properties": {
-                "action": { "enum": clients::ACTIONS }, "mode": { "enum": clients::MODES }, "path_to_backup": text(), "backup_name": text(),
-                "container": text(), "restore_abs_path": text(), "cindernative_freezer_only": { "type": ["boolean", "null"] },
-            },
-        },
-    })
+fn action() -> Document {
+    let mut action = Action::properties();
+    let options = json!({ "type": "object", "properties": AgentOptions::properties() });
+    set(&mut action, "freezer_action", options);
+    action
+}
+
+fn job() -> Document {
+    let mut job = Job::properties();
+    set(&mut job, "client_id", Plain::schema());
+    set(&mut job, "job_schedule", named("Timetable"));
+    let entry = object(&["freezer_action"], Value::Object(action()));
+    let entries = json!({ "type": "array", "maxItems": MOST_ACTIONS, "items": entry });
+    set(&mut job, "job_actions", entries);
+    job
+}
+
+fn session() -> Document {
+    let mut session = JobSession::properties();
+    set(&mut session, "schedule", named("Timetable"));
+    set(&mut session, "jobs", SessionJobs::schema());
+    // The server sets these itself.
+    for own in ["session_id", "project_id", "user_id"] {
+        session.remove(own);
+    }
+    session
+}
+
+fn new_backup() -> Document {
+    let mut record = BackupMetadata::properties();
+    let mut name = Plain::schema();
+    name["minLength"] = 1.into();
+    for key in ["container", "hostname", "backup_name"] {
+        set(&mut record, key, name.clone());
+    }
+    record
+}
+
+fn client() -> Document {
+    let mut client = ClientInfo::properties();
+    set(
+        &mut client,
+        "client_id",
+        crate::model::job::NodeName::schema(),
+    );
+    client
 }
 
 /// Objects as they are sent; of what is called `…Change`, only what changes.
 fn requests() -> Value {
-    let job = json!({
-        "job_id": id(), "client_id": { "type": "string", "maxLength": LONGEST_TEXT }, "description": text(), "session_id": text(),
-        "session_name": text(), "session_tag": number(), "_version": number(), "project_id": {}, "user_id": {}, "user_credentials": {},
-        "job_schedule": named("Timetable"), "action_defaults": { "type": ["object", "null"] },
-        "job_actions": { "type": "array", "maxItems": 1000, "items": object(&["freezer_action"], action()) },
-    });
-    let session = json!({
-        "description": text(), "status": text(), "result": text(), "session_tag": number(), "hold_off": number(), "time_start": number(),
-        "time_end": number(), "schedule": named("Timetable"), "jobs": { "type": "object", "additionalProperties": { "type": "object" } },
-    });
-    let name = json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_TEXT });
-    let (mut record, change) = (
-        Map::new(),
-        json!({ "type": "object", "description": "Keys of the agent; there can be any." }),
-    );
-    for key in ["container", "hostname", "backup_name"] {
-        record.insert(key.into(), name.clone());
-    }
-    record.insert("status".into(), json!({ "enum": backups::STATUSES }));
-    let mut client = json!({
-        "client_id": { "type": "string", "pattern": "^([A-Za-z0-9_-]{1,60}_)?[A-Za-z0-9]([A-Za-z0-9-]{0,40}[A-Za-z0-9])?$" },
-        "hostname": { "type": ["string", "null"], "pattern": "^[A-Za-z0-9]([A-Za-z0-9-]{0,40}[A-Za-z0-9])?$" },
-        "description": text(), "uuid": text(), "is_central": { "type": ["boolean", "null"] },
-    });
-    for (key, _, known) in clients::SUPPORTED {
-        client[key] = json!({ "type": ["array", "null"], "items": { "enum": known } });
-    }
-    let only = |required: &[&str], properties: &Value| json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false });
+    let only = |required: &[&str], properties: Document| {
+        json!({
+            "type": "object", "required": required, "properties": properties,
+            "additionalProperties": false,
+        })
+    };
+    let open = |required: &[&str], properties: Document| object(required, properties.into());
     json!({
-        "Timetable": schedule(),
-        "NewJob": only(&["client_id", "job_actions"], &job),
-        "JobChange": only(&[], &job),
-        "NewSession": object(&["schedule"], session.clone()),
-        "SessionChange": object(&[], session),
-        "NewAction": object(&["freezer_action"], action()),
-        "ActionChange": object(&[], action()),
-        "NewBackup": object(&["container", "hostname", "backup_name"], Value::Object(record)),
-        "BackupChange": object(&[], json!({ "status": { "enum": backups::STATUSES }, "backup_metadata": change })),
-        "NewClient": object(&["client_id"], client),
-        "Search": object(&[], json!({
-            "match": { "type": "array", "maxItems": 10, "items": { "type": "object", "maxProperties": 2, "properties": { "_all": { "type": "string" } } } },
-            "match_not": { "type": "array", "maxItems": 10, "items": { "type": "object", "maxProperties": 2 } },
-            "time_after": number(), "time_before": number(),
-        })),
+        "Timetable": only(&[], Schedule::properties()),
+        "NewJob": only(&["client_id", "job_actions"], job()),
+        "JobChange": only(&[], job()),
+        "NewSession": open(&["schedule"], session()),
+        "SessionChange": open(&[], session()),
+        "NewAction": open(&["freezer_action"], action()),
+        "ActionChange": open(&[], action()),
+        "NewBackup": open(&["container", "hostname", "backup_name"], new_backup()),
+        "BackupChange": open(&[], BackupRecord::properties()),
+        "NewClient": open(&["client_id"], client()),
+        "Search": search(),
     })
 }
 
-/// What is asked of a job or a session.
+/// The search in the body of the GET of a list.
+fn search() -> Value {
+    let second = Field::<i64>::schema();
+    let words = json!({ "_all": { "type": "string" } });
+    let condition = json!({ "type": "object", "maxProperties": 2 });
+    let mut with_words = condition.clone();
+    with_words["properties"] = words;
+    object(
+        &[],
+        json!({
+            "match": { "type": "array", "maxItems": 10, "items": with_words },
+            "match_not": { "type": "array", "maxItems": 10, "items": condition },
+            "time_after": second, "time_before": second,
+        }),
+    )
+}
+
+/// The events of jobs and the calls of sessions.
 fn events() -> Value {
-    let one = |properties: Value| json!({ "type": "object", "minProperties": 1, "maxProperties": 1, "properties": properties, "additionalProperties": false });
-    let job_id = json!({ "type": "string", "maxLength": LONGEST_TEXT });
-    json!({
-        "JobEvent": one(json!({ "start": {}, "stop": {}, "abort": {} })),
-        "SessionAction": one(json!({
-            "start": object(&["job_id", "current_tag"], json!({ "job_id": job_id, "current_tag": { "type": "integer", "minimum": 0, "maximum": i64::MAX } })),
-            "end": object(&["job_id", "result"], json!({ "job_id": job_id, "result": { "enum": ["success", "fail", "aborted"] } })),
-        })),
-    })
+    let one = |properties: Document| {
+        json!({
+            "type": "object", "minProperties": 1, "maxProperties": 1, "properties": properties,
+            "additionalProperties": false,
+        })
+    };
+    let wishes = JobEvent::ALL
+        .iter()
+        .filter(|event| **event != JobEvent::Remove);
+    let wishes = wishes.map(|event| (event.word().to_owned(), json!({})));
+    let calls = SessionVerb::ALL.iter().map(|verb| {
+        let mut said = SessionCall::properties();
+        set(&mut said, "job_id", Plain::schema());
+        let (key, schema) = match verb {
+            SessionVerb::Start => {
+                let tag = json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX });
+                ("current_tag", tag)
+            }
+            SessionVerb::End => {
+                let results: Vec<&str> = RunResult::ALL.iter().map(|one| one.word()).collect();
+                ("result", json!({ "enum": results }))
+            }
+        };
+        set(&mut said, key, schema);
+        (
+            verb.word().to_owned(),
+            object(&["job_id", key], said.into()),
+        )
+    });
+    json!({ "JobEvent": one(wishes.collect()), "SessionAction": one(calls.collect()) })
 }

@@ -1,11 +1,11 @@
 //! Goes through a file and finds the blocks that earlier levels have.
 //!
-//! First a block is looked for where those before it have moved to, and where it was. Only where
-//! that fails a window rolls along byte by byte, until one of the earlier blocks is found in it. So
-//! the usual costs one strong sum for each block, and the earlier version is never read.
+//! A block is first expected where the blocks before it have moved to, and where it was. Only if it
+//! is in neither place does a window roll along, byte by byte, until it holds an earlier block. So
+//! most blocks cost one strong sum, and the earlier version is never read.
 
-use super::known::{Known, KnownBlock};
-use super::plan::{Piece, Plan};
+use super::block_plan::{BlockPlan, PlannedPiece};
+use super::known_blocks::{KnownBlock, KnownBlocks};
 use crate::format::signature::RollingSum;
 use crate::model::{DataRun, FileOffset};
 use std::io;
@@ -13,14 +13,13 @@ use std::io;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 1 << 20;
 
-/// So many strong sums may be made in vain within a block's length while the window rolls; after
-/// that it rolls on blindly. A file made to have weak sums in common costs twice its time and no
-/// more.
+/// Most strong sums in vain while the window rolls over one block; after that it ignores weak sums.
+/// A file that is made to share weak sums then takes at most twice the time.
 const MOST_VAIN_SUMS: u32 = 4;
 
-/// What a scan reads from.
-pub(super) trait Readable {
-    /// Fills `buffer` from `offset` on; fewer bytes mean that it ends.
+/// A file that a scan reads.
+pub(in crate::backup) trait Readable {
+    /// Fills `buffer` from `offset` on. Fewer bytes mean that the file ends there.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
@@ -30,26 +29,26 @@ impl Readable for crate::platform::FileHandle {
     }
 }
 
-/// Plans the data `runs` of a file. What cannot be read is planned as new: whoever stores it reads
-/// it again, and tells.
+/// Plans the data `runs` of a file. A part that cannot be read is planned as new; storing it reads
+/// it again and reports the error.
 ///
-/// `tick` is called with the count of bytes that need not be stored; its error ends the scan.
-pub(super) fn scan<E>(
+/// Calls `tick` with the number of bytes that need not be stored; its error ends the scan.
+pub(in crate::backup) fn scan<E>(
     file: &dyn Readable,
     runs: &[DataRun],
-    known: &Known,
+    known: &KnownBlocks,
     mut tick: impl FnMut(u64) -> Result<(), E>,
-) -> Result<Plan, E> {
-    let mut scan = Scan {
+) -> Result<BlockPlan, E> {
+    let mut scan = BlockScan {
         known,
-        plan: Plan::default(),
+        plan: BlockPlan::default(),
         shift: 0,
         home_hint: 0,
         shift_hint: 0,
     };
     for run in runs {
         let end = run.at.0.saturating_add(run.length);
-        let mut window = Window {
+        let mut window = FileWindow {
             file,
             end,
             buffer: Vec::new(),
@@ -63,7 +62,7 @@ pub(super) fn scan<E>(
                     at = next;
                 }
                 Err(error) => {
-                    tracing::debug!(%error, at, "could not be compared");
+                    tracing::debug!(%error, at, "could not compare blocks");
                     scan.plan.push(new(at, end));
                     break;
                 }
@@ -78,15 +77,15 @@ pub(super) fn scan<E>(
     Ok(scan.plan)
 }
 
-fn new(from: u64, end: u64) -> Piece {
-    Piece::New(DataRun {
+fn new(from: u64, end: u64) -> PlannedPiece {
+    PlannedPiece::New(DataRun {
         at: FileOffset(from),
         length: end.saturating_sub(from),
     })
 }
 
-/// The part of a file that is looked at.
-struct Window<'file> {
+/// The part of a file that is in memory.
+struct FileWindow<'file> {
     file: &'file dyn Readable,
     /// Nothing is read from here on.
     end: u64,
@@ -95,9 +94,9 @@ struct Window<'file> {
     start: u64,
 }
 
-impl Window<'_> {
-    /// The bytes from `at` on: `length` of them at least, unless the run ends before. What lies
-    /// before `at` is let go.
+impl FileWindow<'_> {
+    /// Returns the bytes from `at` on: at least `length` of them, unless the run ends before.
+    /// Forgets the bytes before `at`.
     fn bytes(&mut self, at: u64, length: u64) -> io::Result<&[u8]> {
         let wanted = length.min(self.end.saturating_sub(at));
         let skipped = usize::try_from(at.saturating_sub(self.start))
@@ -119,7 +118,7 @@ impl Window<'_> {
             if (self.buffer.len() as u64) < wanted {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
-                    "it is shorter than it was",
+                    "the file is shorter than it was",
                 ));
             }
             return Ok(&self.buffer);
@@ -128,18 +127,20 @@ impl Window<'_> {
     }
 }
 
-struct Scan<'known> {
-    known: &'known Known,
-    plan: Plan,
-    /// How far what was found last has moved since the earlier version.
+struct BlockScan<'known> {
+    known: &'known KnownBlocks,
+    plan: BlockPlan,
+    /// How far the block that was found last has moved since the earlier version, in bytes.
     shift: i64,
+    /// Index of the stretch that was asked for last for a block in its old place.
     home_hint: usize,
+    /// Index of the stretch that was asked for last for a block that has moved.
     shift_hint: usize,
 }
 
-impl<'known> Scan<'known> {
-    /// Finds out what is at `at`; returns where to go on.
-    fn step(&mut self, window: &mut Window<'_>, at: u64) -> io::Result<u64> {
+impl<'known> BlockScan<'known> {
+    /// Plans the bytes at `at`, and returns where to go on.
+    fn step(&mut self, window: &mut FileWindow<'_>, at: u64) -> io::Result<u64> {
         let known = self.known;
         let home = known.next_from(at, &mut self.home_hint);
         let moved = at
@@ -164,20 +165,20 @@ impl<'known> Scan<'known> {
                 .is_some_and(|bytes| known.key.strong(bytes) == *block.strong);
             if is_same {
                 self.shift = shift;
-                self.plan.push(Piece::Kept(block.at(at)));
+                self.plan.push(PlannedPiece::Kept(block.at(at)));
                 return Ok(at + block.length);
             }
-            // Where the next one can be met.
+            // The next block can begin here at the earliest.
             stop = stop.min(at + block.length);
         }
         self.roll(window, at, stop)
     }
 
-    /// Looks for any block between `at` and `stop`.
-    fn roll(&mut self, window: &mut Window<'_>, at: u64, stop: u64) -> io::Result<u64> {
+    /// Looks for any block that begins between `at` and `stop`.
+    fn roll(&mut self, window: &mut FileWindow<'_>, at: u64, stop: u64) -> io::Result<u64> {
         let block_bytes = self.known.block_bytes;
         let length = block_bytes as usize;
-        // Where a window of a block's length can begin; a piece at a time.
+        // The window begins before this place: a block fits behind it, and the bytes fit in memory.
         let last = stop
             .min(window.end.saturating_sub(u64::from(block_bytes) - 1))
             .min(at.saturating_add(READ_BYTES as u64));
@@ -190,8 +191,7 @@ impl<'known> Scan<'known> {
         let mut sum = RollingSum::of(&bytes[..length]);
         let mut vain = 0;
         for position in 0..positions {
-            // What is at `at` itself was looked at where it was expected; it may still be a block
-            // from elsewhere.
+            // `at` itself holds no expected block, but may hold one from elsewhere.
             if self.known.has_candidate(sum.value()) && vain < MOST_VAIN_SUMS {
                 let mut strong = None;
                 for block in self.known.candidates(sum.value()) {
@@ -201,7 +201,7 @@ impl<'known> Scan<'known> {
                     if strong == *block.strong {
                         let found = at + position as u64;
                         self.plan.push(new(at, found));
-                        self.plan.push(Piece::Kept(block.at(found)));
+                        self.plan.push(PlannedPiece::Kept(block.at(found)));
                         self.shift = found.cast_signed().wrapping_sub(block.at.cast_signed());
                         return Ok(found + block.length);
                     }

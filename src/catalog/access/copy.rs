@@ -4,7 +4,7 @@ use super::documents::{self, MAX_DOCUMENT_BYTES, put};
 use super::{Access, AccessError};
 use crate::catalog::{listing, names};
 use crate::store::location::IfMissing;
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName, Store, StoreExt};
 use std::sync::Arc;
 
 impl Access {
@@ -52,7 +52,7 @@ impl Access {
         }
         let name = names::identity_name();
         match copy.store.get(&name, MAX_DOCUMENT_BYTES) {
-            Err(error) if error.kind() == store::Kind::Missing => {
+            Err(error) if error.kind() == store::ErrorKind::Missing => {
                 self.give_document(copy, &name)?;
                 tracing::info!(store = %copy.store.location(), "made a copy of the store");
                 Ok(())

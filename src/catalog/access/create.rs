@@ -8,7 +8,7 @@ use crate::catalog::{listing, names};
 use crate::format::identity::{Cipher, Identity};
 use crate::format::keys::{KdfCost, KeyError, KeySlot, MasterKey};
 use crate::model::{Passphrase, StoreId};
-use crate::store::{Created, Store};
+use crate::store::{Created, Store, StoreExt};
 use std::sync::Arc;
 
 /// What a new store is made of.

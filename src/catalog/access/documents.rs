@@ -5,7 +5,7 @@ use crate::catalog::{listing, names};
 use crate::format::identity::Identity;
 use crate::format::keys::{KeySlot, MasterKey};
 use crate::model::Passphrase;
-use crate::store::{self, ObjectName, Store};
+use crate::store::{self, ObjectName, Store, StoreExt};
 
 /// Most bytes that an identity or key document may have.
 pub(super) const MAX_DOCUMENT_BYTES: u64 = 64 << 10;
@@ -31,7 +31,7 @@ pub(super) fn identity(store: &dyn Store) -> Result<Identity, AccessError> {
             object: name,
             source,
         }),
-        Err(error) if error.kind() == store::Kind::Missing => {
+        Err(error) if error.kind() == store::ErrorKind::Missing => {
             let has_backups =
                 listing::is_any_below(store, names::MANIFESTS).map_err(AccessError::Store)?;
             Err(if has_backups {

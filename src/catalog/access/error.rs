@@ -4,7 +4,7 @@ use crate::catalog::known::Surprise;
 use crate::format::DocumentError;
 use crate::format::keys::KeyError;
 use crate::format::manifest::ManifestError;
-use crate::model::LevelId;
+use crate::model::{Advice, LevelId, hints};
 use crate::store::{self, ObjectName};
 
 /// A store could not be opened, its keys not be changed, or a manifest not be read.
@@ -72,6 +72,42 @@ pub enum AccessError {
     Store(#[source] store::Error),
 }
 
+impl Advice for AccessError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Surprise(surprise) => surprise.hint(),
+            Self::NoStore(_) => {
+                Some("freezer backup PATH makes one there; --store PATH names another")
+            }
+            Self::IdentityLost(_) => Some(
+                "put freezer.json back from a copy of the store: without it nothing in the store \
+                 can be read",
+            ),
+            Self::PassphraseNeeded(_) => Some(hints::PASS_FILE),
+            Self::KeysLost(_) => Some(
+                "put the folder keys back from a copy of the store: without one of its keys \
+                 nothing in the store can be read",
+            ),
+            Self::WrongPassphrase(_) => Some(
+                "any passphrase that freezer key add has added opens the store; upper and lower \
+                 case differ",
+            ),
+            Self::NotEncrypted(_) => Some(
+                "leave --encrypt-pass-file out, or name the store you meant; if this one was \
+                 encrypted before, somebody has put another in its place",
+            ),
+            Self::Exists(_) => Some("choose another place with --store PATH"),
+            Self::OtherStore { .. } => {
+                Some("name an empty place, or one that was made as a copy of this store")
+            }
+            Self::NoKey(_) => Some("freezer key list shows the keys"),
+            Self::LastKey(_) => Some("freezer key change replaces its passphrase by a new one"),
+            Self::Document { .. } | Self::Manifest { .. } => Some(hints::DAMAGED),
+            Self::Key(_) | Self::Store(_) => None,
+        }
+    }
+}
+
 impl AccessError {
     /// Returns whether the store refused or did not answer. Such an error says nothing about what
     /// the store holds; any other means that what it holds is damaged or missing.
@@ -81,6 +117,6 @@ impl AccessError {
 
     /// Returns whether the store says that there is no such object.
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Store(error) if error.kind() == store::Kind::Missing)
+        matches!(self, Self::Store(error) if error.kind() == store::ErrorKind::Missing)
     }
 }

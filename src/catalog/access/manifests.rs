@@ -5,7 +5,7 @@ use crate::catalog::names;
 use crate::format::DocumentError;
 use crate::format::manifest::{self, MAX_MANIFEST_BYTES, Manifest, ManifestError, Outline};
 use crate::model::{BackupName, LevelId};
-use crate::store::Store;
+use crate::store::StoreExt;
 
 impl Access {
     /// Reads the manifest of a level.

@@ -2,8 +2,8 @@
 
 use super::{KnownPoint, KnownStore};
 use crate::format::identity::Cipher;
-use crate::model::{BackupName, LevelId, LevelSerial, StoreId};
-use crate::platform::durable::{self, Access};
+use crate::model::{Advice, BackupName, LevelId, LevelSerial, StoreId};
+use crate::platform::durable::{self, Sharing};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -51,6 +51,18 @@ pub enum KnownStoresError {
     },
 }
 
+impl Advice for KnownStoresError {
+    fn hint(&self) -> Option<&str> {
+        Some(match self {
+            Self::File { .. } => "see to it that the folder can be read and written",
+            Self::Damaged { .. } => {
+                "--forget-store makes a new one; this machine then trusts the store as it is now"
+            }
+            Self::Later { .. } => "use the later version, or --forget-store",
+        })
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Document {
     version: u32,
@@ -89,8 +101,8 @@ impl KnownFolder {
         }
     }
 
-    /// Reads the documents of all stores.
-    pub(super) fn read_all(&self) -> Result<Vec<KnownStore>, KnownStoresError> {
+    /// Lists the ids of the stores that have a document.
+    pub(super) fn ids(&self) -> Result<Vec<StoreId>, KnownStoresError> {
         let failed = |source| KnownStoresError::File {
             path: self.0.clone(),
             source,
@@ -99,26 +111,32 @@ impl KnownFolder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(failed)?,
         };
-        let mut all = Vec::new();
+        let mut ids = Vec::new();
         for entry in entries {
             let name = entry.map_err(failed)?.file_name();
-            let id = name
-                .to_str()
-                .and_then(|name| name.strip_suffix(".json"))
-                .and_then(|name| name.parse().ok());
-            if let Some(id) = id {
-                all.extend(self.read(id)?);
-            }
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            ids.extend(stem.and_then(|stem| stem.parse::<StoreId>().ok()));
         }
-        Ok(all)
+        Ok(ids)
+    }
+
+    /// Removes the document of a store.
+    pub(super) fn remove(&self, id: StoreId) -> Result<(), KnownStoresError> {
+        let path = self.path(id);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(KnownStoresError::File { path, source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Replaces the document of a store by what `change` makes of it. Returns without writing
-    /// where nothing changes. `None` stands for a store without a document.
+    /// where nothing changes.
     pub(super) fn update(
         &self,
         id: StoreId,
-        change: impl FnOnce(Option<KnownStore>) -> Option<KnownStore>,
+        change: impl FnOnce(Option<KnownStore>) -> KnownStore,
     ) -> Result<(), KnownStoresError> {
         let path = self.path(id);
         let failed = |source| KnownStoresError::File {
@@ -128,23 +146,17 @@ impl KnownFolder {
         let _lock = self.lock().map_err(failed)?;
         let old = self.read(id)?;
         let new = change(old.clone());
-        if new == old {
+        if old.as_ref() == Some(&new) {
             return Ok(());
         }
-        match new {
-            Some(store) => durable::replace_file(&path, &encode(&store)).map_err(failed),
-            None => match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-                _ => Ok(()),
-            },
-        }
+        durable::replace_file(&path, &encode(&new)).map_err(failed)
     }
 
     /// Waits until no other run changes documents. The lock ends with the file that is returned.
     fn lock(&self) -> io::Result<File> {
         std::fs::create_dir_all(&self.0)?;
         let path = self.0.join("lock");
-        let file = match durable::create_file(&path, Access::private()) {
+        let file = match durable::create_file(&path, Sharing::private()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 File::options().write(true).open(&path)?
             }

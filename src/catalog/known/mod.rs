@@ -19,7 +19,7 @@ mod file;
 pub use file::KnownStoresError;
 
 use crate::format::identity::{Cipher, Identity};
-use crate::model::{BackupName, LevelId, LevelSerial, StoreId};
+use crate::model::{Advice, BackupName, LevelId, LevelSerial, StoreId};
 use file::KnownFolder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -34,6 +34,8 @@ pub struct KnownStores(KnownFolder);
 pub enum Purpose {
     /// It reads: a surprise is told.
     Reading,
+    /// It checks: surprises are collected, and the command ends with them.
+    Checking,
     /// It writes or removes: a surprise ends it before it does.
     Writing,
 }
@@ -115,9 +117,15 @@ pub enum Surprise {
     },
 }
 
+impl Advice for Surprise {
+    fn hint(&self) -> Option<&str> {
+        Some(Self::HINT)
+    }
+}
+
 impl Surprise {
     /// What to do about it.
-    pub const HINT: &'static str = "find out why before anything is written: is the disk mounted, was the \
+    const HINT: &'static str = "find out why before anything is written: is the disk mounted, was the \
         server restored from a backup, is it the right store? If all is well, --forget-store makes \
         this machine forget what it saw there";
 }
@@ -195,20 +203,32 @@ impl KnownStores {
         }))
     }
 
-    /// Forgets every store that the client knows at a place. Returns how many those were.
+    /// Forgets every store that the client knows at a place. Documents that cannot be read stay.
     ///
     /// # Errors
     ///
     /// When the memory cannot be changed.
-    pub fn forget(&self, place: &str) -> Result<usize, KnownStoresError> {
-        let mut forgotten = 0;
-        for known in self.0.read_all()? {
-            if known.places.contains(place) {
-                self.0.update(known.id, |_| None)?;
-                forgotten += 1;
+    pub fn forget_place(&self, place: &str) -> Result<(), KnownStoresError> {
+        for id in self.0.ids()? {
+            let is_there = |known: &KnownStore| known.places.contains(place);
+            if self
+                .0
+                .read(id)
+                .is_ok_and(|known| known.as_ref().is_some_and(is_there))
+            {
+                self.0.remove(id)?;
             }
         }
-        Ok(forgotten)
+        Ok(())
+    }
+
+    /// Forgets a store, even if its document cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be changed.
+    pub fn forget(&self, id: StoreId) -> Result<(), KnownStoresError> {
+        self.0.remove(id)
     }
 
     /// Starts to watch an open store: what is known of it, and what will be learnt.
@@ -243,8 +263,14 @@ impl KnownStores {
     }
 
     fn at(&self, place: &str) -> Result<Option<KnownStore>, KnownStoresError> {
-        let all = self.0.read_all()?;
-        Ok(all.into_iter().find(|known| known.places.contains(place)))
+        for id in self.0.ids()? {
+            if let Some(known) = self.0.read(id)?
+                && known.places.contains(place)
+            {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -274,16 +300,6 @@ struct Seen {
 }
 
 impl Witness {
-    /// What the command does with the store.
-    pub fn purpose(&self) -> Purpose {
-        self.purpose
-    }
-
-    /// The backups of which earlier runs saw points.
-    pub fn known_backups(&self) -> Vec<BackupName> {
-        self.seen().known.keys().cloned().collect()
-    }
-
     /// Compares the levels of a listing with the memory. `newest` opens the newest manifest that
     /// can be read; it is asked only where the level that the client knows is not listed. A
     /// surprise is told, or fails, as [`surprised`](Self::surprised) says.
@@ -339,6 +355,7 @@ impl Witness {
         }
         match self.purpose {
             Purpose::Writing => Err(surprise),
+            Purpose::Checking => Ok(()),
             Purpose::Reading => {
                 if is_new {
                     tracing::warn!("{surprise}");
@@ -389,6 +406,36 @@ impl Witness {
         Ok(())
     }
 
+    /// Takes note of a level that this run has made.
+    pub fn published(
+        &self,
+        backup: &BackupName,
+        level: &LevelId,
+        serial: LevelSerial,
+        digest: &str,
+    ) {
+        let point = KnownPoint {
+            level: level.clone(),
+            serial,
+            digest: digest.to_owned(),
+        };
+        self.seen().learnt.insert(backup.clone(), point);
+    }
+
+    /// Compares the backups of a listing with the memory: one that the client knows and that is not
+    /// listed is a surprise.
+    ///
+    /// # Errors
+    ///
+    /// [`Surprise::Older`] where the store is to be changed.
+    pub fn compare_backups(&self, listed: &[BackupName]) -> Result<(), Surprise> {
+        let known: Vec<BackupName> = self.seen().known.keys().cloned().collect();
+        for backup in known.iter().filter(|backup| !listed.contains(backup)) {
+            self.compare(backup, |_| false, || None)?;
+        }
+        Ok(())
+    }
+
     /// Takes note that this run removes a level.
     pub fn removed(&self, backup: &BackupName, level: &LevelId) {
         let mut seen = self.seen();
@@ -435,12 +482,25 @@ impl Witness {
                     store.backups.insert(backup.clone(), learnt.clone());
                 }
             }
-            Some(store)
+            store
         })
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Witness {
+    /// Writes down what the run has learnt, also of a run that failed later.
+    fn drop(&mut self) {
+        if let Err(error) = self.keep() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "this machine does not remember what it saw of the store"
+            );
+        }
     }
 }
 

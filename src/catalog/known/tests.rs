@@ -106,7 +106,7 @@ fn an_empty_place_is_a_surprise_only_where_a_store_was() {
     let at = |place| stores.surprise_of_nothing_at(place).expect("compared");
     assert!(matches!(at(PLACE), Some(Surprise::Emptied { .. })));
     assert_eq!(at("/other"), None);
-    assert_eq!(stores.forget(PLACE).expect("forgotten"), 1);
+    stores.forget_place(PLACE).expect("forgotten");
     assert_eq!(at(PLACE), None);
 }
 

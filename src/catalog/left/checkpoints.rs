@@ -5,7 +5,7 @@ use crate::catalog::{Access, CatalogError, LevelVerb};
 use crate::format::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES};
 use crate::format::manifest::LevelParts;
 use crate::model::{BackupName, FrameNo, LevelId};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::error::Error;
 

@@ -4,7 +4,7 @@ use crate::catalog::names::{self, LevelOf, Meaning, Term};
 use crate::catalog::objects_below;
 use crate::format::claim::{Claim, MAX_CLAIM_BYTES};
 use crate::model::{BackupName, LevelId};
-use crate::store::{self, Kind, ObjectName, Store};
+use crate::store::{self, ErrorKind, ObjectName, Store, StoreExt};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -107,7 +107,7 @@ impl Claims<'_> {
         let name = names::claim_name(self.backup, id, term);
         match self.store.get(&name, MAX_CLAIM_BYTES) {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == Kind::Missing => Ok(false),
+            Err(error) if error.kind() == ErrorKind::Missing => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -1,7 +1,7 @@
 //! Why a backup could not be locked.
 
 use crate::catalog::CatalogError;
-use crate::model::BackupName;
+use crate::model::{Advice, BackupName, Interrupted};
 use crate::store;
 use jiff::Timestamp;
 
@@ -32,12 +32,18 @@ pub enum LockError {
     },
     /// Another process thought this one dead, and took the lock.
     #[error(
-        "the lock of {0} was lost while it was held: the machine stood still, or the store could not be reached for too long"
+        "the lock of {0} was lost while it was held: the machine stood still, or the store could \
+         not be reached for too long"
     )]
     Lost(BackupName),
     /// The caller asked to stop while this waited for the lock.
-    #[error("interrupted while waiting for the lock of {0}")]
-    Cancelled(BackupName),
+    #[error("interrupted while waiting for the lock of {backup}")]
+    Interrupted {
+        /// The backup.
+        backup: BackupName,
+        /// The wish to stop.
+        source: Interrupted,
+    },
     /// The store failed.
     #[error("could not lock {backup}")]
     Store {
@@ -52,4 +58,19 @@ pub enum LockError {
     /// The system gave no random number.
     #[error("could not make an id for the lock")]
     Random(#[source] getrandom::Error),
+}
+
+impl Advice for LockError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Held { .. } | Self::HeldByUnknown { .. } => Some(
+                "wait for it to end with --wait; if it died on another machine, its claim ends \
+                 after ten minutes",
+            ),
+            Self::Lost(_) => Some("run it again: earlier points in time are unharmed"),
+            Self::Interrupted { .. } | Self::Store { .. } | Self::Catalog(_) | Self::Random(_) => {
+                None
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use super::request::{LockRequest, Patience};
 use crate::catalog::Catalog;
 use crate::catalog::names::{self, Term};
 use crate::format::claim::Claim;
-use crate::model::{Cancel, LevelId};
+use crate::model::{Cancel, Interrupted, LevelId};
 use crate::platform::{Clock, Running, monotonic, pause};
 use crate::store::{self, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -119,7 +119,10 @@ impl<'run> Locker<'run> {
         cancel: &Cancel,
     ) -> Result<(), LockError> {
         if cancel.is_requested() {
-            return Err(LockError::Cancelled(self.request.backup.clone()));
+            return Err(LockError::Interrupted {
+                backup: self.request.backup.clone(),
+                source: Interrupted,
+            });
         }
         let held = self.held_by(first);
         let may_wait = match self.request.patience {

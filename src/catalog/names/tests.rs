@@ -2,7 +2,7 @@
 
 use super::{
     Folder, LevelOf, Meaning, Term, claim_name, data_name, level_prefix, lost_name, manifest_name,
-    manifests_prefix, meaning, withdrawn_name,
+    manifests_prefix, meaning, place_in_level, withdrawn_name,
 };
 use crate::model::{BackupName, LevelId};
 use crate::store::ObjectName;
@@ -109,18 +109,29 @@ fn a_name_too_long_for_a_component_is_found_under_its_cut_form() {
 
 proptest! {
     #[test]
-    fn names_are_read_back(host in "[^/\\pC]{1,20}", name in "\\PC{1,20}", number: u32, folder in 0_usize..5) {
+    fn names_are_read_back(
+        host in "[^/\\pC]{1,20}",
+        name in "\\PC{1,20}",
+        number: u32,
+        folder in 0_usize..5,
+    ) {
         prop_assume!(BackupName::new(&host, &name).is_ok());
         let backup = BackupName::new(&host, &name).expect("checked");
         let of = LevelOf { backup: backup.clone(), level: level() };
-        prop_assert_eq!(meaning(&manifest_name(&backup, &level())), Some(Meaning::Manifest(of.clone())));
-        prop_assert_eq!(meaning(&withdrawn_name(&backup, &level())), Some(Meaning::Withdrawn(of.clone())));
-        prop_assert_eq!(meaning(&lost_name(&backup, &level())), Some(Meaning::Lost(of.clone())));
+        let read_back = [
+            (manifest_name(&backup, &level()), Meaning::Manifest(of.clone())),
+            (withdrawn_name(&backup, &level()), Meaning::Withdrawn(of.clone())),
+            (lost_name(&backup, &level()), Meaning::Lost(of.clone())),
+        ];
+        for (name, expected) in read_back {
+            prop_assert_eq!(meaning(&name), Some(expected));
+        }
         let folder = Folder::ALL[folder];
         let data = data_name(&backup, &level(), folder, number);
         prop_assert!(data.as_str().starts_with(&level_prefix(&backup, &level())));
         prop_assert_eq!(&super::as_listed(&backup), &backup);
         prop_assert_eq!(meaning(&data), Some(Meaning::Data { of: of.clone(), folder, number }));
+        prop_assert_eq!(place_in_level(&data), Some((folder, number)));
         for ending in super::WHOLE_ENDINGS {
             let whole = of.stream_name(ending);
             prop_assert_eq!(meaning(&whole), Some(Meaning::Whole(of.clone(), ending)));
@@ -128,7 +139,9 @@ proptest! {
     }
 
     #[test]
-    fn any_object_name_is_read_without_panic(text in "(manifests|data|locks|lost|withdrawn)/[%~a-zA0-9/.]{0,60}") {
+    fn any_object_name_is_read_without_panic(
+        text in "(manifests|data|locks|lost|withdrawn)/[%~a-zA0-9/.]{0,60}",
+    ) {
         if let Some(object) = ObjectName::new(text) {
             meaning(&object);
         }

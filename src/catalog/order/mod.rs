@@ -4,9 +4,9 @@
 //! manifest for every question would cost a request for each, so names are believed where they
 //! cannot mislead:
 //!
-//! - An id says when its run began. A level that finds a later id when it is made says so in its own
-//!   ([`LevelId::is_out_of_order`]). Where no level says so, ids ascend as serials do: a listing
-//!   tells the order, and nothing is opened.
+//! - An id says when its run began. A level that finds a later id when it is made says so in its
+//!   own ([`LevelId::is_out_of_order`]). Where no level says so, ids ascend as serials do: one
+//!   listing tells the order, and nothing is opened.
 //! - A date is looked up where the id is more than a day in the future, or less than a second after
 //!   the one before: earlier versions moved levels there.
 //! - A level that is wanted, or that a new one leans on, is opened before it is relied on.
@@ -224,7 +224,9 @@ impl OrderMemory {
                     };
                     self.0.insert(level, known);
                 }
-                Err(AccessError::Store(source)) if source.kind() == store::Kind::Unavailable => {
+                Err(AccessError::Store(source))
+                    if source.kind() == store::ErrorKind::Unavailable =>
+                {
                     return Err(CatalogError::Level {
                         verb: LevelVerb::Open,
                         backup: backup.clone(),

@@ -44,19 +44,26 @@ fn made(clocks: &[(u16, bool)]) -> (Vec<LevelId>, Vec<LevelId>) {
 
 proptest! {
     #[test]
-    fn where_no_id_is_out_of_order_ids_ascend_as_levels_were_made(clocks in prop::collection::vec((0_u16..60, prop::bool::weighted(0.8)), 0..20)) {
+    fn where_no_id_is_out_of_order_ids_ascend_as_levels_were_made(
+        clocks in prop::collection::vec((0_u16..60, prop::bool::weighted(0.8)), 0..20),
+    ) {
         let (all, left) = made(&clocks);
         if !left.iter().any(LevelId::is_out_of_order) {
             prop_assert!(left.is_sorted(), "{:?}", left);
         }
         let mut listed = left.clone();
         listed.sort();
-        let serial = |level: &LevelId| all.iter().position(|other| other == level).map(|at| LevelSerial(at as u64 + 1));
+        let serial = |level: &LevelId| {
+            let place = all.iter().position(|other| other == level);
+            place.map(|at| LevelSerial(at as u64 + 1))
+        };
         prop_assert_eq!(in_order(listed, serial), left);
     }
 
     #[test]
-    fn clocks_that_ascend_put_no_id_out_of_order(mut clocks in prop::collection::vec((0_u16..600, prop::bool::weighted(0.8)), 0..20)) {
+    fn clocks_that_ascend_put_no_id_out_of_order(
+        mut clocks in prop::collection::vec((0_u16..600, prop::bool::weighted(0.8)), 0..20),
+    ) {
         clocks.sort_unstable();
         let (all, _) = made(&clocks);
         prop_assert!(!all.iter().any(LevelId::is_out_of_order));

@@ -4,7 +4,7 @@ use crate::catalog::names::{self, Folder, LevelOf};
 use crate::format::frame::Opener;
 use crate::format::manifest::ManifestError;
 use crate::format::repacked::{MAX_REPACKED_BYTES, Repacked};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreExt};
 
 /// Why it is not known where the stream of a level is.
 #[derive(Debug, thiserror::Error)]

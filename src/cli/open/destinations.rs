@@ -1,50 +1,52 @@
-//! Where a backup goes: one store, or several that become copies of each other.
+//! The stores that a backup goes to: one, or several that become copies of each other.
 
+use crate::catalog::known::Purpose;
 use crate::catalog::{Access, AccessError};
-use crate::cli::open::session::{Session, StorePlace};
+use crate::cli::open::place::StorePlace;
+use crate::cli::open::session::Session;
 use crate::cli::show::failure::chain;
 use crate::format::identity::Cipher;
 use crate::format::keys::KdfCost;
 use crate::model::Cancel;
 use crate::platform::{Clock, pause};
 use crate::store::location::IfMissing;
-use crate::store::mirror::{Mirror, OnFailure, Patience};
+use crate::store::mirror::{Mirror, OnFailure, WaitLimits};
 use crate::store::{Discard, Store};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What becomes of a run when one of several stores fails.
+/// What a run does when one of several stores fails or is slow.
 #[derive(Clone, Copy)]
-pub(in crate::cli) struct Policy {
+pub(in crate::cli) struct MirrorPolicy {
     pub(in crate::cli) on_failure: OnFailure,
-    pub(in crate::cli) patience: Patience,
+    pub(in crate::cli) patience: WaitLimits,
 }
 
 /// The stores of a run, open.
 pub(in crate::cli) struct Destinations {
     access: Access,
-    /// With several stores: what makes them one, and each by itself.
+    /// With several stores: the mirror that makes them one, and each store by itself.
     several: Option<(Arc<Mirror>, Vec<Access>)>,
-    /// Those that could not be opened.
+    /// Stores that could not be opened.
     absent: Vec<StoreOutcome>,
 }
 
-/// How long a call to a store that had begun may take to be seen by others, when a store is made
-/// where nothing sees to it that only one is.
+/// How long after a call of another process ended its effect may become visible, in a store without
+/// an atomic "put if absent".
 const UNTIL_SEEN: Duration = Duration::from_secs(2);
 
-/// What became of a store.
-#[derive(Debug, Serialize)]
+/// Whether a store got the point in time.
+#[derive(Clone, Debug, Serialize)]
 pub(in crate::cli) struct StoreOutcome {
     pub(in crate::cli) store: String,
-    /// Why it did not get this point in time.
+    /// Why it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) failure: Option<String>,
 }
 
 impl Destinations {
-    /// A store that keeps nothing, encrypted like the real one would be.
+    /// Opens a store that keeps nothing, encrypted as the real one would be.
     pub(in crate::cli) fn rehearsal(session: &Session) -> anyhow::Result<Self> {
         let store: Arc<dyn Store> = Arc::new(Discard);
         let passphrase = session.given_passphrase()?;
@@ -55,74 +57,55 @@ impl Destinations {
             session.clock.now(),
             "",
         )?;
-        Ok(Self {
+        Ok(Self::one(access))
+    }
+
+    /// Opens the stores in these places, and makes those that do not exist yet.
+    pub(in crate::cli) fn open(
+        places: &[StorePlace],
+        policy: MirrorPolicy,
+        session: &Session,
+    ) -> anyhow::Result<Self> {
+        match places {
+            [place] => {
+                let store = place.open(IfMissing::Create)?;
+                Ok(Self::one(open_or_create(store, session)?))
+            }
+            places => Self::open_several(places, policy, session),
+        }
+    }
+
+    fn one(access: Access) -> Self {
+        Self {
             access,
             several: None,
             absent: Vec::new(),
-        })
+        }
     }
 
-    /// Opens them; makes those that are not there yet.
-    pub(in crate::cli) fn open(
+    fn open_several(
         places: &[StorePlace],
-        policy: Policy,
+        policy: MirrorPolicy,
         session: &Session,
     ) -> anyhow::Result<Self> {
-        if let [place] = places {
-            return Ok(Self {
-                access: open_or_create(place.open(IfMissing::Create)?, session)?,
-                several: None,
-                absent: Vec::new(),
-            });
-        }
         let mut absent = Vec::new();
-        let miss = |store: String, error: anyhow::Error| match policy.on_failure {
-            OnFailure::Abort => Err(error),
-            OnFailure::Continue => Ok(StoreOutcome {
-                store,
-                failure: Some(chain(error.as_ref())),
-            }),
-        };
         let mut stores = Vec::new();
         for place in places {
             match place.open(IfMissing::Create) {
                 Ok(store) => stores.push(store),
-                Err(error) => absent.push(miss(place.location.to_string(), error)?),
+                Err(error) => absent.push(policy.miss(place.location.to_string(), error)?),
             }
         }
-        let Some(any) = stores.first() else {
-            anyhow::bail!("none of the stores could be opened: {}", told(&absent))
-        };
-        // Those that are a store already. Without one a new one may be made, but not while another
-        // place may hold one that the new one would be no copy of.
-        let (mut there, mut doubtful) = (None, Vec::new());
-        for store in &stores {
-            match Access::is_encrypted(store.as_ref()) {
-                Ok(_) => there = there.or(Some(store)),
-                Err(AccessError::NoStore(_)) => {}
-                Err(error) => doubtful.push(StoreOutcome {
-                    store: store.location(),
-                    failure: Some(chain(&error)),
-                }),
-            }
-        }
-        if there.is_none() && !(absent.is_empty() && doubtful.is_empty()) {
-            doubtful.splice(0..0, absent);
-            anyhow::bail!(
-                "a new store is made only when all places can be opened, as they are to hold the same: {}",
-                told(&doubtful)
-            );
-        }
-        let first = open_or_create(Arc::clone(there.unwrap_or(any)), session)?;
+        let first = open_or_create(first_of(&stores, &absent)?, session)?;
         let mut copies = Vec::new();
         for store in stores {
             let location = store.location();
-            match first.copy_at(store, IfMissing::Create) {
+            match session.copy_at(&first, store, IfMissing::Create) {
                 Ok(copy) => copies.push(copy),
-                // Two stores that were made apart can never hold the same: no failure of one, but a
-                // mistake.
-                Err(error @ AccessError::OtherStore { .. }) => return Err(error.into()),
-                Err(error) => absent.push(miss(location, error.into())?),
+                // Two stores that were made apart can never hold the same: a mistake of the user,
+                // whatever the policy is.
+                Err(error) if is_other_store(&error) => return Err(error),
+                Err(error) => absent.push(policy.miss(location, error)?),
             }
         }
         let mirror = Arc::new(Mirror::new(
@@ -138,12 +121,12 @@ impl Destinations {
         })
     }
 
-    /// All of them as one.
+    /// Returns all stores as one.
     pub(in crate::cli) fn access(&self) -> &Access {
         &self.access
     }
 
-    /// What became of each.
+    /// Returns the outcome of each store.
     pub(in crate::cli) fn outcomes(&self) -> Vec<StoreOutcome> {
         let Some((mirror, _)) = &self.several else {
             return vec![StoreOutcome {
@@ -151,18 +134,14 @@ impl Destinations {
                 failure: None,
             }];
         };
-        let absent = self.absent.iter().map(|absent| StoreOutcome {
-            store: absent.store.clone(),
-            failure: absent.failure.clone(),
-        });
         let taking_part = mirror.outcomes().into_iter().map(|outcome| StoreOutcome {
             store: outcome.location,
             failure: outcome.failure.map(|failure| chain(failure.as_ref())),
         });
-        taking_part.chain(absent).collect()
+        taking_part.chain(self.absent.iter().cloned()).collect()
     }
 
-    /// Those that got everything, each by itself.
+    /// Returns the stores that got everything, each by itself.
     pub(in crate::cli) fn complete(&self) -> Vec<Access> {
         match &self.several {
             None => vec![self.access.clone()],
@@ -179,46 +158,100 @@ impl Destinations {
     }
 }
 
-fn told(outcomes: &[StoreOutcome]) -> String {
-    let tell = |outcome: &StoreOutcome| {
+impl MirrorPolicy {
+    /// Records that a store takes no part; an error if the run is to be aborted.
+    fn miss(self, store: String, error: anyhow::Error) -> anyhow::Result<StoreOutcome> {
+        match self.on_failure {
+            OnFailure::Abort => Err(error),
+            OnFailure::Continue => Ok(StoreOutcome {
+                store,
+                failure: Some(chain(error.as_ref())),
+            }),
+        }
+    }
+}
+
+/// Chooses the place that the others become copies of: one that is a store already, else any.
+///
+/// # Errors
+///
+/// When no place could be opened. When none is a store, unless all places could be opened: one that
+/// could not may hold a store, and a new one would not be a copy of that.
+fn first_of(stores: &[Arc<dyn Store>], absent: &[StoreOutcome]) -> anyhow::Result<Arc<dyn Store>> {
+    let Some(any) = stores.first() else {
+        anyhow::bail!("none of the stores could be opened: {}", in_words(absent))
+    };
+    let (mut existing, mut doubtful) = (None, absent.to_vec());
+    for store in stores {
+        match Access::is_encrypted(store.as_ref()) {
+            Ok(_) => existing = existing.or(Some(store)),
+            Err(AccessError::NoStore(_)) => {}
+            Err(error) => doubtful.push(StoreOutcome {
+                store: store.location(),
+                failure: Some(chain(&error)),
+            }),
+        }
+    }
+    if existing.is_none() && !doubtful.is_empty() {
+        anyhow::bail!(
+            "freezer makes a new store only when all places can be opened, as they are to hold \
+             the same: {}",
+            in_words(&doubtful)
+        );
+    }
+    Ok(Arc::clone(existing.unwrap_or(any)))
+}
+
+fn in_words(outcomes: &[StoreOutcome]) -> String {
+    let words = |outcome: &StoreOutcome| {
         format!(
             "{}: {}",
             outcome.store,
             outcome.failure.as_deref().unwrap_or_default()
         )
     };
-    outcomes.iter().map(tell).collect::<Vec<_>>().join("; ")
+    outcomes.iter().map(words).collect::<Vec<_>>().join("; ")
 }
 
 fn open_or_create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
     match Access::is_encrypted(store.as_ref()) {
         Err(AccessError::NoStore(_)) => {
-            let passphrase = session.given_passphrase()?;
-            let wait = || pause(UNTIL_SEEN, &Cancel::new());
-            let made = Access::create_among_others(
-                Arc::clone(&store),
-                passphrase.as_ref(),
-                KdfCost::default(),
-                session.clock.now(),
-                &wait,
-            );
-            let access = match made {
-                // Another node began at the same moment, and was faster.
-                Err(AccessError::Exists(_)) => return session.unlock(store),
-                made => made?,
-            };
-            let kind = match access.cipher() {
-                Cipher::None => {
-                    "a store that is not encrypted (--encrypt-pass-file FILE makes one that is)"
-                }
-                Cipher::Aes256Cfb => "an encrypted store",
-            };
-            session
-                .output
-                .note(format_args!("made {kind}: {}", store.location()));
-            Ok(access)
+            session.expect_new_place(&store.location())?;
+            let access = create(store, session)?;
+            session.watched(access, Purpose::Writing)
         }
         Err(error) => Err(error.into()),
-        Ok(_) => session.unlock(store),
+        Ok(_) => session.unlock(store, Purpose::Writing),
     }
+}
+
+fn is_other_store(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(AccessError::OtherStore { .. }))
+}
+
+fn create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
+    let passphrase = session.given_passphrase()?;
+    let wait = || pause(UNTIL_SEEN, &Cancel::new());
+    let made = Access::create_among_others(
+        Arc::clone(&store),
+        passphrase.as_ref(),
+        KdfCost::default(),
+        session.clock.now(),
+        &wait,
+    );
+    let access = match made {
+        // Another node began at the same moment and was faster.
+        Err(AccessError::Exists(_)) => return session.unlock(store, Purpose::Writing),
+        made => made?,
+    };
+    let kind = match access.cipher() {
+        Cipher::None => {
+            "a store that is not encrypted (--encrypt-pass-file FILE makes one that is)"
+        }
+        Cipher::Aes256Cfb => "an encrypted store",
+    };
+    session
+        .output
+        .note(format_args!("made {kind}: {}", store.location()));
+    Ok(access)
 }

@@ -1,5 +1,13 @@
-//! Opening what a command works with: stores, their keys, backups and points in time.
+//! Opening what a command works with: stores, their keys, backups, points in time, a server.
 
+pub(in crate::cli) mod backups;
 pub(in crate::cli) mod destinations;
+pub(in crate::cli) mod json_file;
+mod known;
+pub(in crate::cli) mod lock;
 pub(in crate::cli) mod outside;
+pub(in crate::cli) mod path;
+pub(in crate::cli) mod place;
+pub(in crate::cli) mod point;
+pub(in crate::cli) mod server;
 pub(in crate::cli) mod session;

@@ -1,27 +1,26 @@
-//! What one run of the program works with: options of every command, output, the store and its key.
+//! One run of the program: its options, its output, its store and the key of that.
 
-use crate::catalog::{Access, AccessError, Catalog, Order, is_store, locate};
-use crate::cli::arguments::Common;
+use crate::catalog::known::Purpose;
+use crate::catalog::{Access, AccessError, Catalog};
 use crate::cli::open::outside::outside_stores;
-use crate::cli::options::store_options::{NamedStore, StoreOptions};
-use crate::cli::show::failure::{FAILED, Outcome, Told, Usage, chain};
-use crate::cli::show::log_file::Kept;
+use crate::cli::open::place::StorePlace;
+use crate::cli::options::common::Common;
+use crate::cli::options::sections::NamedStore;
+use crate::cli::options::stores::StoreOptions;
+use crate::cli::show::failure::{FailureReport, Usage};
+use crate::cli::show::log_file::LogLimits;
 use crate::cli::show::logging;
-use crate::cli::show::output::{Format, Output};
-use crate::cli::show::progress::Shown;
+use crate::cli::show::output::{Output, OutputForm};
+use crate::cli::show::progress::ProgressDisplay;
 use crate::cli::show::screen::Screen;
-use crate::cli::show::when;
 use crate::config::{Environment, read_passphrase};
-use crate::format::manifest::Manifest;
-use crate::fs::timeline::Timeline;
-use crate::fs::view::{View, ViewParts};
-use crate::fs::{FileReader, ReadOptions};
-use crate::model::{BackupName, BackupRef, LevelId, Passphrase};
-use crate::platform::{Clock, DirHandle, SystemClock, terminal};
+use crate::fs::ReadOptions;
+use crate::model::{Interrupted, Passphrase};
+use crate::platform::{Clock, SystemClock, terminal};
 use crate::store::disk_cache::DiskCache;
 use crate::store::location::{IfMissing, Location};
-use crate::store::{Settings, Store};
-use anyhow::Context;
+use crate::store::{Store, StoreSettings};
+use anyhow::{Context, bail};
 use jiff::tz::TimeZone;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -29,6 +28,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a command works with.
 pub(in crate::cli) struct Session {
     pub(in crate::cli) common: Common,
     pub(in crate::cli) environment: Environment,
@@ -38,48 +38,8 @@ pub(in crate::cli) struct Session {
     /// Stores that the configuration describes.
     described: Vec<NamedStore>,
     screen: Screen,
-    /// How long whoever waits for a store waits at most, where that is bounded.
+    /// The longest that a call of a store may take, if there is a limit.
     patience: Option<Duration>,
-}
-
-/// A place where a store is or will be, and what it is opened with.
-pub(in crate::cli) struct StorePlace {
-    pub(in crate::cli) location: Location,
-    pub(in crate::cli) settings: Settings,
-}
-
-/// A point in time, opened for reading.
-pub(in crate::cli) struct Point {
-    pub(in crate::cli) backup: BackupName,
-    pub(in crate::cli) level: LevelId,
-    pub(in crate::cli) view: View,
-}
-
-impl StorePlace {
-    /// Says how long the longest objects will be.
-    pub(in crate::cli) fn with_segment_bytes(self, segment_bytes: u64) -> Self {
-        Self {
-            settings: self.settings.with_segment_bytes(segment_bytes),
-            ..self
-        }
-    }
-
-    /// Opens the store there.
-    pub(in crate::cli) fn open(&self, if_missing: IfMissing) -> anyhow::Result<Arc<dyn Store>> {
-        if let (Location::Folder(folder), IfMissing::Create) = (&self.location, if_missing)
-            && !DirHandle::open(folder).is_ok_and(|folder| is_store(&folder))
-        {
-            outside_stores("a store", folder)?;
-        }
-        self.location
-            .open(if_missing, &self.settings)
-            .map_err(|error| match (if_missing, error.kind()) {
-                (IfMissing::Refuse, crate::store::Kind::Missing) => {
-                    AccessError::NoStore(self.location.to_string()).into()
-                }
-                _ => error.into(),
-            })
-    }
 }
 
 impl Session {
@@ -102,18 +62,16 @@ impl Session {
         }
     }
 
-    /// Has every call of a store end within that time.
+    /// Limits how long each call of a store may take.
     #[cfg(unix)]
     pub(in crate::cli) fn wait_no_longer_than(&mut self, patience: Duration) {
         self.patience = Some(patience);
     }
 
+    /// Starts the log: on standard error and, with `--log-file`, in a file.
     pub(in crate::cli) fn start_logging(&self) -> anyhow::Result<()> {
-        self.log_to(self.common.log_file.as_deref())
-    }
-
-    pub(in crate::cli) fn log_to(&self, file: Option<&Path>) -> anyhow::Result<()> {
-        let kept = Kept {
+        let file = self.common.log_file.as_deref();
+        let limits = LogLimits {
             bytes: self.common.log_file_size.0,
             files: self.common.log_file_keep,
         };
@@ -124,42 +82,43 @@ impl Session {
             self.common.verbose,
             self.common.quiet,
             file,
-            kept,
+            limits,
             self.screen.clone(),
         )
     }
 
-    /// Shows how a long run goes on.
-    pub(in crate::cli) fn progress(&self) -> Shown {
-        Shown::new(self.output.format, self.common.quiet, &self.screen)
+    /// Starts to show the progress of a long run.
+    pub(in crate::cli) fn progress(&self) -> ProgressDisplay {
+        ProgressDisplay::new(self.output.form, self.common.quiet, &self.screen)
     }
 
-    /// Tells what went wrong; returns the exit code.
-    pub(in crate::cli) fn tell(&mut self, error: &anyhow::Error) -> ExitCode {
-        // What was printed before it failed comes before the message; that it cannot be printed is
-        // the error itself.
+    /// Prints an error; returns its exit code.
+    pub(in crate::cli) fn report(&mut self, error: &anyhow::Error) -> ExitCode {
+        // Data that was printed before the failure comes before the message. If it cannot be
+        // printed, that is the error itself.
         self.output.flush().ok();
-        let Some(told) = Told::of(error) else {
+        let Some(report) = FailureReport::of(error) else {
             return ExitCode::SUCCESS;
         };
-        self.screen.print(&told.to_string());
+        self.screen.print(&report.to_string());
         tracing::debug!(error = ?error, "failed");
-        if self.output.format == Format::Json && self.output.json(&told).is_err() {
-            return FAILED.into();
+        if self.output.form == OutputForm::Json {
+            // Standard error has told it already.
+            self.output.json(&report).ok();
         }
-        told.exit_code.into()
+        report.exit_code.into()
     }
 
-    /// Where the store is; the first one where there are several.
+    /// Returns the location of the one store of this run.
     pub(in crate::cli) fn location(&self) -> anyhow::Result<Location> {
         Ok(self.store_place()?.location)
     }
 
     fn store_place(&self) -> anyhow::Result<StorePlace> {
         if self.common.store.len() > 1 {
-            let message = "several stores were named, and this works with one";
+            let message = "this command works with one store, and several were named";
             return Err(Usage::new(message)
-                .hint("name the one: --store STORE; freezer backup takes several")
+                .hint("name one: --store STORE; only freezer backup takes several")
                 .into());
         }
         let first = self.store_places()?.into_iter().next();
@@ -169,8 +128,8 @@ impl Session {
         })?)
     }
 
-    /// Where the stores are: those that were named, else those that the configuration describes,
-    /// else the usual one.
+    /// Returns the places of all stores of this run: those that were named, else those that the
+    /// configuration describes, else the default one.
     pub(in crate::cli) fn store_places(&self) -> anyhow::Result<Vec<StorePlace>> {
         if !self.common.store.is_empty() {
             return self
@@ -194,7 +153,7 @@ impl Session {
             .collect()
     }
 
-    /// What a path, a URL, or the name of a store in the configuration means.
+    /// Returns the place that a path, a URL or the name of a store in the configuration means.
     fn place(&self, text: &OsString) -> anyhow::Result<StorePlace> {
         if let Some(described) = self.described_as(text) {
             return self.described_place(described);
@@ -214,7 +173,10 @@ impl Session {
             .options
             .named(described.store.as_ref())?
             .ok_or_else(|| {
-                let message = format!("nothing says where the store {} is", described.name);
+                let message = format!(
+                    "the configuration does not say where the store {} is",
+                    described.name
+                );
                 Usage::new(message).hint(format!(
                     "write store = PATH or URL below [storage:{}]",
                     described.name
@@ -231,11 +193,14 @@ impl Session {
         }
         Ok(StorePlace {
             location,
-            settings: self.patience.into_iter().fold(settings, Settings::within),
+            settings: self
+                .patience
+                .into_iter()
+                .fold(settings, StoreSettings::within),
         })
     }
 
-    /// The passphrase that a file gives, if one is named.
+    /// Reads the passphrase of `--encrypt-pass-file`, if the option is given.
     pub(in crate::cli) fn given_passphrase(&self) -> anyhow::Result<Option<Passphrase>> {
         self.common
             .encrypt_pass_file
@@ -244,24 +209,36 @@ impl Session {
             .transpose()
     }
 
+    /// Reads a passphrase or another secret: the first line of a file. Warns if others may read it.
     pub(in crate::cli) fn passphrase_in(&self, path: &Path) -> anyhow::Result<Passphrase> {
         let file = read_passphrase(path)?;
         if file.open_to_others {
             self.output.warn(format_args!(
-                "others may read {}: chmod 600 makes it yours alone",
+                "other users may read {}: chmod 600 prevents that",
                 path.display()
             ));
         }
         Ok(file.passphrase)
     }
 
-    /// Opens the store that is there, asking for its passphrase if it has one and no file gives it.
+    /// Opens an existing store to read it. Asks for its passphrase if it has one and no file gives
+    /// it.
     pub(in crate::cli) fn access(&self) -> anyhow::Result<Access> {
-        let store = self.open_store()?;
-        self.unlock(store)
+        self.access_for(Purpose::Reading)
     }
 
-    /// Opens the store that is there for reading backups: through the disk cache, if one is wanted.
+    /// Opens an existing store to change it. Fails if it is not the store that this machine knows.
+    pub(in crate::cli) fn access_for_writing(&self) -> anyhow::Result<Access> {
+        self.access_for(Purpose::Writing)
+    }
+
+    /// Opens an existing store. Its purpose decides what a store does that is not the known one.
+    pub(in crate::cli) fn access_for(&self, purpose: Purpose) -> anyhow::Result<Access> {
+        let store = self.open_store()?;
+        self.unlock(store, purpose)
+    }
+
+    /// Opens an existing store for reading backups, through the disk cache if there is one.
     pub(in crate::cli) fn access_for_reading(&self) -> anyhow::Result<Access> {
         let access = self.access()?;
         let Some(folder) = &self.common.disk_cache else {
@@ -274,7 +251,7 @@ impl Session {
         Ok(access.through(Arc::new(cache)))
     }
 
-    /// How much reading may use.
+    /// Returns how readers of the store should read ahead.
     pub(in crate::cli) fn read_options(&self) -> anyhow::Result<ReadOptions> {
         let options = ReadOptions::default();
         Ok(if matches!(self.location()?, Location::Remote(_)) {
@@ -284,8 +261,7 @@ impl Session {
         })
     }
 
-    /// Opens the store that is there without its passphrase: names of backups can be read, nothing
-    /// else.
+    /// Opens an existing store without its passphrase: only the names of backups can be read.
     pub(in crate::cli) fn catalog(&self) -> anyhow::Result<Catalog> {
         let store = self.open_store()?;
         Access::is_encrypted(store.as_ref())?;
@@ -293,10 +269,14 @@ impl Session {
     }
 
     fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
-        self.store_place()?.open(IfMissing::Refuse)
+        let place = self.store_place()?;
+        place.open(IfMissing::Refuse).map_err(|error| {
+            let name = place.location.place().unwrap_or_default();
+            self.or_emptied(&name, error)
+        })
     }
 
-    /// Opens the store that a path, a URL or a name in the configuration means.
+    /// Opens the store that a path, a URL or the name of a store in the configuration means.
     pub(in crate::cli) fn open_at(
         &self,
         text: &OsString,
@@ -305,14 +285,22 @@ impl Session {
         self.place(text)?.open(if_missing)
     }
 
-    pub(in crate::cli) fn unlock(&self, store: Arc<dyn Store>) -> anyhow::Result<Access> {
-        match Access::open(Arc::clone(&store), self.given_passphrase()?.as_ref()) {
+    /// Opens an encrypted store with the passphrase of a file, or of the terminal.
+    pub(in crate::cli) fn unlock(
+        &self,
+        store: Arc<dyn Store>,
+        purpose: Purpose,
+    ) -> anyhow::Result<Access> {
+        let place = store.location();
+        let access = match Access::open(Arc::clone(&store), self.given_passphrase()?.as_ref()) {
             Err(AccessError::PassphraseNeeded(_)) if terminal::is_there() => {
-                let passphrase = self.ask(&format!("Passphrase of {}: ", store.location()))?;
-                Ok(Access::open(store, Some(&passphrase))?)
+                let passphrase = self.ask(&format!("Passphrase of {place}: "))?;
+                Access::open(store, Some(&passphrase))
             }
-            access => Ok(access?),
-        }
+            access => access,
+        };
+        let access = access.map_err(|error| self.or_emptied(&place, error.into()))?;
+        self.watched(access, purpose)
     }
 
     /// Asks for a passphrase on the terminal.
@@ -320,109 +308,29 @@ impl Session {
         match terminal::ask_secret(question) {
             Ok(answer) => Ok(answer),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
-                Err(crate::cli::show::failure::Interrupted.into())
+                Err(Interrupted.into())
             }
             Err(error) => Err(error).context("could not ask for the passphrase"),
         }
     }
-
-    /// Opens the store for reading.
-    pub(in crate::cli) fn opened(&self) -> anyhow::Result<Opened> {
-        let access = self.access_for_reading()?;
-        let reader = FileReader::new(&self.read_options()?).context("could not start reading")?;
-        Ok(Opened {
-            access,
-            reader: Arc::new(reader),
-        })
-    }
-
-    /// Opens the point in time that is meant.
-    pub(in crate::cli) fn point(&self, wanted: &BackupRef) -> anyhow::Result<Point> {
-        self.opened()?.point(wanted, self)
-    }
-
-    /// Opens all points in time of a backup side by side; where it says when, that one alone. Those
-    /// that cannot be opened are told of and left out: the outcome says so.
-    pub(in crate::cli) fn timeline(
-        &mut self,
-        wanted: &BackupRef,
-    ) -> anyhow::Result<(Timeline, Outcome)> {
-        let access = self.access()?;
-        let now = self.clock.now();
-        let (backup, levels) = if wanted.at().is_some() {
-            let located = locate(&access, wanted, now, &self.zone)?;
-            (located.backup, vec![located.level])
-        } else {
-            let backup = Catalog::new(access.store()).find(wanted)?;
-            let order = Order::read(&access, &backup, now)?;
-            let levels = order.levels().cloned().collect();
-            (backup, levels)
-        };
-        let mut left_out = Vec::new();
-        let timeline = Timeline::open(&access, &backup, levels, |level, error| {
-            left_out.push((level, error))
-        });
-        if timeline.levels().is_empty()
-            && let Some((level, error)) = left_out.pop()
-        {
-            let point = when::show(level.started(), &self.zone);
-            return Err(
-                anyhow::Error::new(error).context(format!("could not open {backup}@{point}"))
-            );
+    /// Asks for a new secret twice.
+    ///
+    /// # Errors
+    ///
+    /// [`Usage`] with this hint when there is no terminal; other errors when the answers are empty
+    /// or differ.
+    pub(in crate::cli) fn ask_twice(&self, what: &str, hint: &str) -> anyhow::Result<Passphrase> {
+        if !terminal::is_there() {
+            let message = format!("there is no terminal to ask for the {what} on");
+            return Err(Usage::new(message).hint(hint).into());
         }
-        let outcome = if left_out.is_empty() {
-            Outcome::Done
-        } else {
-            Outcome::Partial
-        };
-        for (level, error) in left_out {
-            let point = when::show(level.started(), &self.zone);
-            self.output.warn(format_args!(
-                "{backup}@{point} is left out: {}",
-                chain(&error)
-            ));
+        let first = self.ask(&format!("New {what}: "))?;
+        if first.expose().is_empty() {
+            bail!("the {what} cannot be empty");
         }
-        Ok((timeline, outcome))
+        if first.expose() != self.ask("The same again: ")?.expose() {
+            bail!("the two are not the same; nothing was changed");
+        }
+        Ok(first)
     }
-}
-
-/// An open store, with one cache for all points in time of it.
-pub(in crate::cli) struct Opened {
-    access: Access,
-    reader: Arc<FileReader>,
-}
-
-impl Opened {
-    /// The point in time that is meant.
-    pub(in crate::cli) fn point(
-        &self,
-        wanted: &BackupRef,
-        session: &Session,
-    ) -> anyhow::Result<Point> {
-        let located = locate(&self.access, wanted, session.clock.now(), &session.zone)?;
-        let (backup, level, manifest) = located.opened()?;
-        let view = view_of(&self.access, &backup, manifest, &self.reader)?;
-        Ok(Point {
-            backup,
-            level,
-            view,
-        })
-    }
-}
-
-/// Opens the tree of the level that a manifest is of.
-pub(in crate::cli) fn view_of(
-    access: &Access,
-    backup: &BackupName,
-    manifest: Manifest,
-    reader: &Arc<FileReader>,
-) -> anyhow::Result<View> {
-    let parts = ViewParts {
-        manifest,
-        store: access.store(),
-        store_id: access.store_id(),
-        protection: access.protection(),
-        backup: backup.clone(),
-    };
-    Ok(View::open(parts, reader)?)
 }

@@ -1,29 +1,43 @@
-//! How much of the machine a run may take.
+//! Priorities: how much of the machine a run may take.
 
 use crate::cli::show::failure::Usage;
 use crate::platform;
 use clap::Args;
 
-/// What is taken with `--max-priority`.
+/// The priorities of `--max-priority`.
 const MOST: (i32, IoPriority) = (-19, IoPriority { class: 1, level: 0 });
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(in crate::cli) struct Effort {
-    /// CPU priority: -20 takes most, 19 least
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-20..=19), global = true, hide_short_help = true)]
+    /// CPU priority, from -20 (highest) to 19 (lowest) [default: unchanged]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        value_parser = clap::value_parser!(i32).range(-20..=19),
+        global = true,
+        hide_short_help = true
+    )]
     nice: Option<i32>,
 
-    /// Priority of reads and writes: idle, best-effort[:0-7], realtime[:0-7]; 0 comes first
-    #[arg(long, value_name = "CLASS", value_parser = parse_io_priority, global = true, hide_short_help = true)]
+    /// Priority of reads and writes: idle, best-effort[:0-7] or realtime[:0-7]; 0 is the highest
+    /// [default: unchanged]
+    #[arg(
+        long,
+        value_name = "CLASS",
+        value_parser = parse_io_priority,
+        global = true,
+        hide_short_help = true
+    )]
     ionice: Option<IoPriority>,
 
-    /// The highest priority there is: --nice -19 --ionice realtime:0
+    /// The highest priority: the same as --nice -19 --ionice realtime:0
     #[arg(long, conflicts_with_all = ["nice", "ionice"], global = true, hide_short_help = true)]
     max_priority: bool,
 }
 
-/// A class of reads and writes, and the level in it, as the kernel numbers them.
+/// A class of reads and writes, and a level in it, by the numbers of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct IoPriority {
     class: u8,
@@ -32,8 +46,7 @@ struct IoPriority {
 
 fn parse_io_priority(text: &str) -> Result<IoPriority, String> {
     let refuse = || {
-        "there are idle, best-effort and realtime, the last two with a level: best-effort:7"
-            .to_owned()
+        "write idle, best-effort or realtime, the last two with a level: best-effort:7".to_owned()
     };
     let (class, level) = text
         .split_once(':')
@@ -53,7 +66,7 @@ fn parse_io_priority(text: &str) -> Result<IoPriority, String> {
 }
 
 impl Effort {
-    /// Sets what was asked for, for all threads that are started later.
+    /// Sets the priorities for all threads that start later.
     pub(in crate::cli) fn set(&self) -> Result<(), Usage> {
         let (nice, io) = if self.max_priority {
             (Some(MOST.0), Some(MOST.1))
@@ -62,7 +75,7 @@ impl Effort {
         };
         let refused = |what: &str, error: std::io::Error| {
             Usage::new(format!("could not set the priority of {what}: {error}"))
-                .hint("only root may raise it; the program ionice is in util-linux")
+                .hint("only root may raise it; --ionice needs the program ionice of util-linux")
         };
         if let Some(level) = nice {
             platform::set_nice(level).map_err(|error| refused("the processor", error))?;

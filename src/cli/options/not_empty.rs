@@ -1,8 +1,8 @@
-//! The rule that an argument holds something.
+//! The rule that no argument is empty.
 //!
-//! A script that writes `"$FILE"` and has not set the variable hands over an empty argument. As a
-//! path in a backup that would be the root, and so everything; as a store or a name, the default.
-//! The rule is put on every argument of the program at once, so that a new one has it too.
+//! A script that writes `"$FILE"` and has not set the variable passes an empty argument. As a path
+//! in a backup that would mean the root, and so everything; as a store or a name, the default. The
+//! rule applies to every argument of the program, so that a new one has it too.
 
 use clap::builder::{
     OsStringValueParser, PathBufValueParser, StringValueParser, TypedValueParser, ValueParser,
@@ -15,8 +15,8 @@ use std::path::PathBuf;
 
 /// Refuses empty values of texts and paths, in a command and all below it.
 ///
-/// Left alone are arguments whose default is empty (a comment), and values that are parsed to
-/// something else: their parsers refuse what they cannot read.
+/// Does not touch arguments whose default is empty (a comment), nor values of other types: their
+/// parsers refuse an empty text.
 pub(in crate::cli) fn everywhere(command: Command) -> Command {
     command.mut_args(refusing).mut_subcommands(everywhere)
 }
@@ -50,7 +50,7 @@ fn parser_for(argument: &Arg) -> Option<ValueParser> {
     }
 }
 
-/// Parses what is not empty.
+/// Parses a value that is not empty.
 #[derive(Clone)]
 struct NotEmpty<P>(P);
 
@@ -68,7 +68,7 @@ impl<P: TypedValueParser> TypedValueParser for NotEmpty<P> {
         }
         let name = argument.map_or_else(|| "an argument".to_owned(), |it| format!("'{it}'"));
         let message = format!(
-            "{name} is empty: is a variable not set in a script?\n\n  tip: an empty argument never \
+            "{name} is empty: is a variable of a script not set?\n\n  tip: an empty argument never \
              means everything or the default; leave it out for that\n"
         );
         Err(clap::Error::raw(ErrorKind::InvalidValue, message).with_cmd(command))
@@ -81,7 +81,7 @@ mod tests {
     use crate::cli::arguments::Arguments;
     use clap::{Arg, ArgAction, Command, CommandFactory};
 
-    /// A comment may be left empty. Secrets come from files alone, where an empty value is none.
+    /// A comment may be empty. Secrets come only from files, where an empty value means no value.
     const MAY_BE_EMPTY: [&str; 3] = ["comment", "secret_key", "os_password"];
 
     fn all(command: &Command) -> Vec<(String, Arg)> {

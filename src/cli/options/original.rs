@@ -1,9 +1,8 @@
-//! Options of the original Freezer that this one does not have: each is refused with what to do
-//! about it.
+//! Options of the original Freezer that this one does not have. Each is refused with advice.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// What to tell about an option that clap does not know and the original has.
+/// Returns the refusal of an option of the original that clap does not know.
 pub(in crate::cli) fn refusal(error: &clap::Error) -> Option<String> {
     let argument = match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (ErrorKind::UnknownArgument, Some(ContextValue::String(argument))) => argument,
@@ -16,13 +15,13 @@ pub(in crate::cli) fn refusal(error: &clap::Error) -> Option<String> {
     };
     let name = name.split_once('=').map_or(name, |(name, _)| name);
     Some(format!(
-        "freezer: there is no option {argument} in this version\nhint: {}",
+        "freezer: this version has no option {argument}\nhint: {}",
         advice(name)?
     ))
 }
 
-/// What to do instead of giving an option that the original has; `None` for a name that it does not
-/// have either.
+/// Returns what to do instead of giving an option of the original; `None` if the original does not
+/// have it either.
 pub(in crate::cli) fn advice(name: &str) -> Option<&'static str> {
     let (_, advice) = NAMES
         .iter()
@@ -36,16 +35,14 @@ pub(in crate::cli) fn advice(name: &str) -> Option<&'static str> {
     Some(advice)
 }
 
-const LATER_STORES: &str =
-    "stores over FTP do not exist in this version: there are folders, Swift, S3 and SFTP";
-const OPENSTACK: &str =
-    "volumes, servers and images of OpenStack cannot be backed up in this version";
-const SNAPSHOTS: &str = "volume snapshots are not taken in this version: take one yourself and back up where it is mounted";
-const DATABASES: &str =
-    "databases cannot be held still in this version: back up a dump of it, or a snapshot";
+const LATER_STORES: &str = "this version has no stores over FTP: use a folder, Swift, S3 or SFTP";
+const OPENSTACK: &str = "this version does not back up volumes, servers and images of OpenStack";
+const SNAPSHOTS: &str =
+    "this version takes no volume snapshots: take one yourself, and back up where it is mounted";
+const DATABASES: &str = "this version does not quiesce databases: back up a dump or a snapshot";
 const LOGGING: &str = "logs go to standard error (-v, -vv) and with --log-file FILE to a file";
 
-/// Names and what to do about them.
+/// Names of options, and the advice about them.
 const NAMES: [(&[&str], &str); 16] = [
     (
         &["action"],
@@ -58,7 +55,7 @@ const NAMES: [(&[&str], &str); 16] = [
             "remove-from-date",
             "remove-before-date",
         ],
-        "freezer prune and freezer backup remove points in time; this command does not",
+        "only freezer prune and freezer backup remove points in time",
     ),
     (
         &["fullbackup-rotation", "cindernative-freezer-only"],
@@ -71,22 +68,22 @@ const NAMES: [(&[&str], &str); 16] = [
     (&["snapshot", "vssadmin"], SNAPSHOTS),
     (
         &["sync", "nosync"],
-        "freezer backup takes it: this command writes nothing that would have to be flushed before",
+        "only freezer backup has this option: no other command needs flushed files",
     ),
     (&["mysql-conf", "sql-server-conf"], DATABASES),
     (
         &["command"],
-        "commands are not run in this version: run it before or after freezer",
+        "this version runs no commands: run it before or after freezer",
     ),
     (
         &["consistency-check", "consistency-checksum"],
-        "every byte is stored with a checksum and compared when it is read; freezer check --read-data reads all of them",
+        "freezer stores all data with checksums and compares them at each read; freezer check --read-data reads everything",
     ),
     (
         &["project-id", "backup-id", "temp-resource-prefix", "osrc"],
         OPENSTACK,
     ),
-    (&["upload"], "a backup is always stored: leave it out"),
+    (&["upload"], "leave it out: a backup is always stored"),
     (
         &["ssh-password"],
         "name a key with --ssh-key, or let an agent hold one: ssh asks for no password here",
@@ -101,7 +98,7 @@ const NAMES: [(&[&str], &str); 16] = [
     ),
     (
         &["encryption-password"],
-        "a passphrase on a command line can be seen by everyone: write it to a file, --encrypt-pass-file FILE",
+        "everyone can see a passphrase on a command line: write it to a file, --encrypt-pass-file FILE",
     ),
     (
         &["config-file", "config-dir"],
@@ -109,13 +106,13 @@ const NAMES: [(&[&str], &str); 16] = [
     ),
 ];
 
-/// What families of names begin with, and what to do about them.
+/// Beginnings of names of options, and the advice about them.
 const FAMILIES: [(&[&str], &str); 7] = [
     (&["lvm-"], SNAPSHOTS),
     (&["nova-", "glance-"], OPENSTACK),
     (
         &["os-"],
-        "what OpenStack needs to know comes from its own variables (OS_AUTH_URL, OS_USERNAME, …) or, with OS_CLOUD, from clouds.yaml",
+        "set OpenStack's own variables (OS_AUTH_URL, OS_USERNAME, …), or OS_CLOUD for an entry of clouds.yaml",
     ),
     (&["cinder-", "cindernative-", "cinderbrick-"], OPENSTACK),
     (&["ftp-"], LATER_STORES),

@@ -1,13 +1,15 @@
 //! The options that say which points in time stay: of `freezer prune`, and of `freezer backup` for
 //! what it does afterwards.
 
+use crate::cli::options::times::days;
 use crate::cli::show::failure::Usage;
+use crate::config::TimeLength;
 use crate::model::{PointInTime, Retention, Within};
 use clap::Args;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, SpanRelativeTo, Timestamp};
 
-/// Which points in time stay. The newest always does; without any of these nothing goes.
+/// The rules by which points in time stay. The newest always stays; without a rule all stay.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Which points in time stay")]
 pub(in crate::cli) struct RetentionArguments {
@@ -15,27 +17,27 @@ pub(in crate::cli) struct RetentionArguments {
     #[arg(long, value_name = "N")]
     keep_last: Option<u64>,
 
-    /// Keep the newest of each of the last N hours that have any
+    /// Keep the newest of each of the last N hours that have one
     #[arg(long, value_name = "N")]
     keep_hourly: Option<u64>,
 
-    /// Keep the newest of each of the last N days that have any, by the local calendar
+    /// Keep the newest of each of the last N days that have one, by the local calendar
     #[arg(long, value_name = "N")]
     keep_daily: Option<u64>,
 
-    /// Keep the newest of each of the last N weeks that have any; weeks begin on Monday
+    /// Keep the newest of each of the last N weeks that have one; weeks begin on Monday
     #[arg(long, value_name = "N")]
     keep_weekly: Option<u64>,
 
-    /// Keep the newest of each of the last N months that have any
+    /// Keep the newest of each of the last N months that have one
     #[arg(long, value_name = "N")]
     keep_monthly: Option<u64>,
 
-    /// Keep the newest of each of the last N years that have any
+    /// Keep the newest of each of the last N years that have one
     #[arg(long, value_name = "N")]
     keep_yearly: Option<u64>,
 
-    /// Keep all from within this time before the newest: 30d, 12h, 2w, 6mo, 1y
+    /// Keep all from this time before the newest on, by the local calendar: 12h, 30d, 2w, 6mo, 1y
     #[arg(long, value_name = "TIME")]
     keep_within: Option<Within>,
 
@@ -43,17 +45,25 @@ pub(in crate::cli) struct RetentionArguments {
     #[arg(long, value_name = "TAG")]
     keep_tag: Vec<String>,
 
-    /// Keep all that are at most so many days old; alone, it removes all older ones but the newest
-    #[arg(long, short = 'R', alias = "remove-older-then", value_name = "DAYS")]
-    remove_older_than: Option<f64>,
+    /// Keep all that are at most DAYS old (30, 1.5, 12h, 4w; a number alone counts days). Without
+    /// another rule, all older ones but the newest are removed
+    #[arg(
+        long,
+        short = 'R',
+        alias = "remove-older-then",
+        value_name = "DAYS",
+        value_parser = days
+    )]
+    remove_older_than: Option<TimeLength>,
 
-    /// Keep all that began at this DATE or later; alone, it removes all earlier ones but the newest
+    /// Keep all that began at DATE or later. Without another rule, all earlier ones but the newest
+    /// are removed
     #[arg(long, visible_alias = "remove-before-date", value_name = "DATE")]
     remove_from_date: Option<PointInTime>,
 }
 
 impl RetentionArguments {
-    /// The rules, when it is `now` in `zone`.
+    /// Returns the rules at this moment in this zone.
     pub(in crate::cli) fn rules(
         &self,
         now: Timestamp,
@@ -63,12 +73,12 @@ impl RetentionArguments {
             (Some(_), Some(_)) => {
                 let message = "--remove-older-than cannot be used with --remove-from-date";
                 return Err(Usage::new(message)
-                    .hint("each says from when on points in time stay: give one"));
+                    .hint("both say from when on points in time stay: give only one"));
             }
-            (Some(days), None) => Some(days_before(days, now)?),
+            (Some(age), None) => Some(now.checked_sub(age.signed()).unwrap_or(Timestamp::MIN)),
             (None, Some(date)) => {
                 let refuse = || {
-                    Usage::new("latest is no date")
+                    Usage::new("latest is not a date")
                         .hint("write a date: --remove-from-date 2026-11-22")
                 };
                 Some(date.beginning(now, zone).ok_or_else(refuse)?)
@@ -89,72 +99,24 @@ impl RetentionArguments {
     }
 }
 
-fn days_before(days: f64, now: Timestamp) -> Result<Timestamp, Usage> {
-    let refuse =
-        || Usage::new(format!("{days} is no number of days")).hint("write --remove-older-than 30");
-    let age = if days >= 0.0 {
-        SignedDuration::try_from_secs_f64(days * 86_400.0).map_err(|_| refuse())?
-    } else {
-        return Err(refuse());
-    };
-    // Before all time nothing can have begun.
-    Ok(now.checked_sub(age).unwrap_or(Timestamp::MIN))
-}
-
-/// Reads a length of time: `90s`, `10m`, `2h`, `1d` (24 hours), `0`.
-pub(in crate::cli) fn parse_duration(text: &str) -> Result<SignedDuration, String> {
-    let refuse = || "write a length of time, such as 90s, 10m, 2h, 1d or 0".to_owned();
-    if text == "0" {
-        return Ok(SignedDuration::ZERO);
-    }
-    let span: jiff::Span = text.parse().map_err(|_| refuse())?;
-    if text.starts_with(['P', 'p', '+', '-']) || span.is_negative() {
-        return Err(refuse());
-    }
-    span.to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| refuse())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{RetentionArguments, parse_duration};
+    use super::RetentionArguments;
+    use crate::cli::options::times::days;
     use jiff::tz::TimeZone;
 
     #[test]
-    fn days_may_be_broken_and_not_negative() {
+    fn points_in_time_stay_from_an_age_on() {
         let now = "2026-11-22T12:00:00Z".parse().expect("a time");
-        let since = |days| {
+        let since = |text| {
             let arguments = RetentionArguments {
-                remove_older_than: Some(days),
+                remove_older_than: Some(days(text).expect("an age")),
                 ..RetentionArguments::default()
             };
-            arguments
-                .rules(now, &TimeZone::UTC)
-                .map(|rules| rules.since.expect("a moment").to_string())
-                .ok()
+            let rules = arguments.rules(now, &TimeZone::UTC).expect("rules");
+            rules.since.expect("a moment").to_string()
         };
-        assert_eq!(since(1.5).as_deref(), Some("2026-11-21T00:00:00Z"));
-        assert!(since(1e300).is_none() && since(-1.0).is_none() && since(f64::NAN).is_none());
-    }
-
-    #[test]
-    fn lengths_of_time_are_read() {
-        for (text, seconds) in [
-            ("0", Some(0)),
-            ("90s", Some(90)),
-            ("2h", Some(7200)),
-            ("1d", Some(86_400)),
-            ("1d 2h", Some(93_600)),
-            ("-1h", None),
-            ("1mo", None),
-            ("x", None),
-            ("", None),
-        ] {
-            assert_eq!(
-                parse_duration(text).ok().map(|length| length.as_secs()),
-                seconds,
-                "{text}"
-            );
-        }
+        assert_eq!(since("1.5"), "2026-11-21T00:00:00Z");
+        assert_eq!(since("36h"), "2026-11-21T00:00:00Z");
     }
 }

@@ -1,6 +1,5 @@
-//! What is known of a level, as a JSON document and in words.
+//! A level as the JSON documents that programs read.
 
-use crate::config::show_bytes;
 use crate::format::identity::Cipher;
 use crate::format::manifest::{Bytes, Counts, Manifest, PathText};
 use crate::model::BackupName;
@@ -13,12 +12,12 @@ pub(in crate::cli) struct LevelDocument<'manifest> {
     backup: String,
     level_id: &'manifest str,
     level: u32,
-    /// The level it was compared with.
+    /// The id of the level that this one was compared with.
     parent: Option<&'manifest str>,
     started: Timestamp,
     ended: Timestamp,
     zone: &'manifest str,
-    /// From its beginning to its end.
+    /// How long the run took.
     seconds: f64,
     sources: &'manifest [PathText],
     counts: &'manifest Counts,
@@ -58,8 +57,7 @@ impl<'manifest> LevelDocument<'manifest> {
     }
 }
 
-/// A new level as the original's clients know it: what a scheduler records with the API. Beside
-/// what it has for programs.
+/// A new level with the keys of the original: a scheduler records it with the API.
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct OriginalDocument {
     action: &'static str,
@@ -124,27 +122,4 @@ impl OriginalDocument {
             vol_snap_path: path,
         }
     }
-}
-
-/// How a run came out, in a few words: `12 files and 3 directories, 1.2 MiB, 400 KiB stored`.
-pub(in crate::cli) fn in_words(counts: &Counts, bytes: &Bytes) -> String {
-    let mut text = format!(
-        "{} and {}, {}, {} stored",
-        several(counts.files, "file", "files"),
-        several(counts.directories, "directory", "directories"),
-        show_bytes(bytes.logical),
-        show_bytes(bytes.stored)
-    );
-    if counts.skipped > 0 {
-        text.push_str(&format!(
-            "; {} skipped, which no backup can hold",
-            several(counts.skipped, "socket", "sockets")
-        ));
-    }
-    text
-}
-
-/// A number with its noun.
-pub(in crate::cli) fn several(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -1,5 +1,4 @@
-//! A log file that does not grow without an end: when it is full it is put aside, and a new one
-//! begun.
+//! A log file with a limit: when it is full it is put aside as `FILE.1`, and a new one begins.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -8,27 +7,27 @@ use std::path::{Path, PathBuf};
 
 /// How much of a log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Kept {
-    /// How many bytes a file has at most; 0 for no limit.
+pub(in crate::cli) struct LogLimits {
+    /// The longest that a file gets, in bytes; 0 for no limit.
     pub(in crate::cli) bytes: u64,
-    /// How many full ones there are beside it: `FILE.1` is the newest.
+    /// The number of full files that stay beside it; `FILE.1` is the newest.
     pub(in crate::cli) files: u32,
 }
 
-/// A log file. Several processes can write to one: whoever finds it full puts it aside, and the
-/// others go on with the new one.
+/// A log file. Several processes can write to one: the first that finds it full puts it aside, and
+/// the others go on with the new one.
 #[derive(Debug)]
 pub(in crate::cli) struct LogFile {
     path: PathBuf,
     file: File,
-    kept: Kept,
-    /// From which length on it is tried again to put it aside, after that has failed.
+    kept: LogLimits,
+    /// After a failure to put the file aside, the length in bytes at which to try again.
     again: u64,
 }
 
 impl LogFile {
-    /// Opens it to write at its end.
-    pub(in crate::cli) fn open(path: &Path, kept: Kept) -> io::Result<Self> {
+    /// Opens a file to append to it.
+    pub(in crate::cli) fn open(path: &Path, kept: LogLimits) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             file: append_to(path)?,
@@ -43,10 +42,9 @@ impl LogFile {
         PathBuf::from(name)
     }
 
-    /// Begins a new file. `length` is that of the one it has.
+    /// Begins a new file. `length` is that of the open one, in bytes.
     fn begin_anew(&mut self, length: u64) -> io::Result<()> {
-        // Else somebody has put it aside already: another process of ours, or a program that is
-        // there for that.
+        // Otherwise another process has put it aside already: one of ours, or logrotate.
         if std::fs::metadata(&self.path).is_ok_and(|there| there.len() == length) {
             remove(&self.aside(self.kept.files))?;
             for number in (1..self.kept.files).rev() {
@@ -73,11 +71,11 @@ impl Write for LogFile {
             match self.begin_anew(length) {
                 Ok(()) => self.again = 0,
                 Err(error) => {
-                    // A log that is too long is better than none.
+                    // A log that is too long is better than no log.
                     self.again = length.saturating_add(self.kept.bytes);
                     writeln!(
                         self.file,
-                        "this file is full, and cannot be put aside: {error}"
+                        "this file is full and cannot be put aside: {error}"
                     )?;
                 }
             }
@@ -94,7 +92,7 @@ fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// A full file that is not there is one that was never needed, or that somebody has taken away.
+/// Ignores that a file does not exist: it was never needed, or somebody has removed it.
 fn if_there(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -112,7 +110,7 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kept, LogFile};
+    use super::{LogFile, LogLimits};
     use std::io::Write;
     use std::path::Path;
 
@@ -153,7 +151,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut log = LogFile::open(
             &folder.path().join("log"),
-            Kept {
+            LogLimits {
                 bytes: 100,
                 files: 2,
             },
@@ -177,7 +175,7 @@ mod tests {
         // What was there when it began counts too.
         let mut log = LogFile::open(
             &folder.path().join("log"),
-            Kept {
+            LogLimits {
                 bytes: 100,
                 files: 2,
             },
@@ -193,11 +191,14 @@ mod tests {
     #[test]
     fn without_a_limit_it_grows_and_without_others_it_begins_anew() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut log = LogFile::open(&folder.path().join("endless"), Kept { bytes: 0, files: 2 })
-            .expect("opened");
+        let mut log = LogFile::open(
+            &folder.path().join("endless"),
+            LogLimits { bytes: 0, files: 2 },
+        )
+        .expect("opened");
         let mut alone = LogFile::open(
             &folder.path().join("alone"),
-            Kept {
+            LogLimits {
                 bytes: 100,
                 files: 0,
             },
@@ -222,7 +223,7 @@ mod tests {
     #[test]
     fn processes_that_share_a_file_put_it_aside_once() {
         let folder = tempfile::tempdir().expect("a folder");
-        let kept = Kept {
+        let kept = LogLimits {
             bytes: 100,
             files: 5,
         };
@@ -249,7 +250,7 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("log.1/full")).expect("made");
         let mut log = LogFile::open(
             &folder.path().join("log"),
-            Kept {
+            LogLimits {
                 bytes: 100,
                 files: 1,
             },

@@ -1,6 +1,6 @@
-//! Where log events go.
+//! Sends log events to standard error and to the log file.
 
-use crate::cli::show::log_file::{Kept, LogFile};
+use crate::cli::show::log_file::{LogFile, LogLimits};
 use crate::cli::show::progress::TROUBLE;
 use crate::cli::show::screen::Screen;
 use anyhow::Context;
@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How much is logged on standard error: only what went wrong, or more for each `-v`.
+/// Returns the level of standard error: warnings, and more for each `-v`; only errors if quiet.
 fn level(verbose: u8, quiet: bool) -> LevelFilter {
     match verbose {
         _ if quiet => LevelFilter::ERROR,
@@ -21,15 +21,15 @@ fn level(verbose: u8, quiet: bool) -> LevelFilter {
     }
 }
 
-/// Sends log events to standard error and, from `INFO` on, to the end of a file.
+/// Starts to log: to standard error and, from `INFO` on, to the end of `file`.
 pub(in crate::cli) fn start(
     verbose: u8,
     quiet: bool,
     file: Option<&Path>,
-    kept: Kept,
+    limits: LogLimits,
     screen: Screen,
 ) -> anyhow::Result<()> {
-    // Troubles are printed for people already.
+    // People are told of troubles already.
     let words = tracing_subscriber::filter::filter_fn(|event| event.target() != TROUBLE);
     let on_screen = tracing_subscriber::fmt::layer()
         .without_time()
@@ -41,7 +41,7 @@ pub(in crate::cli) fn start(
     let in_file = match file {
         None => None,
         Some(path) => {
-            let file = LogFile::open(path, kept)
+            let file = LogFile::open(path, limits)
                 .with_context(|| format!("could not open the log file {}", path.display()))?;
             let level = level(verbose, false).max(LevelFilter::INFO);
             Some(
@@ -52,8 +52,7 @@ pub(in crate::cli) fn start(
             )
         }
     };
-    // Fails only when there is one already: in a process that runs several commands, the first
-    // one's stays.
+    // Fails only if a subscriber is set: in a process that runs several commands, the first stays.
     tracing_subscriber::registry()
         .with(on_screen)
         .with(in_file)

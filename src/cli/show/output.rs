@@ -1,11 +1,11 @@
-//! What is printed: data for standard output, words for people to standard error.
+//! Prints data to standard output and words for people to standard error.
 
 use crate::cli::show::screen::Screen;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, BufWriter, Stdout, Write};
 
-/// Standard output took no more.
+/// Standard output could not be written to.
 #[derive(Debug, thiserror::Error)]
 #[error("could not write to standard output")]
 pub(in crate::cli) struct Closed(#[source] io::Error);
@@ -15,33 +15,34 @@ impl Closed {
         Self(source)
     }
 
-    /// Whether whoever read our output has read enough, as `head` does: no failure.
+    /// Whether the reader has closed the pipe, as `head` does when it has enough. That is no
+    /// failure.
     pub(in crate::cli) fn is_broken_pipe(&self) -> bool {
         self.0.kind() == io::ErrorKind::BrokenPipe
     }
 }
 
-/// How data is printed.
+/// The form in which data is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Format {
+pub(in crate::cli) enum OutputForm {
     /// For people.
     Text,
-    /// For programs: one document, or one line for each event of a long run.
+    /// For programs: one document, or a line for each event of a long run.
     Json,
 }
 
-/// Where a command prints.
+/// The output of a command.
 pub(in crate::cli) struct Output {
-    pub(in crate::cli) format: Format,
+    pub(in crate::cli) form: OutputForm,
     quiet: bool,
     screen: Screen,
     data: BufWriter<Stdout>,
 }
 
 impl Output {
-    pub(in crate::cli) fn new(format: Format, quiet: bool, screen: Screen) -> Self {
+    pub(in crate::cli) fn new(form: OutputForm, quiet: bool, screen: Screen) -> Self {
         Self {
-            format,
+            form,
             quiet,
             screen,
             data: BufWriter::with_capacity(64 << 10, io::stdout()),
@@ -58,19 +59,19 @@ impl Output {
         self.data.write_all(bytes).map_err(Closed)
     }
 
-    /// Prints a JSON document on a line of its own, to be seen at once.
+    /// Prints a JSON document on a line of its own and flushes it.
     pub(in crate::cli) fn json(&mut self, document: &impl Serialize) -> Result<(), Closed> {
         self.json_line(document)?;
         self.flush()
     }
 
-    /// Prints one of many JSON documents on a line of its own.
+    /// Prints one of many JSON documents on a line of its own, buffered.
     pub(in crate::cli) fn json_line(&mut self, document: &impl Serialize) -> Result<(), Closed> {
         serde_json::to_writer(&mut self.data, document).map_err(|error| Closed(error.into()))?;
         self.data.write_all(b"\n").map_err(Closed)
     }
 
-    /// Prints a table: the first row is the heading, columns are as wide as they need to be.
+    /// Prints a table with a heading; each column is as wide as its widest cell.
     pub(in crate::cli) fn table<const COLUMNS: usize>(
         &mut self,
         columns: [Column; COLUMNS],
@@ -99,23 +100,24 @@ impl Output {
         Ok(())
     }
 
-    /// Tells people something, unless they want quiet.
+    /// Prints a line for people, unless `--quiet` is given.
     pub(in crate::cli) fn note(&self, text: impl Display) {
         if !self.quiet {
             self.screen.print(&text.to_string());
         }
     }
 
-    /// Tells people something that they must know.
+    /// Prints a warning for people, also with `--quiet`.
     pub(in crate::cli) fn warn(&self, text: impl Display) {
         self.screen.print(&format!("freezer: warning: {text}"));
     }
 
+    /// Writes out what is buffered.
     pub(in crate::cli) fn flush(&mut self) -> Result<(), Closed> {
         self.data.flush().map_err(Closed)
     }
 
-    /// Where data goes, for what writes much of it.
+    /// Returns the writer of data, for commands that print much of it.
     pub(in crate::cli) fn writer(&mut self) -> &mut dyn Write {
         &mut self.data
     }
@@ -135,7 +137,7 @@ enum Side {
 }
 
 impl Column {
-    /// Text.
+    /// A column of text, aligned left.
     pub(in crate::cli) const fn text(heading: &'static str) -> Self {
         Self {
             heading,
@@ -143,7 +145,7 @@ impl Column {
         }
     }
 
-    /// Numbers.
+    /// A column of numbers, aligned right.
     pub(in crate::cli) const fn number(heading: &'static str) -> Self {
         Self {
             heading,

@@ -1,6 +1,6 @@
-//! How a long run is shown: a bar on a terminal, event lines for programs, troubles in any case.
+//! Shows a long run: a bar on a terminal, event lines for programs, and troubles always.
 
-use crate::cli::show::output::Format;
+use crate::cli::show::output::OutputForm;
 use crate::cli::show::screen::Screen;
 use crate::model::{Progress, Trouble};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -10,29 +10,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The target of log events about troubles, which standard error shows already.
+/// The target of log events about troubles. Standard error shows those already.
 pub(in crate::cli) const TROUBLE: &str = "freezer::trouble";
 
-/// Shows a run.
-pub(in crate::cli) struct Shown {
+/// Shows the progress of one run.
+pub(in crate::cli) struct ProgressDisplay {
     bar: ProgressBar,
     files: Arc<AtomicU64>,
     screen: Screen,
-    format: Format,
+    form: OutputForm,
 }
 
-/// One line for programs.
+/// One line of `--json`.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Event<'run> {
+enum ProgressEvent<'run> {
     Stage { name: &'run str },
     Trouble { path: String, error: String },
 }
 
-impl Shown {
-    /// Shows a bar if standard error is a terminal and nobody asked for quiet.
-    pub(in crate::cli) fn new(format: Format, quiet: bool, screen: &Screen) -> Self {
-        let target = if quiet || format == Format::Json || !std::io::stderr().is_terminal() {
+impl ProgressDisplay {
+    /// Shows a bar if standard error is a terminal and neither `quiet` nor JSON is asked for.
+    pub(in crate::cli) fn new(form: OutputForm, quiet: bool, screen: &Screen) -> Self {
+        let target = if quiet || form == OutputForm::Json || !std::io::stderr().is_terminal() {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr_with_hz(5)
@@ -48,15 +48,15 @@ impl Shown {
             bar,
             files,
             screen: screen.clone(),
-            format,
+            form,
         }
     }
 
-    fn event(&self, event: &Event<'_>) {
-        if self.format == Format::Json {
+    fn event(&self, event: &ProgressEvent<'_>) {
+        if self.form == OutputForm::Json {
             let mut line = serde_json::to_string(event).unwrap_or_default();
             line.push('\n');
-            // Whether anybody reads it is found out when the result is printed.
+            // If nobody reads it, printing the result fails.
             std::io::stdout().lock().write_all(line.as_bytes()).ok();
         }
     }
@@ -65,7 +65,7 @@ impl Shown {
 fn style(template: &str, files: &Arc<AtomicU64>) -> ProgressStyle {
     let files = Arc::clone(files);
     let count = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // A bar that cannot be drawn is no failure.
+        // A bar that cannot be drawn is not a failure of the run.
         write!(out, "{}", HumanCount(files.load(Ordering::Relaxed))).unwrap_or_default();
     };
     ProgressStyle::with_template(template)
@@ -73,10 +73,10 @@ fn style(template: &str, files: &Arc<AtomicU64>) -> ProgressStyle {
         .with_key("files", count)
 }
 
-impl Progress for Shown {
+impl Progress for ProgressDisplay {
     fn stage(&self, name: &'static str) {
         self.bar.set_message(name);
-        self.event(&Event::Stage { name });
+        self.event(&ProgressEvent::Stage { name });
     }
 
     fn expect_total(&self, _: u64, bytes: u64) {
@@ -93,14 +93,14 @@ impl Progress for Shown {
     fn trouble(&self, trouble: Trouble) {
         tracing::warn!(target: TROUBLE, %trouble);
         self.screen.print(&format!("freezer: {trouble}"));
-        self.event(&Event::Trouble {
+        self.event(&ProgressEvent::Trouble {
             path: trouble.path.to_string(),
             error: trouble.to_string(),
         });
     }
 }
 
-impl Drop for Shown {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

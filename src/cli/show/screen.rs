@@ -1,4 +1,4 @@
-//! Standard error, shared by words, log lines and the progress bar so that none writes over
+//! Standard error. Messages, log lines and the progress bar share it, so that none overwrites
 //! another.
 
 use indicatif::{MultiProgress, ProgressBar};
@@ -10,12 +10,12 @@ use tracing_subscriber::fmt::MakeWriter;
 pub(in crate::cli) struct Screen(MultiProgress);
 
 impl Screen {
-    /// Prints a line above the progress bar. That nobody reads it is no reason to fail.
+    /// Prints a line above the progress bar. A failure is ignored.
     pub(in crate::cli) fn print(&self, line: &str) {
         self.write_lines(format!("{line}\n").as_bytes()).ok();
     }
 
-    /// Puts a progress bar below what is printed.
+    /// Shows a progress bar below the printed lines.
     pub(in crate::cli) fn show(&self, bar: ProgressBar) -> ProgressBar {
         self.0.add(bar)
     }
@@ -25,7 +25,7 @@ impl Screen {
     }
 }
 
-/// Log lines come through here, whole ones in each call.
+/// Writes log lines; each call brings whole ones.
 impl Write for Screen {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_lines(bytes)?;

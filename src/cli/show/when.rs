@@ -1,14 +1,11 @@
 //! Moments as people read them.
 
-use crate::cli::open::session::Session;
-use crate::cli::show::document::several;
-use crate::model::order::{WrongDate, wrong_dates};
-use crate::model::{BackupName, Dated, Time};
+use crate::model::Time;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Local time to the second with its distance from UTC, `2026-11-22 23:14:33+01:00`: what can be
-/// written after `@` too.
+/// Shows local time to the second with its offset from UTC, `2026-11-22 23:14:33+01:00`. A user can
+/// write this after `@`.
 pub(in crate::cli) fn show(moment: Timestamp, zone: &TimeZone) -> String {
     moment
         .to_zoned(zone.clone())
@@ -16,57 +13,7 @@ pub(in crate::cli) fn show(moment: Timestamp, zone: &TimeZone) -> String {
         .to_string()
 }
 
-/// How many points in time of wrong clocks are named.
-const NAMED: usize = 3;
-
-/// Tells of points in time, in the order in which they were made, whose dates cannot be right.
-pub(in crate::cli) fn warn_of_wrong_dates(
-    backup: &BackupName,
-    points: &[Dated],
-    now: Timestamp,
-    session: &Session,
-) {
-    let dates: Vec<Timestamp> = points.iter().map(|point| point.date).collect();
-    let wrong = wrong_dates(&dates, now);
-    let of_kind = |kind: WrongDate| {
-        let of_kind = points.iter().zip(&wrong);
-        let of_kind = of_kind.filter(move |(_, wrong)| **wrong == Some(kind));
-        of_kind.map(|(point, _)| point).collect::<Vec<_>>()
-    };
-    for (kind, what) in [
-        (WrongDate::Ahead, "more than a day in the future"),
-        (WrongDate::OutOfOrder, "dated by a clock that was wrong"),
-    ] {
-        warn_of(backup, &of_kind(kind), what, session);
-    }
-}
-
-fn warn_of(backup: &BackupName, points: &[&Dated], what: &str, session: &Session) {
-    let Some(first) = points.first() else { return };
-    let mut names: Vec<String> = points
-        .iter()
-        .take(NAMED)
-        .map(|point| format!("{backup}@{}", show(point.date, &session.zone)))
-        .collect();
-    if points.len() > NAMED {
-        names.push("…".to_owned());
-    }
-    let count = several(
-        points.len() as u64,
-        "point in time is",
-        "points in time are",
-    );
-    session.output.warn(format_args!(
-        "{backup}: {count} {what}: {}; they move no other, and no rule removes them",
-        names.join(", ")
-    ));
-    session.output.note(format_args!(
-        "hint: check this machine's clock; freezer prune {backup}@{} removes one that is not wanted",
-        first.level
-    ));
-}
-
-/// The time of a file as `ls -l` shows it; far from our days as seconds since 1970.
+/// Shows the time of a file as `ls -l` does; as seconds since 1970 when it is out of range.
 pub(in crate::cli) fn show_time(time: Time, zone: &TimeZone) -> String {
     match Timestamp::new(time.seconds(), 0) {
         Ok(moment) => moment
@@ -77,7 +24,7 @@ pub(in crate::cli) fn show_time(time: Time, zone: &TimeZone) -> String {
     }
 }
 
-/// RFC 3339 in UTC with all digits; `None` far from our days.
+/// Returns RFC 3339 in UTC with all digits; `None` when the time is out of range.
 pub(in crate::cli) fn rfc3339(time: Time) -> Option<String> {
     let nanoseconds = i32::try_from(time.nanoseconds()).ok()?;
     // jiff wants both parts of one sign, and does so itself with this addition.

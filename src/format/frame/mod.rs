@@ -26,7 +26,7 @@ pub use header::{HEADER_BYTES, SealedOutline};
 pub use opener::{ExpectedFrame, Opener};
 pub use sealer::{Sealer, StoredFrame};
 
-use crate::model::{FrameNo, LevelId, StoreId};
+use crate::model::{Advice, FrameNo, LevelId, StoreId, hints};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -201,4 +201,14 @@ pub enum FrameError {
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes for an initialization vector")]
     Random(#[source] getrandom::Error),
+}
+
+impl Advice for FrameError {
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Tampered(_) | Self::Malformed { .. } | Self::Codec { .. } => Some(hints::DAMAGED),
+            Self::Level { .. } => Some("leave --compression-level out for the default"),
+            Self::Random(_) => None,
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::model::{FrameNo, LevelId, StoreId};
 use subtle::ConstantTimeEq;
 
-/// What a frame of the tar stream must be, by the frame table and the manifest of its level.
+/// A frame of the tar stream, as the frame table and the manifest of its level describe it.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpectedFrame {
     /// The frame's number.
@@ -82,7 +82,8 @@ impl Opener {
     ///
     /// # Errors
     ///
-    /// As [`open_data`](Self::open_data). What was shown before an error is right all the same.
+    /// As [`open_data`](Self::open_data). Bytes that were shown before an error are right all the
+    /// same.
     pub fn open_data_showing(
         &self,
         decoder: &mut Decoder,

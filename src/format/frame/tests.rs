@@ -33,7 +33,7 @@ fn encoder() -> Encoder {
 }
 
 #[test]
-fn sealed_and_bare_frames_give_back_what_they_were_given() {
+fn sealed_and_bare_frames_open_to_the_original() {
     for protection in [Protection::Checksum, encrypted(1)] {
         for method in Compression::ALL {
             let sealer = Sealer::new(StoreId([3; 16]), level(1), protection.clone());

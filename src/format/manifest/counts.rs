@@ -1,4 +1,4 @@
-//! What a manifest counts: entries and bytes.
+//! The counts in a manifest: entries and bytes.
 
 use serde::{Deserialize, Serialize};
 

@@ -347,7 +347,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_not_exactly_a_signature_is_refused(
+        fn a_changed_signature_is_refused_or_sound(
             at in 0_usize..HEAD_BYTES + 32,
             bit in 0_u8..8,
         ) {

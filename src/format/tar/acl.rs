@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_acl_is_left_alone() {
+    fn other_bytes_than_an_acl_are_left_alone() {
         let good = binary(&[(1, 6, NONE)]);
         let mut bad = vec![
             Vec::new(),

@@ -4,7 +4,7 @@
 //! Layout: the GNU tar manual, "Dumpdir": for each name, in byte order, a code, the name and a NUL;
 //! then one more NUL.
 
-/// What a name in a directory stands for.
+/// The kind of a name in a directory, as the list of names tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DumpDirCode {
     /// A directory.

@@ -1,8 +1,8 @@
-//! How often the kernel asked for what.
+//! Counts the requests of the kernel by kind.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Kinds of requests, as they are counted.
+/// The kinds of requests that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Lookup,
@@ -44,25 +44,29 @@ const ASKED: [(Asked, &str); 17] = [
     (Asked::Change, "change"),
 ];
 
-/// How many requests there were, by kind.
+/// How many requests the kernel sent, by kind.
 #[derive(Debug, Default)]
 pub struct RequestCounts {
     asked: [AtomicU64; ASKED.len()],
+    /// Requests that another thread had to answer.
     pub(super) handed_over: AtomicU64,
+    /// Bytes of content in answers.
     pub(super) read_bytes: AtomicU64,
+    /// Files put into the kernel's cache before they were asked for.
     pub(super) sent_ahead: AtomicU64,
 }
 
 impl RequestCounts {
+    /// Counts a request.
     pub(super) fn add(&self, asked: Asked) {
         if let Some(count) = self.asked.get(asked as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The kinds and how often each was asked; then `handed_over`, how many of them could not be
-    /// answered at once, `read_bytes`, how many bytes of content were answered, and `sent_ahead`,
-    /// how many files were sent before they were asked for.
+    /// Returns how many requests of each kind there were. Then `handed_over`, the requests that
+    /// could not be answered at once; `read_bytes`, the bytes of content in answers; and
+    /// `sent_ahead`, the files delivered before they were asked for.
     pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
         let kinds = ASKED
             .iter()
@@ -78,7 +82,7 @@ impl RequestCounts {
             .collect()
     }
 
-    /// How many requests were answered in all; forgets need no answer.
+    /// Returns how many requests were answered. Forgets need no answer.
     pub fn answered(&self) -> u64 {
         ASKED
             .iter()

@@ -1,25 +1,28 @@
-//! Listings of directories, entry by entry into the kernel's buffer.
+//! Fills listings of directories, entry by entry, into the kernel's buffer.
 
-use super::super::points::{Forest, Found, Lasting};
-use super::super::view::EntryAttributes;
-use super::{Appearance, Refuse, lasting};
+use super::appearance::Appearance;
+use super::reply::{Refuse, time_to_live};
 use crate::fs::ReadError;
-use crate::model::{Kind, Time};
+use crate::fs::forest::{Forest, ForestEntry, Validity, plain_attributes};
+use crate::fs::view::EntryAttributes;
+use crate::model::Kind;
 use fuser::{FileAttr, Generation, ReplyDirectory, ReplyDirectoryPlus};
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-/// A listing that is being filled.
-pub(super) trait Listing: Refuse + Send + 'static {
-    /// Adds an entry; whether it had no room.
-    fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, lasting: Duration) -> bool;
+/// A reply that takes the entries of a directory.
+pub(super) trait DirectoryReply: Refuse + Send + 'static {
+    /// Adds an entry. Returns whether the reply is full, so that the entry found no room.
+    fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, validity: Duration) -> bool;
+    /// Whether it holds an entry.
     fn has_entries(&self) -> bool;
+    /// Sends it.
     fn send(self);
 }
 
-/// A listing on its way to the kernel.
+/// A reply that is being filled.
 pub(super) struct Filling<R> {
     reply: R,
     has_entries: bool,
@@ -40,13 +43,13 @@ impl<R: Refuse> Refuse for Filling<R> {
     }
 }
 
-impl Listing for Filling<ReplyDirectoryPlus> {
-    fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, lasting: Duration) -> bool {
+impl DirectoryReply for Filling<ReplyDirectoryPlus> {
+    fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, validity: Duration) -> bool {
         let is_full = self.reply.add(
             attributes.ino,
             cursor,
             OsStr::from_bytes(name),
-            &lasting,
+            &validity,
             attributes,
             Generation(0),
         );
@@ -63,7 +66,7 @@ impl Listing for Filling<ReplyDirectoryPlus> {
     }
 }
 
-impl Listing for Filling<ReplyDirectory> {
+impl DirectoryReply for Filling<ReplyDirectory> {
     fn add(&mut self, cursor: u64, name: &[u8], attributes: &FileAttr, _: Duration) -> bool {
         let is_full = self.reply.add(
             attributes.ino,
@@ -84,7 +87,8 @@ impl Listing for Filling<ReplyDirectory> {
     }
 }
 
-/// Cursors of a listing: 0 is before `.`, 1 after it, 2 after `..`, then the forest's own.
+/// Cursors of a listing: 0 is before `.`, 1 behind it, 2 behind `..`; those of the forest follow,
+/// with this added.
 const DOTS: u64 = 2;
 
 fn cursor_after(cursor: &mut u64) -> u64 {
@@ -92,27 +96,29 @@ fn cursor_after(cursor: &mut u64) -> u64 {
     *cursor
 }
 
-/// How far a listing came.
+/// How far a listing was filled.
 pub(super) enum Filled {
+    /// To the end of the directory, or until the reply was full.
     ToTheEnd,
+    /// Up to this cursor: what follows has to be fetched.
     UpTo(u64),
 }
 
-/// Fills a listing from `cursor` on, as far as `forest` can and the reply has room. Returns where
-/// it stopped for [`ReadError::WouldWait`].
+/// Fills a listing from `cursor` on, as far as `forest` can and `reply` has room. Stops at
+/// [`ReadError::WouldWait`], and returns where.
 pub(super) fn fill(
     appearance: &Appearance,
     forest: &Forest,
     inode: u64,
     mut cursor: u64,
-    listing: &mut impl Listing,
+    reply: &mut impl DirectoryReply,
 ) -> Result<Filled, ReadError> {
-    let directory = |inode| Found {
+    let directory = |inode| ForestEntry {
         inode,
         ..placeholder()
     };
     if cursor == 0
-        && listing.add(
+        && reply.add(
             cursor_after(&mut cursor),
             b".",
             &appearance.attributes(&directory(inode)),
@@ -126,7 +132,7 @@ pub(super) fn fill(
             Err(ReadError::WouldWait) => return Ok(Filled::UpTo(cursor)),
             parent => parent?,
         };
-        if listing.add(
+        if reply.add(
             cursor_after(&mut cursor),
             b"..",
             &appearance.attributes(&directory(parent)),
@@ -137,11 +143,11 @@ pub(super) fn fill(
     }
     let listed = forest.list(inode, cursor.saturating_sub(DOTS), |found| {
         let next = found.cursor.saturating_add(DOTS);
-        if listing.add(
+        if reply.add(
             next,
             found.name,
             &appearance.attributes(&found),
-            lasting(found.lasting),
+            time_to_live(found.validity),
         ) {
             return ControlFlow::Break(());
         }
@@ -151,35 +157,22 @@ pub(super) fn fill(
     match listed {
         Ok(()) => Ok(Filled::ToTheEnd),
         Err(ReadError::WouldWait) => Ok(Filled::UpTo(cursor)),
-        // What stands before the error is answered, and the next request meets it.
-        Err(_) if listing.has_entries() => Ok(Filled::ToTheEnd),
+        // The entries before the error are sent, and the next request meets the error.
+        Err(_) if reply.has_entries() => Ok(Filled::ToTheEnd),
         Err(error) => Err(error),
     }
 }
 
-/// `.` and `..` as the kernel takes them: it looks at nothing but number and kind.
-pub(super) fn placeholder() -> Found<'static> {
-    let attributes = EntryAttributes {
-        kind: Kind::Directory,
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        mtime: Time::default(),
-        ctime: Time::default(),
-        device: 0,
-        inode: 0,
-        links: 2,
-        blocks: 0,
-        size: 0,
-        numbers: None,
-        link_to: None,
-        has_xattrs: false,
-    };
-    Found {
+/// Returns an entry for `.` and `..`, of which the kernel uses only the number and the kind.
+pub(super) fn placeholder() -> ForestEntry<'static> {
+    ForestEntry {
         inode: 0,
         name: b"",
-        attributes,
-        lasting: Lasting::Now,
+        attributes: EntryAttributes {
+            links: 2,
+            ..plain_attributes(Kind::Directory, 0)
+        },
+        validity: Validity::Now,
         cursor: 0,
     }
 }

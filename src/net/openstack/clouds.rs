@@ -1,33 +1,33 @@
-//! `clouds.yaml`: the file in which OpenStack's tools keep who logs in where.
+//! `clouds.yaml`: the file in which OpenStack's tools keep addresses and credentials.
 
 use super::section::section;
-use crate::net::{Error, Settings};
+use crate::net::{Error, NetSettings};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Most bytes of such a file.
+/// The most bytes that are read of such a file.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What a cloud's section says, by the names of the environment's variables in lower case without
-/// `os_`.
-pub(super) fn find(cloud: &str, settings: &Settings) -> Result<BTreeMap<String, String>, Error> {
+/// Reads the settings of a cloud. Their names are those of the variables of the environment, in
+/// lower case and without `os_`.
+pub(super) fn find(cloud: &str, settings: &NetSettings) -> Result<BTreeMap<String, String>, Error> {
     let wrong = |text: String| Error::of_login(text);
     let path = files(settings).into_iter().find(|path| path.is_file());
     let path = path.ok_or_else(|| {
         wrong(format!(
-            "there is no clouds.yaml, where the cloud {cloud} should be"
+            "found no clouds.yaml to read the cloud {cloud} from"
         ))
     })?;
     let mut found = BTreeMap::new();
     let mut is_there = false;
-    // Secrets may stand in a second file beside it.
+    // Secrets may be in a second file beside it.
     for path in [path.clone(), path.with_file_name("secure.yaml")] {
         if !path.is_file() {
             continue;
         }
         warn_if_open_to_others(&path);
         let text = read(&path)
-            .map_err(|error| wrong(format!("{} cannot be read: {error}", path.display())))?;
+            .map_err(|error| wrong(format!("could not read {}: {error}", path.display())))?;
         let section =
             section(&text, cloud).map_err(|why| wrong(format!("{}: {why}", path.display())))?;
         is_there |= section.is_some();
@@ -40,8 +40,8 @@ pub(super) fn find(cloud: &str, settings: &Settings) -> Result<BTreeMap<String, 
     }
 }
 
-/// Where such files are, the first that is there wins.
-fn files(settings: &Settings) -> Vec<PathBuf> {
+/// Returns the places of such files; the first file that exists is used.
+fn files(settings: &NetSettings) -> Vec<PathBuf> {
     if let Some(path) = settings.variable("OS_CLIENT_CONFIG_FILE") {
         return vec![path.into()];
     }
@@ -74,7 +74,10 @@ fn warn_if_open_to_others(path: &std::path::Path) {
         .metadata()
         .is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
     {
-        tracing::warn!(path = %path.display(), "others may read this file with credentials: chmod 600 makes it yours alone");
+        tracing::warn!(
+            path = %path.display(),
+            "other users can read the credentials in this file; `chmod 600` keeps them out"
+        );
     }
 }
 

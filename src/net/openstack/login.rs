@@ -1,10 +1,14 @@
-//! Who may use a service of OpenStack, and where it is: Keystone v3, or the small built-in scheme
-//! of Swift (v1).
+//! Logging in to a service of OpenStack, and finding it: Keystone v3, or the small scheme that is
+//! built into Swift (v1).
 
 use super::clouds;
+use super::keystone::{endpoint, token_request};
+use super::service::OpenStackService;
 use crate::model::Secret;
-use crate::net::{Body, Error, Http, Kind, MAX_DOCUMENT, Reply, Request, Settings};
-use serde_json::{Value, json};
+use crate::net::{
+    Error, Http, HttpReply, MAX_DOCUMENT, NetErrorKind, NetSettings, Request, RequestBody,
+};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,69 +17,34 @@ use std::time::{Duration, Instant};
 /// quarters of its life.
 const RENEW_BEFORE: Duration = Duration::from_mins(5);
 
-/// What is taken for the life of a token that does not say how long it lives.
+/// The lifetime assumed for a token that does not state one.
 const USUAL_LIFE: Duration = Duration::from_hours(1);
 
-/// What a login is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
-    /// Swift.
-    ObjectStore,
-    /// The Freezer API.
-    Backup,
-}
-
-impl Service {
-    /// Its type in Keystone's catalog.
-    fn kind(self) -> &'static str {
-        match self {
-            Self::ObjectStore => "object-store",
-            Self::Backup => "backup",
-        }
-    }
-
-    /// The setting that says where it is, in place of the catalog.
-    fn address(self) -> &'static str {
-        match self {
-            Self::ObjectStore => "STORAGE_URL",
-            Self::Backup => "BACKUP_URL",
-        }
-    }
-
-    /// What people call it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::ObjectStore => "object store",
-            Self::Backup => "Freezer API (type backup)",
-        }
-    }
-}
-
-/// What a login gives: a token, and the address of the account.
+/// The result of a login: a token, and the address of the account.
 pub(crate) struct Pass {
     pub(crate) token: Secret<String>,
     /// URL of the account or service, without a slash at its end.
     pub(crate) account: String,
-    /// The id of the project the token is for, where Keystone said it.
+    /// The id of the project that the token is for, if Keystone named it.
     pub(crate) project: Option<String>,
     renew_at: Instant,
 }
 
-/// Logs in when it is needed, once for all threads.
+/// Logs in when a token is needed, once for all threads.
 pub(crate) struct Login {
     http: Http,
-    service: Service,
-    way: Way,
+    service: OpenStackService,
+    way: LoginWay,
     region: Option<String>,
     interface: String,
-    /// Address of the account, where it is not to be the catalog's.
+    /// The address of the account, if it replaces the catalog's.
     account: Option<String>,
     /// The pass in use. Held while a new one is fetched, so that the others wait for that one.
     pass: Mutex<Option<Arc<Pass>>>,
 }
 
-/// How to log in.
-enum Way {
+/// A way to log in.
+enum LoginWay {
     /// `X-Auth-User` and `X-Auth-Key`.
     V1 {
         url: String,
@@ -127,13 +96,13 @@ fn wrong(text: impl Into<String>) -> Error {
 }
 
 impl Login {
-    /// Reads who logs in from options, the cloud that is named, or the environment. Asks nobody
-    /// yet.
+    /// Reads the credentials from options, the cloud that is named, or the environment. Sends
+    /// nothing yet.
     pub(crate) fn new(
         http: &Http,
-        service: Service,
+        service: OpenStackService,
         cloud: Option<&str>,
-        settings: &Settings,
+        settings: &NetSettings,
     ) -> Result<Self, Error> {
         let mut known: BTreeMap<&str, String> = BTreeMap::new();
         let cloud = cloud.or_else(|| settings.variable("OS_CLOUD"));
@@ -144,7 +113,7 @@ impl Login {
         for name in NAMES {
             let option = format!("os-{}", name.to_ascii_lowercase().replace('_', "-"));
             let value = settings.option(&option).map(str::to_owned);
-            // What a cloud says is all of one piece: the environment is not mixed in.
+            // The settings of a cloud are complete: the environment is not mixed in.
             let value = value.or_else(|| of_cloud.get(&name.to_ascii_lowercase()).cloned());
             let value = value.or_else(|| {
                 of_cloud
@@ -181,34 +150,38 @@ impl Login {
     }
 
     fn way<'known>(
-        service: Service,
+        service: OpenStackService,
         get: &impl Fn(&str) -> Option<&'known str>,
-        settings: &Settings,
-    ) -> Result<Way, Error> {
+        settings: &NetSettings,
+    ) -> Result<LoginWay, Error> {
         let token = get("TOKEN").or_else(|| get("AUTH_TOKEN"));
         if let (Some(token), Some(_)) = (token, get(service.address())) {
-            return Ok(Way::Given {
+            return Ok(LoginWay::Given {
                 token: Secret::new(token.to_owned()),
             });
         }
         let v1 = |url: &str, user: Option<&str>, key: Option<&str>| match (user, key) {
-            (Some(user), Some(key)) => Ok(Way::V1 {
+            (Some(user), Some(key)) => Ok(LoginWay::V1 {
                 url: url.to_owned(),
                 user: user.to_owned(),
                 key: Secret::new(key.to_owned()),
             }),
             _ => Err(wrong(
-                "to log in to Swift needs a user and a key: ST_USER and ST_KEY",
+                "a login to Swift needs a user and a key; set ST_USER and ST_KEY",
             )),
         };
         let Some(url) = get("AUTH_URL") else {
-            if service == Service::Backup {
+            if service == OpenStackService::Backup {
                 return Err(wrong(
-                    "nothing says where to log in: set OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml",
+                    "no address to log in at is set; set OS_AUTH_URL with user and password, or \
+                     OS_CLOUD and clouds.yaml",
                 ));
             }
             let url = settings.variable("ST_AUTH").ok_or_else(|| {
-                wrong("nothing says where to log in to Swift: set OS_AUTH_URL and what belongs to it, or OS_CLOUD and clouds.yaml, or ST_AUTH, ST_USER and ST_KEY")
+                wrong(
+                    "no address to log in to Swift at is set; set OS_AUTH_URL with user and \
+                     password, or OS_CLOUD and clouds.yaml, or ST_AUTH, ST_USER and ST_KEY",
+                )
             })?;
             return v1(
                 url,
@@ -217,7 +190,7 @@ impl Login {
             );
         };
         let url = url.trim_end_matches('/');
-        if service == Service::ObjectStore
+        if service == OpenStackService::ObjectStore
             && (url.ends_with("/auth/v1.0")
                 || url.ends_with("/auth/v1")
                 || url.ends_with("/auth/1.0"))
@@ -229,8 +202,8 @@ impl Login {
         } else {
             format!("{}/v3", url.trim_end_matches("/v2.0"))
         };
-        let request = keystone_request(get)?.to_string();
-        Ok(Way::V3 {
+        let request = token_request(get)?.to_string();
+        Ok(LoginWay::V3 {
             url,
             request: Secret::new(request),
         })
@@ -263,7 +236,7 @@ impl Login {
 
     fn log_in(&self) -> Result<Pass, Error> {
         let pass = match &self.way {
-            Way::Given { token } => {
+            LoginWay::Given { token } => {
                 let account = self.account.clone().unwrap_or_default();
                 let renew_at = crate::platform::monotonic() + Duration::from_hours(24 * 365);
                 Pass {
@@ -273,8 +246,8 @@ impl Login {
                     renew_at,
                 }
             }
-            Way::V1 { url, user, key } => self.log_in_v1(url, user, key.expose())?,
-            Way::V3 { url, request } => self.log_in_v3(url, request.expose())?,
+            LoginWay::V1 { url, user, key } => self.log_in_v1(url, user, key.expose())?,
+            LoginWay::V3 { url, request } => self.log_in_v3(url, request.expose())?,
         };
         tracing::debug!(account = %pass.account, "logged in");
         Ok(pass)
@@ -285,22 +258,24 @@ impl Login {
             .header("x-auth-user", user)
             .header("x-auth-key", key)
             .body(());
-        let request = request.map_err(|_| wrong("user and key cannot be sent as they are"))?;
-        let reply = granted(self.http.send(request, Body::None)?)?;
+        let request = request
+            .map_err(|_| wrong("the user or the key holds characters that cannot be sent"))?;
+        let reply = granted(self.http.send(request, RequestBody::None)?)?;
         let token = reply
             .header("x-auth-token")
             .or_else(|| reply.header("x-storage-token"));
         let token = Secret::new(
             token
-                .ok_or_else(|| wrong("the answer to the login holds no token"))?
+                .ok_or_else(|| wrong("the server answered the login without a token"))?
                 .to_owned(),
         );
         let account = self
             .account
             .clone()
             .or_else(|| reply.header("x-storage-url").map(str::to_owned));
-        let account = account
-            .ok_or_else(|| wrong("the answer to the login does not say where the account is"))?;
+        let account = account.ok_or_else(|| {
+            wrong("the server answered the login without the address of the account")
+        })?;
         let life = reply
             .header("x-auth-token-expires")
             .and_then(|text| text.parse().ok())
@@ -319,15 +294,18 @@ impl Login {
             .body(());
         let head = head
             .map_err(|error| wrong(format!("{url} is not the address of a Keystone: {error}")))?;
-        let reply = granted(self.http.send(head, Body::Bytes(request.as_bytes()))?)?;
+        let reply = granted(
+            self.http
+                .send(head, RequestBody::Bytes(request.as_bytes()))?,
+        )?;
         let token = reply
             .header("x-subject-token")
             .map(|token| Secret::new(token.to_owned()));
-        let token = token.ok_or_else(|| wrong("the answer of Keystone holds no token"))?;
+        let token = token.ok_or_else(|| wrong("Keystone answered without a token"))?;
         let document = reply.bytes(MAX_DOCUMENT)?;
         let document: Value = document
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .ok_or_else(|| wrong("the answer of Keystone is no JSON"))?;
+            .ok_or_else(|| wrong("Keystone did not answer in JSON"))?;
         let document = &document["token"];
         let moment = |name: &str| {
             document[name]
@@ -357,10 +335,10 @@ impl Login {
     }
 }
 
-fn granted(reply: Reply) -> Result<Reply, Error> {
+fn granted(reply: HttpReply) -> Result<HttpReply, Error> {
     match reply.status {
         _ if reply.is_done() => Ok(reply),
-        404 => Err(reply.refusal().with_kind(Kind::Failed)),
+        404 => Err(reply.refusal().with_kind(NetErrorKind::Failed)),
         _ => Err(reply.refusal()),
     }
 }
@@ -370,214 +348,10 @@ fn renew_at(life: Option<Duration>) -> Instant {
     crate::platform::monotonic() + life.saturating_sub(RENEW_BEFORE).max(life * 3 / 4)
 }
 
-/// What Keystone is asked for a token with.
-fn keystone_request<'known>(get: &impl Fn(&str) -> Option<&'known str>) -> Result<Value, Error> {
-    let domain = |name: &str| {
-        let id = get(&format!("{name}_DOMAIN_ID"));
-        let named = get(&format!("{name}_DOMAIN_NAME"));
-        id.map_or_else(
-            || json!({"name": named.or_else(|| get("DEFAULT_DOMAIN")).unwrap_or("Default")}),
-            |id| json!({"id": id}),
-        )
-    };
-    let user = || match (get("USER_ID"), get("USERNAME")) {
-        (Some(id), _) => Some(json!({"id": id})),
-        (None, Some(name)) => Some(json!({"name": name, "domain": domain("USER")})),
-        _ => None,
-    };
-    let project = || match (
-        get("PROJECT_ID").or_else(|| get("TENANT_ID")),
-        get("PROJECT_NAME").or_else(|| get("TENANT_NAME")),
-    ) {
-        (Some(id), _) => Some(json!({"project": {"id": id}})),
-        (None, Some(name)) => Some(json!({"project": {"name": name, "domain": domain("PROJECT")}})),
-        _ => None,
-    };
-    let scope = || match (get("TRUST_ID"), project()) {
-        (Some(trust), _) => Some(json!({"OS-TRUST:trust": {"id": trust}})),
-        (None, Some(project)) => Some(project),
-        (None, None) => None,
-    };
-    if let Some(secret) = get("APPLICATION_CREDENTIAL_SECRET") {
-        let credential = match (
-            get("APPLICATION_CREDENTIAL_ID"),
-            get("APPLICATION_CREDENTIAL_NAME"),
-            user(),
-        ) {
-            (Some(id), _, _) => json!({"id": id, "secret": secret}),
-            (None, Some(name), Some(user)) => json!({"name": name, "secret": secret, "user": user}),
-            _ => {
-                return Err(wrong(
-                    "an application credential needs its id, or its name and its user",
-                ));
-            }
-        };
-        // Its project is its own.
-        return Ok(
-            json!({"auth": {"identity": {"methods": ["application_credential"], "application_credential": credential}}}),
-        );
-    }
-    let identity = match (get("PASSWORD"), get("TOKEN").or_else(|| get("AUTH_TOKEN"))) {
-        (Some(password), _) => {
-            let mut user = user().ok_or_else(|| wrong("a password needs a user: OS_USERNAME"))?;
-            user["password"] = password.into();
-            json!({"methods": ["password"], "password": {"user": user}})
-        }
-        (None, Some(token)) => json!({"methods": ["token"], "token": {"id": token}}),
-        (None, None) => {
-            return Err(wrong(
-                "nothing says who logs in to Keystone: OS_USERNAME and OS_PASSWORD, an application credential, or OS_TOKEN",
-            ));
-        }
-    };
-    let scope = scope().ok_or_else(|| {
-        wrong("nothing says which project the containers are in: OS_PROJECT_NAME or OS_PROJECT_ID")
-    })?;
-    Ok(json!({"auth": {"identity": identity, "scope": scope}}))
-}
-
-/// The address of a service in Keystone's catalog.
-fn endpoint(
-    catalog: &Value,
-    service: Service,
-    region: Option<&str>,
-    interface: &str,
-) -> Result<String, Error> {
-    let services = catalog.as_array().map(Vec::as_slice).unwrap_or_default();
-    let stores = services
-        .iter()
-        .filter(|entry| entry["type"] == service.kind());
-    let endpoints: Vec<&Value> = stores
-        .flat_map(|service| {
-            service["endpoints"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default()
-        })
-        .collect();
-    let is_meant = |endpoint: &&&Value| {
-        endpoint["interface"] == interface
-            && region.is_none_or(|region| {
-                endpoint["region"] == region || endpoint["region_id"] == region
-            })
-    };
-    let found = endpoints
-        .iter()
-        .find(is_meant)
-        .and_then(|endpoint| endpoint["url"].as_str())
-        .map(str::to_owned);
-    found.ok_or_else(|| {
-        let there: Vec<String> = endpoints
-            .iter()
-            .filter_map(|endpoint| {
-                Some(format!(
-                    "{} in {}",
-                    endpoint["interface"].as_str()?,
-                    endpoint["region"].as_str()?
-                ))
-            })
-            .collect();
-        let wanted = region.map_or_else(
-            || interface.to_owned(),
-            |region| format!("{interface} in {region}"),
-        );
-        match there.is_empty() {
-            true => wrong(format!(
-                "Keystone's catalog has no {} for this user",
-                service.name()
-            )),
-            false => wrong(format!(
-                "Keystone's catalog has no {} {wanted}: there are {}",
-                service.name(),
-                there.join(", ")
-            )),
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Service, endpoint, keystone_request, renew_at};
-    use serde_json::json;
-    use std::collections::BTreeMap;
+    use super::renew_at;
     use std::time::Duration;
-
-    fn request(known: &[(&str, &str)]) -> Result<serde_json::Value, String> {
-        let known: BTreeMap<_, _> = known.iter().copied().collect();
-        keystone_request(&|name: &str| known.get(name).copied()).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn keystone_is_asked_with_password_token_or_application_credential() {
-        let password = request(&[
-            ("USERNAME", "u"),
-            ("PASSWORD", "p"),
-            ("PROJECT_NAME", "x"),
-            ("PROJECT_DOMAIN_ID", "d"),
-        ])
-        .expect("enough");
-        assert_eq!(
-            password,
-            json!({"auth": {
-                "identity": {"methods": ["password"], "password": {"user": {"name": "u", "domain": {"name": "Default"}, "password": "p"}}},
-                "scope": {"project": {"name": "x", "domain": {"id": "d"}}},
-            }})
-        );
-        let credential = request(&[
-            ("APPLICATION_CREDENTIAL_ID", "i"),
-            ("APPLICATION_CREDENTIAL_SECRET", "s"),
-            ("PROJECT_NAME", "x"),
-        ]);
-        assert_eq!(
-            credential.expect("enough"),
-            json!({"auth": {"identity": {"methods": ["application_credential"], "application_credential": {"id": "i", "secret": "s"}}}})
-        );
-        let token = request(&[("TOKEN", "t"), ("TRUST_ID", "r")]).expect("enough");
-        assert_eq!(
-            token["auth"]["identity"],
-            json!({"methods": ["token"], "token": {"id": "t"}})
-        );
-        assert_eq!(
-            token["auth"]["scope"],
-            json!({"OS-TRUST:trust": {"id": "r"}})
-        );
-        for known in [
-            &[("USERNAME", "u")][..],
-            &[("PASSWORD", "p")],
-            &[("USERNAME", "u"), ("PASSWORD", "p")],
-            &[("APPLICATION_CREDENTIAL_SECRET", "s")],
-        ] {
-            let error = request(known).expect_err("not enough");
-            assert!(!error.contains("\"p\"") && error.len() > 20, "{error}");
-        }
-    }
-
-    #[test]
-    fn the_object_store_is_found_by_region_and_interface() {
-        let at = |interface: &str, region: &str| json!({"interface": interface, "region": region, "region_id": region, "url": format!("http://{interface}.{region}/v1/x")});
-        let catalog = json!([
-            {"type": "identity", "endpoints": [at("public", "one")]},
-            {"type": "backup", "endpoints": [at("public", "one")]},
-            {"type": "object-store", "endpoints": [at("admin", "one"), at("public", "two"), at("internal", "two")]},
-        ]);
-        assert_eq!(
-            endpoint(&catalog, Service::ObjectStore, None, "public").expect("there"),
-            "http://public.two/v1/x"
-        );
-        assert_eq!(
-            endpoint(&catalog, Service::ObjectStore, Some("one"), "admin").expect("there"),
-            "http://admin.one/v1/x"
-        );
-        assert_eq!(
-            endpoint(&catalog, Service::Backup, None, "public").expect("there"),
-            "http://public.one/v1/x"
-        );
-        let error = endpoint(&catalog, Service::ObjectStore, Some("one"), "internal")
-            .expect_err("not there");
-        let cause = error.to_string();
-        assert!(cause.contains("no object store internal in one: there are admin in one, public in two, internal in two"), "{cause}");
-        endpoint(&json!(null), Service::ObjectStore, None, "public").expect_err("no catalog");
-    }
 
     #[test]
     fn a_token_is_renewed_before_it_expires_however_short_it_lives() {

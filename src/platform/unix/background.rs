@@ -1,4 +1,4 @@
-//! Going on without a terminal.
+//! Moves this process to the background.
 
 use rustix::fs::{CWD, Mode, OFlags};
 use std::io;
@@ -9,7 +9,7 @@ pub(in crate::platform) fn leave_session() -> io::Result<()> {
 }
 
 pub(in crate::platform) fn report_ready(word: &[u8]) -> io::Result<()> {
-    // Opened first: once the word is said, nothing may fail.
+    // Opened first: after the report, nothing may fail.
     let nowhere = rustix::fs::openat(
         CWD,
         c"/dev/null",

@@ -1,4 +1,4 @@
-//! Process groups, and processes that belong together.
+//! Signals to processes and process groups.
 
 use crate::platform::Running;
 use crate::platform::process::End;
@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 
-/// Has a program begin a group of its own, or join one.
+/// Has a program lead a group of its own, or join the group of `leader`.
 pub fn into_group(command: &mut Command, leader: Option<u32>) -> io::Result<()> {
     let group = leader
         .map_or(Ok(0), i32::try_from)
@@ -18,7 +18,7 @@ pub fn into_group(command: &mut Command, leader: Option<u32>) -> io::Result<()> 
     Ok(())
 }
 
-/// Sends a group to its end. One that has ended is no error.
+/// Sends a signal to a group. A group that has ended is no error.
 pub fn end_group(leader: u32, how: End) -> io::Result<()> {
     let Some(group) = i32::try_from(leader).ok().and_then(Pid::from_raw) else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -26,7 +26,7 @@ pub fn end_group(leader: u32, how: End) -> io::Result<()> {
     done(kill_process_group(group, signal(how)))
 }
 
-/// Sends one process to its end.
+/// Sends a signal to one process. A process that has ended is no error.
 pub fn end_process(process: &Running, how: End) -> io::Result<()> {
     if process.has_surely_ended() {
         return Ok(());
@@ -37,7 +37,8 @@ pub fn end_process(process: &Running, how: End) -> io::Result<()> {
     done(kill_process(pid, signal(how)))
 }
 
-/// Kills all processes of a session that have a variable in their environment.
+/// Kills all processes of a session that have a variable with this value in their environment.
+/// Returns how many.
 pub fn kill_marked(session: u32, variable: &str, value: &str) -> io::Result<usize> {
     let mark = format!("{variable}={value}");
     let mut killed = 0;
@@ -50,7 +51,7 @@ pub fn kill_marked(session: u32, variable: &str, value: &str) -> io::Result<usiz
         else {
             continue;
         };
-        // One that has ended meanwhile, or is another user's, cannot be read.
+        // Fails for a process that has ended meanwhile, or belongs to another user.
         let Ok(environment) = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())) else {
             continue;
         };
@@ -65,7 +66,7 @@ pub fn kill_marked(session: u32, variable: &str, value: &str) -> io::Result<usiz
     Ok(killed)
 }
 
-/// The number that a process ended with; 128 and that of the signal that ended it.
+/// Returns the exit code of a process; for one that a signal ended, 128 plus that signal.
 pub fn exit_code(status: ExitStatus) -> i32 {
     status
         .code()
@@ -73,7 +74,7 @@ pub fn exit_code(status: ExitStatus) -> i32 {
         .unwrap_or(-1)
 }
 
-/// The field `session` of proc_pid_stat(5).
+/// Reads the field `session` of proc_pid_stat(5).
 fn session_of(pid: Pid) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;

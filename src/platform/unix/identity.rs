@@ -1,22 +1,22 @@
-//! What this process is and may.
+//! The user and groups of this process, and its limits.
 
 use rustix::process::{Resource, Rlimit};
 
-/// Who this process acts as.
+/// The user and groups that this process acts as.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Its effective user.
+pub struct ProcessIdentity {
+    /// Number of its effective user.
     pub uid: u32,
-    /// Its effective group.
+    /// Number of its effective group.
     pub gid: u32,
-    /// The other groups it is in.
+    /// Numbers of its supplementary groups.
     pub groups: Vec<u32>,
-    /// The mode bits that are taken from whatever it makes; `None` when the system does not tell.
+    /// The mode bits that the system removes from new files; `None` when the system does not tell.
     pub umask: Option<u32>,
 }
 
-impl Identity {
-    /// That of the process as it is at the call.
+impl ProcessIdentity {
+    /// Returns the identity of this process at the time of the call.
     pub fn of_process() -> Self {
         let groups = rustix::process::getgroups().unwrap_or_default();
         Self {
@@ -27,13 +27,13 @@ impl Identity {
         }
     }
 
-    /// Whether it may give files to others and make devices.
+    /// Whether it is root: it may give files to other users, and make devices.
     pub fn is_root(&self) -> bool {
         self.uid == 0
     }
 }
 
-/// From `/proc`: umask(2) can only tell while it changes it, for all threads.
+/// Reads the umask from `/proc`: umask(2) can only tell it by changing it, for all threads.
 fn umask() -> Option<u32> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let text = status
@@ -42,18 +42,16 @@ fn umask() -> Option<u32> {
     u32::from_str_radix(text.trim(), 8).ok()
 }
 
-/// Lets this process have as many files open as the administrator allows it, where the default is
-/// less.
+/// Raises the limit of open files as far as the administrator allows, up to 65,536.
 ///
-/// A deep tree needs one open directory per depth. That it cannot be raised shows when a file
-/// cannot be opened.
+/// A deep tree needs one open directory for each level of depth. If the limit cannot be raised,
+/// that shows when a file cannot be opened.
 pub fn raise_open_files_limit() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    // The kernel sizes tables by this, so not without bound (systemd sets the hard limit to
-    // 524,288).
+    // Bounded, as the kernel sizes tables by it (systemd sets the hard limit to 524,288).
     let wanted = limit.maximum.unwrap_or(u64::MAX).min(65_536);
     if limit.current.is_some_and(|current| current < wanted) {
-        // Refused only by what may refuse anything (seccomp); then the default holds.
+        // Fails only under seccomp, which may refuse any call; then the default holds.
         rustix::process::setrlimit(
             Resource::Nofile,
             Rlimit {
@@ -65,11 +63,11 @@ pub fn raise_open_files_limit() {
     }
 }
 
-/// Has no core file written of this process, and none of its children unless they ask for it: what
-/// it holds is secret.
+/// Turns off core files of this process, whose memory holds secrets. Holds for its children too,
+/// unless they turn them on.
 pub fn forbid_core_files() {
     let maximum = rustix::process::getrlimit(Resource::Core).maximum;
-    // As above: refused only by what may refuse anything.
+    // Fails only under seccomp, as above.
     rustix::process::setrlimit(
         Resource::Core,
         Rlimit {
@@ -82,11 +80,11 @@ pub fn forbid_core_files() {
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, raise_open_files_limit};
+    use super::{ProcessIdentity, raise_open_files_limit};
     use rustix::process::{Resource, getrlimit};
 
     #[test]
-    fn the_umask_is_what_it_takes_from_a_new_file() {
+    fn the_umask_is_what_the_system_removes_from_the_mode_of_a_new_file() {
         use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
@@ -97,7 +95,7 @@ mod tests {
             .open(&path)
             .unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(Identity::of_process().umask, Some(0o777 & !mode));
+        assert_eq!(ProcessIdentity::of_process().umask, Some(0o777 & !mode));
     }
 
     #[test]

@@ -1,22 +1,21 @@
-//! How memory is backed.
+//! Large pages of memory.
 
 use rustix::mm::{Advice, madvise};
 use std::mem::MaybeUninit;
 
-/// How long large pages are on usual machines, in bytes.
+/// Length of a large page in bytes on usual machines.
 const LARGE_PAGE: usize = 2 << 20;
 
-/// Asks for large pages for memory that nobody has touched yet. Otherwise it comes in pages of 4
-/// KiB, each with a trap into the kernel: thousands of them for the memory of one derivation of a
-/// key (docs/design/0003).
+/// Asks for large pages for memory that nobody has touched yet. Else it comes in pages of 4 KiB,
+/// each with a trap into the kernel: thousands of them to derive one key (docs/design/0003).
 #[expect(unsafe_code, reason = "the system call takes an address")]
 pub fn prefer_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
     let (begin, length) = (memory.as_mut_ptr().cast::<u8>(), size_of_val(memory));
     let skipped = begin.align_offset(LARGE_PAGE);
     let length = length.saturating_sub(skipped) / LARGE_PAGE * LARGE_PAGE;
     if length > 0 {
-        // SAFETY: the range lies within the slice, and this advice changes nothing of what can be
-        // read or written there.
+        // SAFETY: the range lies within the slice, and this advice does not change what can be read
+        // or written there.
         let advised = unsafe {
             madvise(
                 begin.wrapping_add(skipped).cast(),
@@ -24,7 +23,7 @@ pub fn prefer_large_pages<T>(memory: &mut [MaybeUninit<T>]) {
                 Advice::LinuxHugepage,
             )
         };
-        // Refused by kernels that have none; then it is as without.
+        // Kernels without large pages refuse; then the memory comes in small ones.
         advised.unwrap_or(());
     }
 }

@@ -1,4 +1,4 @@
-//! Linux. Every call is relative to an open directory.
+//! Linux. Every call on a tree is relative to an open directory.
 
 mod background;
 mod groups;
@@ -15,7 +15,7 @@ mod xattrs;
 
 pub(super) use background::{leave_session, report_ready};
 pub(super) use groups::{end_group, end_process, exit_code, into_group, kill_marked};
-pub use identity::{Identity, forbid_core_files, raise_open_files_limit};
+pub use identity::{ProcessIdentity, forbid_core_files, raise_open_files_limit};
 pub use memory::prefer_large_pages;
 pub use mounts::{Mount, mount_id, mounts};
 pub use owners::{Owners, host_name};
@@ -23,5 +23,5 @@ pub use priority::{flush_file_systems, set_io_priority, set_nice};
 pub(super) use running::{is_running, this_process};
 pub use scan::{DataRuns, DirHandle, FileHandle};
 pub(super) use terminal::{ask, ask_secret, is_there as terminal_is_there};
-pub use write::{Child, NewFile};
+pub use write::{NewFile, UnopenedEntry};
 pub use xattrs::Xattrs;

@@ -1,4 +1,4 @@
-//! The system's table of mounts.
+//! The table of mounts.
 //!
 //! Layout: proc_pid_mountinfo(5).
 
@@ -12,21 +12,21 @@ use std::path::{Path, PathBuf};
 /// A mount, as this process sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// The system's number for it. It is given to another mount when this one is gone.
+    /// Its number. The system gives it to another mount once this one is gone.
     pub id: u64,
     /// The number of the mount that it lies in, or on.
     pub parent: u64,
-    /// Which file system, as major and minor number.
+    /// Major and minor number of the file system.
     pub device: (u32, u32),
-    /// Which folder of the file system is shown.
+    /// The folder of the file system that is shown.
     pub root: PathBuf,
-    /// Where it is mounted, in full.
+    /// The full path of the place where it is mounted.
     pub place: PathBuf,
-    /// What kind of file system it is, such as `ext4`, or `fuse.sshfs`.
+    /// The kind of file system, such as `ext4` or `fuse.sshfs`.
     pub kind: String,
 }
 
-/// Lists all mounts, in the order in which they hide each other.
+/// Lists all mounts. A later mount hides an earlier one at the same place.
 ///
 /// # Errors
 ///
@@ -40,14 +40,14 @@ pub fn mounts() -> io::Result<Vec<Mount>> {
         .collect()
 }
 
-/// Returns the number of the mount that a path leads to, without a question to its file system,
-/// which may be dead. A symbolic link at its end is not followed.
+/// Returns the number of the mount that a path leads to. Does not ask its file system, which may be
+/// dead, and does not follow a symbolic link at the end of the path.
 pub fn mount_id(path: &Path) -> io::Result<u64> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     mount_of(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
 }
 
-/// Returns the number of the mount that something open is in.
+/// Returns the number of the mount that an open file or directory is in.
 pub(super) fn mount_of(open: impl AsFd) -> io::Result<u64> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     if let Ok(about) = rustix::fs::statx(&open, c"", flags, StatxFlags::MNT_ID)
@@ -66,12 +66,12 @@ pub(super) fn mount_of(open: impl AsFd) -> io::Result<u64> {
 fn unreadable(file: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("{file} is not as the manual says"),
+        format!("{file} does not have the form that proc(5) describes"),
     )
 }
 
-/// Reads a line. Between the options of the mount and a lone `-`, which the kind follows, stand
-/// any number of fields.
+/// Parses a line of the table. Any number of fields stands between the options of the mount and a
+/// lone `-`, which the kind follows.
 fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
     let mut text = || std::str::from_utf8(fields.next()?).ok();
@@ -91,7 +91,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
     })
 }
 
-/// Space, tab, newline and backslash stand as a backslash and three octal digits.
+/// Decodes space, tab, newline and backslash, which are a backslash and three octal digits.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_line_of_the_table_is_read_with_its_escapes() {
-        let line = b"36 35 98:0 /mnt1 /mnt\\040a\\134b rw,noatime master:1 shared:2 - fuse.freezer freezer:docs ro,user_id=0";
+        let line = b"36 35 98:0 /mnt1 /mnt\\040a\\134b rw,noatime master:1 shared:2 \
+            - fuse.freezer freezer:docs ro,user_id=0";
         let mount = parse(line).expect("a line");
         let expected = Mount {
             id: 36,

@@ -1,4 +1,4 @@
-//! Who the numbers are.
+//! Resolves user and group numbers to names, and back.
 
 use crate::model::Owner;
 use nix::unistd::{Gid, Group, Uid, User};
@@ -7,13 +7,13 @@ use std::hash::Hash;
 use std::io;
 use std::sync::{PoisonError, RwLock};
 
-/// Turns user and group numbers into names and back, asking the system once for each.
+/// Resolves user and group numbers to names, and back. Asks the system once for each.
 ///
-/// What the system does not know, or cannot say because its directory service fails, has no name;
-/// the number remains. May be used by many threads at once.
+/// A number that the system does not know has no name, and stays a number. So does one whose
+/// directory service fails. Many threads may use it at once.
 #[derive(Debug, Default)]
 pub struct Owners {
-    /// Each guards what the system said, `None` included.
+    /// Answers of the system; `None` where it knows no name. So too in the other maps.
     user_names: RwLock<HashMap<u32, Option<Box<[u8]>>>>,
     group_names: RwLock<HashMap<u32, Option<Box<[u8]>>>>,
     user_numbers: RwLock<HashMap<Box<[u8]>, Option<u32>>>,
@@ -21,12 +21,12 @@ pub struct Owners {
 }
 
 impl Owners {
-    /// One that knows nobody yet.
+    /// Returns one that has asked nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The owner with these numbers, with names where the system has them.
+    /// Returns the owner with these numbers, with names where the system has them.
     pub fn named(&self, uid: u32, gid: u32) -> Owner {
         let user = remembered(&self.user_names, &uid, |uid| {
             User::from_uid(Uid::from_raw(*uid))
@@ -48,8 +48,8 @@ impl Owners {
         }
     }
 
-    /// The numbers on this system for an owner from another: by name where both have it, else as
-    /// they were.
+    /// Returns the numbers on this system of an owner from another system: those of the same names,
+    /// or the same numbers where this system does not have the names.
     pub fn numbers(&self, owner: &Owner) -> (u32, u32) {
         let user = remembered(&self.user_numbers, &owner.user, |name| {
             Some(
@@ -91,7 +91,7 @@ fn remembered<K: Eq + Hash + Clone, V: Clone>(
     answer
 }
 
-/// The name this machine calls itself.
+/// Returns the name that this machine calls itself.
 pub fn host_name() -> io::Result<String> {
     let name = nix::unistd::gethostname()?;
     name.into_string()

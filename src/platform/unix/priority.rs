@@ -1,27 +1,27 @@
-//! How much of the machine this process takes.
+//! Priorities of this process.
 
 use crate::platform::process;
 use std::io;
 use std::path::Path;
 
-/// Sets the CPU priority of this thread and of all that it starts from now on: −20 takes most, 19
-/// least.
+/// Sets the CPU priority of this thread and of all threads that it starts from now on. −20 is the
+/// highest, 19 the lowest.
 ///
 /// # Errors
 ///
-/// Only root may take more than it was given.
+/// When a user other than root asks for a higher priority than it has.
 pub fn set_nice(level: i32) -> io::Result<()> {
     Ok(rustix::process::setpriority_process(None, level)?)
 }
 
-/// Sets the priority of reads and writes in the same way: the class (1 realtime, 2 best effort, 3
-/// idle) and the level in it, 0 to 7, 7 last.
+/// Sets the priority of reads and writes for the same threads: the class (1 realtime, 2 best
+/// effort, 3 idle) and the level in it, 0 to 7, of which 7 is the lowest.
 ///
-/// By the program `ionice` of util-linux: the C library has no function for it.
+/// Runs the program `ionice` of util-linux, since the C library has no function for it.
 ///
 /// # Errors
 ///
-/// When the program is missing, or what is asked for is not allowed.
+/// When the program is missing, or the system does not allow the priority.
 pub fn set_io_priority(class: u8, level: u8) -> io::Result<()> {
     let own = rustix::thread::gettid().as_raw_nonzero().to_string();
     let mut arguments = vec!["-c".to_owned(), class.to_string()];
@@ -38,11 +38,11 @@ pub fn set_io_priority(class: u8, level: u8) -> io::Result<()> {
     ))
 }
 
-/// Writes out what the kernel has not written to its file systems yet.
+/// Writes out all data that the kernel has not written to its file systems yet.
 ///
 /// # Errors
 ///
-/// None on this system.
+/// Never on this system.
 pub fn flush_file_systems() -> io::Result<()> {
     rustix::fs::sync();
     Ok(())

@@ -1,11 +1,11 @@
-//! Which processes there are.
+//! Describes processes, and finds out whether one runs.
 
 use crate::platform::Running;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use std::fs;
 
-/// This process.
+/// Describes this process.
 pub fn this_process() -> Running {
     let pid = std::process::id();
     let id = fs::read_to_string("/etc/machine-id")
@@ -27,7 +27,8 @@ pub fn this_process() -> Running {
     }
 }
 
-/// Whether a process of that number runs that began then. One that may not be looked at runs.
+/// Whether a process with that number runs and began at that time. A process that this user may not
+/// look at counts as running.
 pub fn is_running(pid: u32, since: Option<u64>) -> bool {
     let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
         return false;
@@ -38,8 +39,8 @@ pub fn is_running(pid: u32, since: Option<u64>) -> bool {
     since.zip(began(pid)).is_none_or(|(then, now)| then == now)
 }
 
-/// The field `starttime` of proc_pid_stat(5), counted from the end of the name, which may hold
-/// anything.
+/// Reads the field `starttime` of proc_pid_stat(5). Counts fields from the end of the name, which
+/// may contain spaces and parentheses.
 fn began(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;

@@ -1,27 +1,27 @@
-//! Reading a tree.
+//! Reads a tree.
 
 use crate::model::{DataRun, Device, FileOffset, Kind, Name, Time};
-use crate::platform::{Listed, Sort, Stat};
+use crate::platform::{ListedName, Sort, Stat};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// What names of a directory are fetched with: some two thousand at a time, and below malloc's mmap
-/// threshold.
+/// Length of the buffer for names: enough for some two thousand, and below the mmap threshold of
+/// malloc.
 const LIST_BUFFER_BYTES: usize = 64 * 1024;
 
-/// An open directory. Everything in it is reached through it, by one name, and never through a
-/// symbolic link.
+/// An open directory. Its entries are reached through it, by one name, and never through a symbolic
+/// link.
 ///
-/// May be used by many threads at once, but for [`list`](Self::list).
+/// Many threads may use it at once, except for [`list`](Self::list).
 #[derive(Debug)]
 pub struct DirHandle(OwnedFd);
 
 impl DirHandle {
-    /// Opens the directory at `path`, following symbolic links: the root of a tree, as a person
-    /// named it.
+    /// Opens the directory at `path`: the root of a tree. Follows symbolic links, as a person named
+    /// the path.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open_quietly(CWD, path, OFlags::DIRECTORY)?))
     }
@@ -30,8 +30,7 @@ impl DirHandle {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::NotADirectory`] when the name stands for anything else, a symbolic link
-    /// included.
+    /// [`io::ErrorKind::NotADirectory`] for any other entry, a symbolic link included.
     pub fn open_child(&self, name: &Name) -> io::Result<Self> {
         Ok(Self(open_quietly(
             &self.0,
@@ -40,10 +39,10 @@ impl DirHandle {
         )?))
     }
 
-    /// Opens a regular file in this directory for reading, leaving its access time alone where that
-    /// is allowed.
+    /// Opens a regular file in this directory for reading. Leaves its access time alone where the
+    /// system allows that.
     ///
-    /// Never waits for a FIFO's other end, should one have taken the file's place: look at
+    /// Does not wait for the other end of a FIFO that has taken the file's place, so look at
     /// [`FileHandle::stat`] before reading.
     pub fn open_file(&self, name: &Name) -> io::Result<FileHandle> {
         Ok(FileHandle(open_quietly(
@@ -53,14 +52,14 @@ impl DirHandle {
         )?))
     }
 
-    /// All names but `.` and `..`, in the file system's order. Only one thread at a time may list a
-    /// directory.
+    /// Returns all names except `.` and `..`, in the order of the file system. Only one thread at a
+    /// time may list a directory.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidData`] when the file system hands out a name that no name can be (it
-    /// is damaged).
-    pub fn list(&self) -> io::Result<Vec<Listed>> {
+    /// [`io::ErrorKind::InvalidData`] when the file system is damaged, and lists a name that is
+    /// empty or has a slash.
+    pub fn list(&self) -> io::Result<Vec<ListedName>> {
         rustix::fs::seek(&self.0, SeekFrom::Start(0))?;
         let mut buffer = Vec::with_capacity(LIST_BUFFER_BYTES);
         let mut names = RawDir::new(&self.0, buffer.spare_capacity_mut());
@@ -77,32 +76,32 @@ impl DirHandle {
             let name = Name::new(name).ok_or_else(|| {
                 io::Error::new(
                     io::ErrorKind::InvalidData,
-                    "a name in it holds a slash or is empty",
+                    "the file system lists a name that is empty or has a slash; it may be damaged",
                 )
             })?;
             let sort = Some(sort_of(found.file_type())).filter(|sort| *sort != Sort::Unknown);
-            listed.push(Listed { name, sort });
+            listed.push(ListedName { name, sort });
         }
         Ok(listed)
     }
 
-    /// What this directory is.
+    /// Returns the metadata of this directory.
     pub fn stat(&self) -> io::Result<Stat> {
         Ok(stat_of(&rustix::fs::fstat(&self.0)?))
     }
 
-    /// The number of the mount that this directory is in. The system may give it to another one
-    /// when that mount is gone.
+    /// Returns the number of the mount that this directory is in. The system may give it to another
+    /// mount once this one is gone.
     pub fn mount(&self) -> io::Result<u64> {
         super::mounts::mount_of(&self.0)
     }
 
-    /// A path that leads here as long as this is open, whatever the directory's names are.
+    /// Returns a path that leads here as long as this is open, even if the directory is renamed.
     pub fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }
 
-    /// What a name in this directory stands for.
+    /// Returns the metadata of an entry of this directory.
     pub fn stat_child(&self, name: &Name) -> io::Result<Stat> {
         Ok(stat_of(&rustix::fs::statat(
             &self.0,
@@ -111,7 +110,7 @@ impl DirHandle {
         )?))
     }
 
-    /// The target of a symbolic link in this directory, of any length.
+    /// Returns the target of a symbolic link in this directory, of any length.
     pub fn read_link(&self, name: &Name) -> io::Result<Box<[u8]>> {
         Ok(
             rustix::fs::readlinkat(&self.0, name.as_bytes(), Vec::new())?
@@ -127,25 +126,25 @@ impl AsFd for DirHandle {
     }
 }
 
-/// A file open for reading. May be used by many threads at once, but for
+/// A file open for reading. Many threads may use it at once, except for
 /// [`data_runs`](Self::data_runs).
 #[derive(Debug)]
 pub struct FileHandle(OwnedFd);
 
 impl FileHandle {
-    /// Opens the file at `path`, following symbolic links: a source that is a single file, as a
-    /// person named it.
+    /// Opens the file at `path`: a source that is a single file. Follows symbolic links, as a
+    /// person named the path.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open_quietly(CWD, path, OFlags::NONBLOCK)?))
     }
 
-    /// What it is, as it stands.
+    /// Returns the metadata of the file as it is now.
     pub fn stat(&self) -> io::Result<Stat> {
         Ok(stat_of(&rustix::fs::fstat(&self.0)?))
     }
 
-    /// Reads from `offset` on until `buffer` is full or the file ends; fewer bytes mean that it
-    /// ended.
+    /// Reads from `offset` on until `buffer` is full or the file ends. Returns how many bytes it
+    /// read: fewer than fit only where the file ends.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -157,11 +156,11 @@ impl FileHandle {
         Ok(done)
     }
 
-    /// Where the data is, in order, up to the size in `stat`; what lies between is holes, which are
-    /// never read.
+    /// Returns the runs of data in order, up to the size in `stat`. The rest of the file is holes,
+    /// which need not be read.
     ///
-    /// No system call where `stat` tells that there are no holes. A file system that cannot tell
-    /// gives one run.
+    /// Takes no system call where `stat` shows that there are no holes. A file system that cannot
+    /// tell gives one run.
     pub fn data_runs(&self, stat: &Stat) -> DataRuns<'_> {
         DataRuns {
             file: &self.0,
@@ -184,7 +183,7 @@ pub struct DataRuns<'file> {
     file: &'file OwnedFd,
     at: u64,
     size: u64,
-    /// Whether the file system is asked; else all that is left is data.
+    /// Whether to ask the file system; else the rest of the file is data.
     ask: bool,
 }
 
@@ -201,13 +200,14 @@ impl DataRuns<'_> {
             Ok(offset) => offset.min(self.size),
             // No data from here to the end.
             Err(Errno::NXIO) => self.size,
-            // Cannot tell: EINVAL by lseek(2), the others seen with network and FUSE file systems.
+            // The file system cannot tell: EINVAL by lseek(2), the others from network and FUSE
+            // file systems.
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(rest),
             Err(error) => return Err(error.into()),
         };
         let end = match rustix::fs::seek(self.file, SeekFrom::Hole(offset)) {
             Ok(end) => end.min(self.size),
-            // The file was cut behind this point since its size was taken: reading will notice.
+            // The file was cut off behind this point since its size was taken: reading will notice.
             Err(Errno::NXIO) => self.size,
             Err(error) => return Err(error.into()),
         };
@@ -227,13 +227,14 @@ impl Iterator for DataRuns<'_> {
         }
         let run = self.next_run();
         self.at = run.as_ref().map_or(self.size, |run| run.at.0 + run.length);
-        // A run of nothing can only be the end: data was looked for, and a hole found in its place.
+        // An empty run can only be the end: the system found no data from there on.
         run.map(|run| Some(run).filter(|run| run.length > 0))
             .transpose()
     }
 }
 
-/// Opens for reading without touching the access time, which only the owner and root may ask for.
+/// Opens for reading without a change of the access time, which only the owner and root may ask
+/// for.
 fn open_quietly<P: rustix::path::Arg + Copy>(
     directory: impl AsFd,
     path: P,
@@ -260,8 +261,7 @@ fn sort_of(file_type: FileType) -> Sort {
     }
 }
 
-/// The fields of the kernel's `struct stat` differ in width between architectures, never in
-/// meaning.
+/// Converts the kernel's `struct stat`, whose fields differ in width between architectures.
 fn stat_of(stat: &rustix::fs::Stat) -> Stat {
     let mode = Mode::from_raw_mode(stat.st_mode).as_raw_mode();
     Stat {
@@ -283,7 +283,7 @@ fn stat_of(stat: &rustix::fs::Stat) -> Stat {
     }
 }
 
-/// A size or number that the kernel never makes negative.
+/// Converts a size or number that the kernel never makes negative.
 fn widen(value: impl TryInto<u64>) -> u64 {
     value.try_into().unwrap_or(0)
 }
@@ -292,7 +292,7 @@ fn seconds(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
 
-/// Below 10^9 by the kernel's promise.
+/// Converts nanoseconds, which the kernel keeps below 10^9.
 fn nanoseconds(value: impl TryInto<u32>) -> u32 {
     value.try_into().unwrap_or(0)
 }

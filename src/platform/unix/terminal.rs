@@ -1,4 +1,4 @@
-//! Asking a person something, also what nobody else is to see.
+//! Asks the person at the terminal, also for secrets.
 
 use crate::model::{Passphrase, Secret};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -44,7 +44,7 @@ pub fn ask(question: &str) -> io::Result<String> {
             [_] => {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
-                    "the answer is too long",
+                    "the answer is longer than 1024 bytes",
                 ));
             }
         }
@@ -53,7 +53,7 @@ pub fn ask(question: &str) -> io::Result<String> {
 
 pub fn ask_secret(question: &str) -> io::Result<Passphrase> {
     let terminal = open()?;
-    // Before the question: an answer to it is never shown, and never among what is thrown away.
+    // Before the question, so that no part of an answer is shown or discarded.
     let quiet = Quiet::begin(&terminal)?;
     let answer = write(&terminal, question.as_bytes()).and_then(|()| read_line(&terminal));
     drop(quiet);
@@ -69,10 +69,10 @@ fn write(terminal: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads keys up to the end of the line. The keys that edit and interrupt are dealt with here:
-/// while they are, no signal can end the process and leave the terminal without its echo.
+/// Reads keys up to the end of the line, and handles the keys that edit and interrupt. So no signal
+/// of the terminal ends the process and leaves the terminal without echo.
 fn read_line(terminal: &OwnedFd) -> io::Result<Passphrase> {
-    // Never grows, so no copy of the secret is left behind.
+    // Never grows, so it leaves no copy of the secret behind.
     let mut line = Secret::new(Vec::with_capacity(MAX_BYTES));
     loop {
         let mut key = [0];
@@ -94,14 +94,14 @@ fn read_line(terminal: &OwnedFd) -> io::Result<Passphrase> {
             [_] => {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
-                    "the answer is too long",
+                    "the answer is longer than 1024 bytes",
                 ));
             }
         }
     }
 }
 
-/// A terminal that shows nothing of what is typed, until this is dropped.
+/// Turns off the echo of a terminal until it is dropped.
 struct Quiet<'terminal> {
     terminal: &'terminal OwnedFd,
     before: Termios,
@@ -124,7 +124,7 @@ impl<'terminal> Quiet<'terminal> {
 impl Drop for Quiet<'_> {
     fn drop(&mut self) {
         if let Err(error) = tcsetattr(self.terminal.as_fd(), OptionalActions::Flush, &self.before) {
-            tracing::warn!(%error, "the terminal could not be set back");
+            tracing::warn!(%error, "could not turn the echo of the terminal on again");
         }
     }
 }

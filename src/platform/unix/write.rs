@@ -1,4 +1,4 @@
-//! Writing a tree.
+//! Writes a tree.
 
 use super::DirHandle;
 use crate::model::{Device, Kind, Name, Time, Xattr};
@@ -10,15 +10,15 @@ use rustix::io::{Errno, retry_on_intr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// Making things in a directory. What is made is new, or it is an error: nothing that has the name
-/// already is opened, followed or changed, a symbolic link least of all. Modes are cut by the
-/// process's umask.
+/// Makes entries in a directory. An entry is new, or the call fails: it never opens, follows or
+/// changes an entry that has the name, such as a symbolic link. The system removes the bits of the
+/// umask from modes.
 impl DirHandle {
     /// Makes a directory.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::AlreadyExists`] when anything has the name, as with all that follow.
+    /// [`io::ErrorKind::AlreadyExists`] when anything has the name. So too for the other kinds.
     pub fn create_dir(&self, name: &Name, mode: u32) -> io::Result<()> {
         Ok(rustix::fs::mkdirat(
             self,
@@ -27,7 +27,7 @@ impl DirHandle {
         )?)
     }
 
-    /// Makes a regular file and opens it for writing, which its mode does not hinder.
+    /// Makes a regular file and opens it for writing, whatever its mode allows.
     pub fn create_file(&self, name: &Name, mode: u32) -> io::Result<NewFile> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -40,7 +40,7 @@ impl DirHandle {
         Ok(rustix::fs::symlinkat(target, self, name.as_bytes())?)
     }
 
-    /// Makes a FIFO or, which only root may, a device node.
+    /// Makes a FIFO, or a device node, which only root may.
     ///
     /// # Errors
     ///
@@ -70,8 +70,7 @@ impl DirHandle {
         )?)
     }
 
-    /// Gives what is called `from` in the directory `of` another name here. A symbolic link is
-    /// linked itself.
+    /// Gives the file `from` in the directory `of` another name here. Links a symbolic link itself.
     pub fn create_link(&self, name: &Name, of: &Self, from: &Name) -> io::Result<()> {
         Ok(rustix::fs::linkat(
             of,
@@ -82,14 +81,13 @@ impl DirHandle {
         )?)
     }
 
-    /// Renames in this directory, in place of whatever is called `to`, which no observer sees
-    /// missing.
+    /// Renames in this directory, in place of any entry called `to`. No observer sees `to` missing.
     ///
-    /// Where both are names of one file, `from` is just gone after it.
+    /// Where both are names of one file, removes `from`.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::IsADirectory`] when `to` is a directory, which stays.
+    /// [`io::ErrorKind::IsADirectory`] when `to` is a directory; it stays.
     pub fn rename_over(&self, from: &Name, to: &Name) -> io::Result<()> {
         rustix::fs::renameat(self, from.as_bytes(), self, to.as_bytes())?;
         // rename(2): "If oldpath and newpath are existing hard links referring to the same file,
@@ -100,7 +98,7 @@ impl DirHandle {
         }
     }
 
-    /// Removes a name that is not a directory's.
+    /// Removes a name of any entry except a directory.
     pub fn remove(&self, name: &Name) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(
             self,
@@ -109,21 +107,21 @@ impl DirHandle {
         )?)
     }
 
-    /// What is called `name` here, to change what is known of it without opening it.
-    pub fn child<'names>(&'names self, name: &'names Name) -> Child<'names> {
-        Child {
+    /// Returns the entry `name`, to set its metadata without opening it.
+    pub fn child<'names>(&'names self, name: &'names Name) -> UnopenedEntry<'names> {
+        UnopenedEntry {
             directory: self,
             name,
         }
     }
 }
 
-/// A file that was just made, open for writing. May be written by many threads at once.
+/// A new file, open for writing. Many threads may write to it at once.
 #[derive(Debug)]
 pub struct NewFile(OwnedFd);
 
 impl NewFile {
-    /// Writes all of `data` from `offset` on. What was skipped stays a hole.
+    /// Writes all of `data` from `offset` on. Bytes that no call writes are a hole.
     pub fn write_all_at(&self, mut data: &[u8], mut offset: u64) -> io::Result<()> {
         while !data.is_empty() {
             let written = retry_on_intr(|| rustix::io::pwrite(&self.0, data, offset))?;
@@ -136,7 +134,7 @@ impl NewFile {
         Ok(())
     }
 
-    /// Makes it `size` bytes long; what that adds is a hole.
+    /// Makes the file `size` bytes long. Bytes that this adds are a hole.
     pub fn set_size(&self, size: u64) -> io::Result<()> {
         Ok(retry_on_intr(|| rustix::fs::ftruncate(&self.0, size))?)
     }
@@ -179,17 +177,17 @@ impl<Open: AsFd> Attributes for Open {
     }
 }
 
-/// Something in a directory that must not be opened to change what is known of it: a symbolic link
-/// itself, a device, a FIFO.
+/// An entry of a directory that must not be opened to set its metadata: a symbolic link, a device
+/// or a FIFO.
 #[derive(Debug)]
-pub struct Child<'names> {
+pub struct UnopenedEntry<'names> {
     directory: &'names DirHandle,
     name: &'names Name,
 }
 
-impl Child<'_> {
-    /// The path through which calls reach it that take no directory. Only its last component could
-    /// be a link, and the calls used with it do not follow that.
+impl UnopenedEntry<'_> {
+    /// Returns a path for calls that take no directory. Only its last component can be a link,
+    /// which the calls used with it do not follow.
     fn path(&self) -> Vec<u8> {
         let mut path =
             format!("/proc/self/fd/{}/", self.directory.as_fd().as_raw_fd()).into_bytes();
@@ -198,7 +196,7 @@ impl Child<'_> {
     }
 }
 
-impl Attributes for Child<'_> {
+impl Attributes for UnopenedEntry<'_> {
     fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
         Ok(rustix::fs::chownat(
@@ -211,8 +209,8 @@ impl Attributes for Child<'_> {
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
-        // fchmodat(2) follows links, and its flag against that is younger than the kernels we run
-        // on. A descriptor that was opened without following stands for the thing itself.
+        // fchmodat(2) follows links, and its flag against that is younger than the kernels that
+        // freezer runs on. A descriptor opened without following links names the entry itself.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let itself =
             rustix::fs::openat(self.directory, self.name.as_bytes(), flags, Mode::empty())?;
@@ -251,7 +249,7 @@ impl Attributes for Child<'_> {
     }
 }
 
-/// A file system that has no such attributes has none to remove.
+/// Counts an attribute as removed where it is absent, or where the file system has none.
 fn absent_is_removed(done: Result<(), Errno>) -> io::Result<()> {
     match done {
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
@@ -259,7 +257,7 @@ fn absent_is_removed(done: Result<(), Errno>) -> io::Result<()> {
     }
 }
 
-/// The access time stays as it is.
+/// Returns times that leave the access time as it is.
 fn timestamps(mtime: Time) -> Timestamps {
     Timestamps {
         last_access: Timespec {
@@ -316,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_changed_is_the_link_and_not_what_it_points_to() {
+    fn a_change_hits_the_link_and_not_its_target() {
         let (folder, directory) = fresh();
         fs::write(folder.path().join("file"), b"").unwrap();
         symlink("file", folder.path().join("link")).unwrap();
@@ -350,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_takes_all_that_is_known_of_it() {
+    fn a_new_file_takes_all_metadata() {
         let (_folder, directory) = fresh();
         let file = directory.create_file(&name("file"), 0o400).unwrap();
         file.write_all_at(b"data", 1 << 20).unwrap();

@@ -1,4 +1,4 @@
-//! Reading extended attributes.
+//! Reads extended attributes.
 
 use super::DirHandle;
 use crate::model::{Name, Xattr};
@@ -10,27 +10,27 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{PoisonError, RwLock};
 
-/// Room for the names, and for most values, of an ordinary file: one call each.
+/// Room in bytes for the names, and for most values, of an ordinary file, so that one call is
+/// enough.
 const USUAL_BYTES: usize = 1024;
 
-/// Reads extended attributes, and remembers which file systems have none so that they are asked
-/// once.
+/// Reads extended attributes. Remembers the file systems that have none, and asks those once.
 ///
-/// One call for a file that has none, which is the usual case. May be used by many threads at once.
+/// Takes one call for a file that has none, which is the usual case. Many threads may use it at
+/// once.
 #[derive(Debug, Default)]
 pub struct Xattrs {
-    /// Guards the devices whose file system said that it has no extended attributes; a handful at
-    /// most.
+    /// The devices whose file systems have no extended attributes. A handful at most.
     without: RwLock<Vec<u64>>,
 }
 
 impl Xattrs {
-    /// A reader that has not met any file system.
+    /// Returns a reader that has not met any file system.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The attributes of an open file or directory on `device`
+    /// Returns the attributes of an open file or directory on `device`
     /// ([`Stat::device`](crate::platform::Stat)), sorted by name.
     pub fn of_open(&self, open: &impl AsFd, device: u64) -> io::Result<Vec<Xattr>> {
         if self
@@ -66,13 +66,13 @@ impl Xattrs {
         })
     }
 
-    /// The attributes of what must not be opened: a symbolic link itself, a device, a FIFO. Sorted
-    /// by name.
+    /// Returns the attributes of an entry that must not be opened, sorted by name: a symbolic link,
+    /// a device or a FIFO.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::Unsupported`] when `/proc` is not mounted: Linux before 6.13 has no such
-    /// call relative to a directory but through it.
+    /// [`io::ErrorKind::Unsupported`] when `/proc` is not mounted: before Linux 6.13 the call works
+    /// relative to a directory only through `/proc`.
     pub fn of_child(&self, directory: &DirHandle, name: &Name) -> io::Result<Vec<Xattr>> {
         let mut path = format!("/proc/self/fd/{}/", directory.as_fd().as_raw_fd()).into_bytes();
         let through = path.len();
@@ -90,7 +90,7 @@ impl Xattrs {
             {
                 Err(io::Error::new(
                     io::ErrorKind::Unsupported,
-                    "extended attributes of links and devices need /proc",
+                    "cannot read extended attributes of links and devices: /proc is not mounted",
                 ))
             }
             Err(error) => Err(error.into()),
@@ -114,7 +114,7 @@ fn values(
                 name: name.to_bytes().into(),
                 value: value.into(),
             }),
-            // Taken away since it was listed, or listed by a file system that does not keep it.
+            // Removed since it was listed, or listed by a file system that does not keep it.
             Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
@@ -123,8 +123,7 @@ fn values(
     Ok(found)
 }
 
-/// Calls `read` with more room until what it reads fits; the kernel's limit for lists and values is
-/// 64 KiB.
+/// Calls `read` with more room until its result fits. The kernel limits lists and values to 64 KiB.
 fn fill(
     room: &mut Vec<u8>,
     mut read: impl FnMut(&mut Vec<u8>) -> Result<usize, Errno>,

@@ -1,7 +1,7 @@
-use super::{Book, Rules, Seen, Task};
-use crate::sched::fields::Document;
+use super::{Book, Rules, Sighting, Task};
+use crate::model::job::{Document, Documented, Job, JobStatus};
 use crate::sched::journal::Record;
-use crate::sched::states::State;
+use crate::sched::states::JobState;
 use crate::sched::timetable::Lateness;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -50,19 +50,27 @@ fn job(id: &str, schedule: Value) -> Document {
     job.as_object().expect("an object").clone()
 }
 
+fn read(document: &Document) -> Job {
+    Job::leniently(document.clone())
+}
+
+fn seen(documents: Vec<Document>) -> Vec<Job> {
+    documents.iter().map(read).collect()
+}
+
 fn new() -> Book {
     Book::new(rules(), BTreeMap::new(), Vec::new())
 }
 
-fn state(book: &Book, id: &str) -> State {
+fn state(book: &Book, id: &str) -> JobState {
     book.record(id).expect("it is known").state
 }
 
 /// The server's document, changed as the book wants it.
 fn tell(book: &mut Book, document: &mut Document) {
     let id = document["job_id"].as_str().expect("an id").to_owned();
-    let patch = book.patch(&id, document).expect("it is known");
-    document.extend(patch.as_object().expect("an object").clone());
+    let patch = book.patch(&id, &read(document)).expect("it is known");
+    document.extend(patch.document());
     book.sent(&id, Some(&patch));
 }
 
@@ -71,7 +79,7 @@ fn a_new_job_without_a_timetable_runs_once_at_once() {
     let mut book = new();
     let mut document = job("a", json!({}));
     assert_eq!(
-        book.see(vec![document.clone()], Seen::All, noon()),
+        book.see(seen(vec![document.clone()]), Sighting::All, noon()),
         [("a".to_owned(), Task::Report)]
     );
     tell(&mut book, &mut document);
@@ -107,12 +115,12 @@ fn a_new_job_without_a_timetable_runs_once_at_once() {
         )
     );
     // It is in no list any more.
-    book.see(vec![], Seen::All, after(60));
+    book.see(seen(vec![]), Sighting::All, after(60));
     assert!(book.record("a").is_none());
     // A person starts it again.
     document["job_schedule"]["event"] = "start".into();
     document["job_schedule"]["status"] = "".into();
-    book.see(vec![document.clone()], Seen::All, after(120));
+    book.see(seen(vec![document.clone()]), Sighting::All, after(120));
     assert_eq!(book.due(after(120), 5).0.len(), 1);
 }
 
@@ -120,7 +128,7 @@ fn a_new_job_without_a_timetable_runs_once_at_once() {
 fn a_job_of_an_interval_waits_for_it_and_goes_on() {
     let mut book = new();
     let mut document = job("a", json!({"schedule_interval": "10 minutes"}));
-    book.see(vec![document.clone()], Seen::All, noon());
+    book.see(seen(vec![document.clone()]), Sighting::All, noon());
     tell(&mut book, &mut document);
     assert_eq!(book.due(after(599), 5).0, []);
     assert_eq!(book.due(after(600), 5).0, [("a".to_owned(), after(600))]);
@@ -148,12 +156,12 @@ fn events_are_acted_on_once_also_when_the_answer_is_lost() {
     let mut book = new();
     let mut document = job("a", json!({}));
     document["job_schedule"]["event"] = "start".into();
-    book.see(vec![document.clone()], Seen::All, noon());
+    book.see(seen(vec![document.clone()]), Sighting::All, noon());
     book.due(noon(), 5);
     book.begin("a", "r1", noon());
     book.ended("a", "success", after(1));
     // Nothing of it reached the server: the event stands there still.
-    book.see(vec![document.clone()], Seen::All, after(60));
+    book.see(seen(vec![document.clone()]), Sighting::All, after(60));
     assert_eq!(book.due(after(60), 5).0, [], "it ran already");
     tell(&mut book, &mut document);
     assert_eq!(
@@ -169,12 +177,12 @@ fn events_are_acted_on_once_also_when_the_answer_is_lost() {
 fn an_event_that_came_meanwhile_is_not_wiped_out() {
     let mut book = new();
     let mut document = job("a", json!({"schedule_interval": "1 day"}));
-    book.see(vec![document.clone()], Seen::All, noon());
+    book.see(seen(vec![document.clone()]), Sighting::All, noon());
     document["job_schedule"]["event"] = "stop".into();
     tell(&mut book, &mut document);
     assert_eq!(document["job_schedule"]["event"], "stop");
-    book.see(vec![document.clone()], Seen::All, after(60));
-    assert_eq!(state(&book, "a"), State::Stopped);
+    book.see(seen(vec![document.clone()]), Sighting::All, after(60));
+    assert_eq!(state(&book, "a"), JobState::Stopped);
     tell(&mut book, &mut document);
     assert_eq!(
         (
@@ -185,25 +193,25 @@ fn an_event_that_came_meanwhile_is_not_wiped_out() {
     );
     // Seen for the first time by another scheduler, it stays so.
     let mut other = new();
-    other.see(vec![document], Seen::All, after(90));
+    other.see(seen(vec![document]), Sighting::All, after(90));
     assert_eq!(other.due(after(1_000_000), 5).0, []);
 }
 
 #[test]
 fn an_abort_ends_the_run_and_a_stop_lets_it_end() {
     for (event, word, then) in [
-        ("abort", "aborting", State::Aborting),
-        ("stop", "running", State::Stopping),
+        ("abort", "aborting", JobState::Aborting),
+        ("stop", "running", JobState::Stopping),
     ] {
         let mut book = new();
         let mut document = job("a", json!({"schedule_interval": "1 hour"}));
-        book.see(vec![document.clone()], Seen::All, noon());
+        book.see(seen(vec![document.clone()]), Sighting::All, noon());
         tell(&mut book, &mut document);
         book.due(after(3600), 5);
         book.begin("a", "r1", after(3600));
         tell(&mut book, &mut document);
         document["job_schedule"]["event"] = event.into();
-        let tasks = book.see(vec![document.clone()], Seen::All, after(3700));
+        let tasks = book.see(seen(vec![document.clone()]), Sighting::All, after(3700));
         assert_eq!(
             tasks.contains(&("a".to_owned(), Task::Kill)),
             event == "abort"
@@ -240,7 +248,7 @@ fn one_bad_job_keeps_none_of_the_others_waiting() {
         documents.push(bad.as_object().expect("an object").clone());
     }
     documents.push(job("zz-good", json!({})));
-    book.see(documents, Seen::All, noon());
+    book.see(seen(documents), Sighting::All, noon());
     let launch: Vec<String> = book
         .due(noon(), 9)
         .0
@@ -250,8 +258,12 @@ fn one_bad_job_keeps_none_of_the_others_waiting() {
     assert_eq!(launch, ["no-schedule", "odd", "zz-good"]);
     // Who looks at the others sees that they do not work.
     let told = book
-        .patch("bad-cron", &job("bad-cron", json!({"schedule_hour": "99"})))
-        .expect("known");
+        .patch(
+            "bad-cron",
+            &read(&job("bad-cron", json!({"schedule_hour": "99"}))),
+        )
+        .expect("known")
+        .document();
     assert_eq!(
         (
             &told["job_schedule"]["status"],
@@ -271,7 +283,7 @@ fn places_go_to_the_most_urgent_and_then_to_who_waits_longest() {
         job("a", json!({"schedule_date": "2026-11-24T12:00:01Z"})),
         urgent,
     ];
-    book.see(jobs, Seen::All, noon());
+    book.see(seen(jobs), Sighting::All, noon());
     let ids =
         |launch: Vec<(String, Timestamp)>| launch.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
     assert_eq!(ids(book.due(after(10), 0).0), [""; 0]);
@@ -297,8 +309,8 @@ fn of_two_schedulers_of_one_client_one_runs_each_moment() {
                 if (second + 7 * i64::try_from(number).expect("small")) % 60 == 0
                     && document["job_schedule"]["status"] != "completed"
                 {
-                    book.see(vec![document.clone()], Seen::All, now);
-                    if !book.unsent().is_empty() && !book.is_foreign("a", &document, now) {
+                    book.see(seen(vec![document.clone()]), Sighting::All, now);
+                    if !book.unsent().is_empty() && !book.is_foreign("a", &read(&document), now) {
                         tell(book, &mut document);
                     } else {
                         book.sent("a", None);
@@ -307,7 +319,7 @@ fn of_two_schedulers_of_one_client_one_runs_each_moment() {
                 for (id, firing) in book.due(now, 1).0 {
                     let due = book.occasion(&id, firing).expect("known");
                     book.begin(&id, "r", now);
-                    if book.is_due_still(&id, &document, &due, now) {
+                    if book.is_due_still(&id, &read(&document), &due, now) {
                         tell(book, &mut document);
                         runs.push(second);
                         book.ended(&id, "success", now);
@@ -341,8 +353,8 @@ fn runs_that_the_server_was_not_told_of_keep_none_of_the_next_from_beginning() {
     document["job_schedule"]["time_started"] = after(10).as_second().into();
     let is_due = |mut book: Book, last: i64| {
         book.see(
-            vec![job("a", json!({"schedule_second": "*"}))],
-            Seen::All,
+            seen(vec![job("a", json!({"schedule_second": "*"}))]),
+            Sighting::All,
             noon(),
         );
         for second in [10, last] {
@@ -352,10 +364,10 @@ fn runs_that_the_server_was_not_told_of_keep_none_of_the_next_from_beginning() {
         }
         let firing = book.due(after(20), 5).0[0].1;
         let due = book.occasion("a", firing).expect("known");
-        let is_foreign = book.is_foreign("a", &document, after(20));
+        let is_foreign = book.is_foreign("a", &read(&document), after(20));
         book.begin("a", "r3", after(20));
         (
-            book.is_due_still("a", &document, &due, after(20)),
+            book.is_due_still("a", &read(&document), &due, after(20)),
             is_foreign,
         )
     };
@@ -375,31 +387,35 @@ fn a_run_of_another_scheduler_is_left_alone_until_it_must_be_dead() {
     );
     document["job_schedule"]["time_started"] = noon().as_second().into();
     let mut book = new();
-    book.see(vec![document.clone()], Seen::All, after(60));
+    book.see(seen(vec![document.clone()]), Sighting::All, after(60));
     assert!(book.record("a").is_none());
-    book.see(vec![document.clone()], Seen::All, after(25 * 3600));
-    assert_eq!(state(&book, "a"), State::Scheduled);
+    book.see(
+        seen(vec![document.clone()]),
+        Sighting::All,
+        after(25 * 3600),
+    );
+    assert_eq!(state(&book, "a"), JobState::Scheduled);
     // A person may know better.
     document["job_schedule"]["event"] = "start".into();
     let mut book = new();
-    book.see(vec![document], Seen::All, after(60));
-    assert_eq!(state(&book, "a"), State::Scheduled);
+    book.see(seen(vec![document]), Sighting::All, after(60));
+    assert_eq!(state(&book, "a"), JobState::Scheduled);
 }
 
 #[test]
 fn a_job_that_is_gone_while_it_runs_is_forgotten_when_it_has_ended() {
     let mut book = new();
     book.see(
-        vec![job("a", json!({"schedule_interval": "1 hour"}))],
-        Seen::All,
+        seen(vec![job("a", json!({"schedule_interval": "1 hour"}))]),
+        Sighting::All,
         noon(),
     );
     book.sent("a", None);
     book.due(after(3600), 5);
     book.begin("a", "r1", after(3600));
     book.sent("a", None);
-    book.see(vec![], Seen::All, after(3660));
-    assert_eq!(state(&book, "a"), State::Leaving);
+    book.see(seen(vec![]), Sighting::All, after(3660));
+    assert_eq!(state(&book, "a"), JobState::Leaving);
     book.ended("a", "success", after(3700));
     book.sent("a", None);
     assert!(book.record("a").is_none());
@@ -408,13 +424,13 @@ fn a_job_that_is_gone_while_it_runs_is_forgotten_when_it_has_ended() {
 #[test]
 fn a_job_whose_file_cannot_be_read_for_a_moment_is_not_done_again() {
     let mut book = new();
-    book.see(vec![job("a", json!({}))], Seen::All, noon());
+    book.see(seen(vec![job("a", json!({}))]), Sighting::All, noon());
     book.due(noon(), 5);
     book.begin("a", "r1", noon());
     book.ended("a", "success", after(1));
     book.sent("a", None);
-    book.see(vec![], Seen::Some, after(60));
-    book.see(vec![job("a", json!({}))], Seen::All, after(120));
+    book.see(seen(vec![]), Sighting::Some, after(60));
+    book.see(seen(vec![job("a", json!({}))]), Sighting::All, after(120));
     assert_eq!(book.due(after(120), 5).0, []);
 }
 
@@ -422,13 +438,13 @@ fn a_job_whose_file_cannot_be_read_for_a_moment_is_not_done_again() {
 fn a_changed_timetable_counts_from_its_change() {
     let mut book = new();
     book.see(
-        vec![job("a", json!({"schedule_interval": "1 hour"}))],
-        Seen::All,
+        seen(vec![job("a", json!({"schedule_interval": "1 hour"}))]),
+        Sighting::All,
         noon(),
     );
     book.see(
-        vec![job("a", json!({"schedule_interval": "10 minutes"}))],
-        Seen::All,
+        seen(vec![job("a", json!({"schedule_interval": "10 minutes"}))]),
+        Sighting::All,
         after(1800),
     );
     assert_eq!(book.due(after(2399), 5).0, []);
@@ -445,10 +461,10 @@ fn an_end_of_the_process_at_any_moment_runs_nothing_twice() {
         let mut launches = 0;
         for step in 0..6 {
             if step == end_after {
-                book = Book::new(rules(), records.clone(), vec![document.clone()]);
+                book = Book::new(rules(), records.clone(), vec![read(&document)]);
             }
             let now = after(step);
-            book.see(vec![document.clone()], Seen::All, now);
+            book.see(seen(vec![document.clone()]), Sighting::All, now);
             for (id, _) in book.due(now, 1).0 {
                 book.begin(&id, "r1", now);
                 launches += 1;
@@ -466,7 +482,7 @@ fn an_end_of_the_process_at_any_moment_runs_nothing_twice() {
 #[test]
 fn a_day_of_a_thousand_jobs_runs_each_as_often_as_it_should_and_grows_nowhere() {
     let mut book = new();
-    let mut documents: Vec<Document> = (0..1000)
+    let documents: Vec<Document> = (0..1000)
         .map(|number| match number % 4 {
             0 => job(
                 &format!("j{number}"),
@@ -477,24 +493,28 @@ fn a_day_of_a_thousand_jobs_runs_each_as_often_as_it_should_and_grows_nowhere() 
             _ => job(&format!("j{number}"), json!({})),
         })
         .collect();
+    let mut jobs = seen(documents);
     let mut runs: BTreeMap<String, u32> = BTreeMap::new();
     let mut largest = 0;
     for minute in 0..24 * 60 {
         let now = noon() + SignedDuration::from_mins(minute);
-        documents.retain(|document| document["job_schedule"]["status"] != "completed");
-        book.see(documents.clone(), Seen::All, now);
+        jobs.retain(|job| {
+            let course = job.schedule().map(|schedule| &schedule.course);
+            course.and_then(|course| course.status.said()) != Some(JobStatus::Completed)
+        });
+        book.see(jobs.clone(), Sighting::All, now);
         let (launch, _) = book.due(now, 2000);
         for (id, _) in launch {
             book.begin(&id, "r", now);
             *runs.entry(id.clone()).or_default() += 1;
             book.ended(&id, "success", now);
         }
-        for document in &mut documents {
-            if book
-                .record(document["job_id"].as_str().expect("an id"))
-                .is_some_and(|record| record.unsent)
-            {
-                tell(&mut book, document);
+        for job in &mut jobs {
+            let id = job.job_id.text().to_owned();
+            if book.record(&id).is_some_and(|record| record.unsent) {
+                let patch = book.patch(&id, job).expect("it is known");
+                job.overlay(&patch);
+                book.sent(&id, Some(&patch));
             }
         }
         largest = largest.max(serde_json::to_vec(&book.records()).expect("JSON").len());

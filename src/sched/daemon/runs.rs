@@ -1,19 +1,21 @@
 //! Runs: how they are started, ended and taken in. Each is a process of its own: see
 //! [`crate::sched::runner`].
 
-use super::{Heard, Settings};
+use super::heard::Heard;
+use super::settings::SchedulerSettings;
+use crate::model::job::{BackupMetadata, Field, Job, RunResult, SessionCall, SessionVerb, Words};
 use crate::platform::Running;
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use crate::platform::process::{self, Detached, End, Program};
 use crate::sched::book::Tasks;
-use crate::sched::fields::{actions, text};
 use crate::sched::journal::{Record, replace_file};
-use crate::sched::known::Shared;
-use crate::sched::order::{MARK, Order, Outcome, RunFolder, RunResult};
+use crate::sched::known::SharedState;
+use crate::sched::order::{ActionOutcome, MARK, RunFolder, RunOrder, RunOutcome};
 use crate::sched::outbox::Outbox;
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -34,36 +36,36 @@ const LONGEST_NAME: usize = 128;
 
 /// A run that is to end.
 #[derive(Clone, Copy)]
-struct Ending {
+struct RunEnding {
     since: Instant,
     /// Once: a second word would cut it off.
     told: bool,
 }
 
 /// A run that has ended and could not be taken in.
-struct Left {
+struct LeftRun {
     id: String,
     run: String,
     again: Instant,
 }
 
-pub(super) struct Runs {
-    settings: Settings,
-    known: Shared,
+pub(super) struct RunningRuns {
+    settings: SchedulerSettings,
+    known: SharedState,
     /// Where what the server is to be told is kept; none without a server.
     outbox: Option<Outbox>,
     heard: Sender<Heard>,
     /// Jobs whose runs are to end.
-    ending: BTreeMap<String, Ending>,
-    left: Vec<Left>,
+    ending: BTreeMap<String, RunEnding>,
+    left: Vec<LeftRun>,
     /// Folders of runs that are taken in, and whose end is not on disk yet.
     folders: Vec<PathBuf>,
 }
 
-impl Runs {
+impl RunningRuns {
     pub(super) fn new(
-        settings: Settings,
-        known: Shared,
+        settings: SchedulerSettings,
+        known: SharedState,
         outbox: Option<Outbox>,
         heard: Sender<Heard>,
     ) -> Self {
@@ -124,7 +126,7 @@ impl Runs {
         let heard = self.heard.clone();
         std::thread::spawn(move || {
             if let Err(error) = wait() {
-                tracing::error!(%error, run = %run, "the end of a run cannot be waited for");
+                tracing::error!(%error, run = %run, "the scheduler cannot wait for the end of a run");
             }
             // Nobody listens when the scheduler has ended: the next one finds the run.
             heard.send(Heard::Ended { id, run }).ok();
@@ -138,29 +140,30 @@ impl Runs {
     /// Starts the process of a run; its number.
     pub(super) fn start(&self, id: &str, run: &str, due: Timestamp) -> io::Result<u32> {
         let folder = self.folder(run);
-        durable::create_folder(folder.path(), Access::private())?;
-        let job = self
-            .known
-            .lock()
-            .book
-            .document(id)
-            .cloned()
-            .unwrap_or_default();
-        let order = Order {
+        durable::create_folder(folder.path(), Sharing::private())?;
+        let actions = {
+            let book = &self.known.lock().book;
+            book.document(id)
+                .into_iter()
+                .flat_map(Job::actions)
+                .cloned()
+                .collect()
+        };
+        let order = RunOrder {
             run: run.to_owned(),
             job: id.to_owned(),
             due,
-            actions: actions(&job).cloned().collect(),
+            actions,
             agent: self.settings.agent.clone(),
             defaults: self.settings.defaults.clone(),
             commands: self.settings.commands,
             time_limit: self.settings.time_limit,
         };
         folder.write("order.json", &order)?;
-        let lock = durable::create_file(&folder.file("lock"), Access::private())?;
+        let lock = durable::create_file(&folder.file("lock"), Sharing::private())?;
         // The run inherits it: it is free again when the run has ended, however.
         lock.lock()?;
-        let output = durable::create_file(&folder.file("runner.log"), Access::private())?;
+        let output = durable::create_file(&folder.file("runner.log"), Sharing::private())?;
         let arguments = ["scheduler", "run-job"]
             .map(OsString::from)
             .into_iter()
@@ -177,7 +180,7 @@ impl Runs {
 
     /// Has the run of a job ended, as soon as it can be.
     pub(super) fn is_to_end(&mut self, id: String) {
-        self.ending.entry(id).or_insert_with(|| Ending {
+        self.ending.entry(id).or_insert_with(|| RunEnding {
             since: crate::platform::monotonic(),
             told: false,
         });
@@ -211,7 +214,7 @@ impl Runs {
             };
             self.ending.insert(
                 id.clone(),
-                Ending {
+                RunEnding {
                     told: true,
                     ..ending
                 },
@@ -234,9 +237,9 @@ impl Runs {
         }
         let (again, left) = std::mem::take(&mut self.left)
             .into_iter()
-            .partition(|left: &Left| crate::platform::monotonic() >= left.again);
+            .partition(|left: &LeftRun| crate::platform::monotonic() >= left.again);
         self.left = left;
-        let again: Vec<Left> = again;
+        let again: Vec<LeftRun> = again;
         again
             .into_iter()
             .flat_map(|left| self.collect(&left.id, &left.run, now))
@@ -259,8 +262,8 @@ impl Runs {
         let outcome = match self.outcome(id, run, &folder, now) {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::error!(job = %id, run = %run, %error, "how a run went cannot be taken in; it is tried again");
-                self.left.push(Left {
+                tracing::error!(job = %id, run = %run, %error, "the outcome of a run cannot be read; it is tried again");
+                self.left.push(LeftRun {
                     id: id.to_owned(),
                     run: run.to_owned(),
                     again: crate::platform::monotonic() + PAUSE_AFTER_TROUBLE,
@@ -270,7 +273,7 @@ impl Runs {
         };
         tracing::info!(job = %id, run = %run, result = outcome.result.word(), "a run has ended");
         for warning in outcome.warnings() {
-            tracing::warn!(job = %id, run = %run, warning, "a run went well, but");
+            tracing::warn!(job = %id, run = %run, warning, "a run has succeeded with a warning");
         }
         self.ending.remove(id);
         let ended = Timestamp::from_second(outcome.ended).unwrap_or(now);
@@ -279,7 +282,7 @@ impl Runs {
         match known.remember() {
             Ok(()) => remove(folder.path()),
             Err(error) => {
-                tracing::error!(job = %id, run = %run, error = &error as &dyn std::error::Error, "the end of a run cannot be written yet");
+                tracing::error!(job = %id, run = %run, error = &error as &dyn std::error::Error, "the end of a run cannot be written to the journal yet");
                 self.folders.push(folder.path().to_owned());
             }
         }
@@ -293,15 +296,15 @@ impl Runs {
         run: &str,
         folder: &RunFolder,
         now: Timestamp,
-    ) -> io::Result<Outcome> {
-        let outcome = match folder.read::<Outcome>("outcome.json") {
+    ) -> io::Result<RunOutcome> {
+        let outcome = match folder.read::<RunOutcome>("outcome.json") {
             Ok(Some(outcome)) => outcome,
             missing => {
-                tracing::error!(job = %id, run = %run, damaged = missing.is_err(), "a run ended without a word");
+                tracing::error!(job = %id, run = %run, damaged = missing.is_err(), "a run ended without an outcome: it counts as failed");
                 if let Some(process) = folder.read::<Running>("process.json").ok().flatten() {
                     kill_rest(&process, run)?;
                 }
-                Outcome {
+                RunOutcome {
                     result: RunResult::Fail,
                     ended: now.as_second(),
                     actions: Vec::new(),
@@ -314,7 +317,7 @@ impl Runs {
     }
 
     /// The records of its backups, and the end of its part in a session.
-    fn keep_for_server(&self, id: &str, run: &str, outcome: &Outcome) -> io::Result<()> {
+    fn keep_for_server(&self, id: &str, run: &str, outcome: &RunOutcome) -> io::Result<()> {
         let Some(outbox) = &self.outbox else {
             return Ok(());
         };
@@ -328,38 +331,36 @@ impl Runs {
         };
         let session = self.known.lock().book.record(id).and_then(of_record);
         for (number, action) in outcome.actions.iter().enumerate() {
-            let Some(Value::Object(metadata)) = &action.metadata else {
+            let Some(metadata) = action.metadata.as_ref().and_then(BackupMetadata::of_agent) else {
                 continue;
             };
-            let mut metadata = metadata.clone();
-            metadata.insert("job_id".into(), id.into());
-            if metadata.contains_key("deleted_freezer_backup_ids")
-                || metadata.contains_key("action")
-                || metadata.contains_key("backup_id")
-            {
-                metadata.insert("exit_code".into(), json!(action.exit_code));
-                metadata.insert("duration".into(), json!(action.seconds));
-                metadata.insert("tries".into(), json!(action.tries));
+            let is_of_backup = !metadata.deleted_freezer_backup_ids.is_absent()
+                || !metadata.action.is_absent()
+                || !metadata.backup_id.is_absent();
+            if is_of_backup {
+                let name = format!("{run}-{number:03}");
+                let mut record = record_of(metadata, action);
+                record.job_id = id.into();
+                record.run_id = name.as_str().into();
                 // What freezer session restore finds a start of a session by.
                 if let Some((session, tag)) = &session {
-                    metadata.insert("session_id".into(), session.as_str().into());
+                    record.session_id = session.as_str().into();
                     if let Some(tag) = tag {
-                        metadata.insert("session_tag".into(), json!(tag));
+                        record.session_tag = Field::of(json!(tag));
                     }
                 }
-                if let Some(warning) = &action.warning {
-                    metadata.insert("warning".into(), warning.as_str().into());
-                }
-                if !action.log.is_empty() {
-                    metadata.insert("log".into(), action.log.as_str().into());
-                }
-                let name = format!("{run}-{number:03}");
-                metadata.insert("run_id".into(), name.as_str().into());
-                outbox.put(&name, &json!({ "backup": metadata, "id": name }))?;
+                outbox.put(&name, &json!({ "backup": record, "id": name }))?;
             }
         }
         if let Some((session, tag)) = session {
-            let end = json!({ "end": { "job_id": id, "current_tag": tag, "result": outcome.result.word() } });
+            // No tag is said as null.
+            let end = SessionCall {
+                job_id: id.into(),
+                current_tag: Field::of(json!(tag)),
+                result: outcome.result.into(),
+                ..SessionCall::default()
+            }
+            .body(SessionVerb::End);
             outbox.put(
                 &format!("{run}-end"),
                 &json!({ "session": session, "action": end }),
@@ -369,14 +370,14 @@ impl Runs {
     }
 
     /// What `freezer scheduler status` shows of the last run of each job.
-    fn keep_as_last(&self, id: &str, run: &str, outcome: &Outcome) -> io::Result<()> {
+    fn keep_as_last(&self, id: &str, run: &str, outcome: &RunOutcome) -> io::Result<()> {
         let mut outcome = outcome.clone();
         let (description, known) = {
             let book = &self.known.lock().book;
             let known: BTreeSet<String> = book.ids().iter().map(|id| file_of_last(id)).collect();
             (
                 book.document(id)
-                    .map(|job| text(job, "description").to_owned()),
+                    .map(|job| job.description.text().to_owned()),
                 known,
             )
         };
@@ -392,17 +393,31 @@ impl Runs {
             document.to_string().as_bytes(),
         )?;
         if let Err(error) = forget_oldest(&folder, &known, LAST_RUNS_OF_OTHERS) {
-            tracing::warn!(%error, "how runs of jobs went that are over cannot be removed");
+            tracing::warn!(%error, "outcomes of jobs that are over cannot be removed");
         }
         Ok(())
     }
 }
 
+/// What the server is told of a backup: what the agent said, and how the action went.
+fn record_of(metadata: BackupMetadata, action: &ActionOutcome) -> BackupMetadata {
+    let mut record = metadata;
+    record.exit_code = Field::of(json!(action.exit_code));
+    record.duration = Field::of(json!(action.seconds));
+    record.tries = Field::of(json!(action.tries));
+    if let Some(warning) = &action.warning {
+        record.warning = warning.as_str().into();
+    }
+    if !action.log.is_empty() {
+        record.log = action.log.as_str().into();
+    }
+    record
+}
+
 /// The file that holds how the last run of a job went.
 fn file_of_last(id: &str) -> String {
-    let name = crate::net::encode(id.as_bytes(), |_, byte| {
-        byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
-    });
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+    let name = utf8_percent_encode(id, ESCAPED).to_string();
     match name.get(..LONGEST_NAME) {
         None => format!("{name}.json"),
         // A file's name has 255 bytes at most, and an id can have more than that when it is written
@@ -442,7 +457,7 @@ fn forget_oldest(folder: &Path, known: &BTreeSet<String>, kept: usize) -> io::Re
 fn kill_rest(process: &Running, run: &str) -> io::Result<()> {
     let killed = process::kill_marked(process.pid, MARK, run)?;
     if killed > 0 {
-        tracing::warn!(run = %run, killed, "processes of a run that had ended were killed");
+        tracing::warn!(run = %run, killed, "processes that an ended run had left were killed");
     }
     Ok(())
 }
@@ -451,7 +466,7 @@ fn kill_rest(process: &Running, run: &str) -> io::Result<()> {
 fn remove(folder: &Path) {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::error!(%error, folder = %folder.display(), "what a run has left cannot be removed");
+            tracing::error!(%error, folder = %folder.display(), "the folder of an ended run cannot be removed");
         }
         _ => {}
     }

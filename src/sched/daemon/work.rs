@@ -1,16 +1,19 @@
 //! The loop: what is due begins, what has ended is taken in, and nothing in it waits for a server.
 
-use super::runs::Runs;
-use super::{DaemonError, Heard, Settings, Signals, Source, Span};
+use super::error::DaemonError;
+use super::heard::Heard;
+use super::runs::RunningRuns;
+use super::settings::{JobSource, SchedulerSettings, Signals, WorkSpan};
+use crate::model::job::{RunResult, Words};
 use crate::platform::{Clock, Meanwhile};
 use crate::sched::book::{Task, Tasks};
 use crate::sched::folder;
-use crate::sched::known::Shared;
-use crate::sched::order::{AgentKind, RunResult};
+use crate::sched::known::SharedState;
+use crate::sched::order::AgentKind;
 use crate::sched::outbox::Outbox;
 use crate::sched::pace::Pace;
-use crate::sched::speaker::{Ask, Claiming, Line, NodeRules, Speaker};
-use crate::sched::states::State;
+use crate::sched::speaker::{Ask, Claiming, NodeRules, Speaker, SpeakerLine};
+use crate::sched::states::JobState;
 use crate::sched::talk::Talk;
 use crossbeam_channel::{Receiver, unbounded};
 use jiff::{SignedDuration, Timestamp};
@@ -31,17 +34,17 @@ const PATIENCE_AFTER_SILENCE: Duration = Duration::from_secs(2);
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
 /// Where jobs come from.
-enum Origin {
+enum JobOrigin {
     Server {
-        line: Line,
+        line: SpeakerLine,
         /// Runs that the server was asked about.
-        claims: BTreeMap<String, Claim>,
+        claims: BTreeMap<String, OpenClaim>,
     },
     Folder(PathBuf),
 }
 
 /// A run that begins when the server says so.
-struct Claim {
+struct OpenClaim {
     run: String,
     firing: Timestamp,
     since: Instant,
@@ -49,10 +52,10 @@ struct Claim {
 }
 
 pub(super) struct Daemon {
-    known: Shared,
+    known: SharedState,
     clock: Arc<dyn Clock>,
-    origin: Origin,
-    runs: Runs,
+    origin: JobOrigin,
+    runs: RunningRuns,
     heard: Receiver<Heard>,
     pace: Pace,
     places: usize,
@@ -72,11 +75,11 @@ pub(super) struct Daemon {
 
 impl Daemon {
     pub(super) fn open(
-        settings: Settings,
-        source: Source,
+        settings: SchedulerSettings,
+        source: JobSource,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, DaemonError> {
-        let known = Shared::open(&settings)?;
+        let known = SharedState::open(&settings)?;
         let (sender, heard) = unbounded();
         let outbox = Outbox::at(settings.folder.join("outbox"));
         let (pace, places, cluster) = (
@@ -84,41 +87,30 @@ impl Daemon {
             settings.places,
             settings.cluster,
         );
-        let origin = match source {
-            Source::Folder(path) => Origin::Folder(path),
-            Source::Server(connection) => {
-                let node = NodeRules {
-                    host: settings.host.clone(),
-                    commands: settings.commands,
-                    original: settings.agent.kind == AgentKind::Original,
-                    cluster,
+        let (origin, outbox) = match source {
+            JobSource::Folder(path) => (JobOrigin::Folder(path), None),
+            JobSource::Server(connection) => {
+                let speaker = Speaker {
+                    talk: Talk::new(*connection, known.clone(), outbox.clone()),
+                    known: known.clone(),
+                    outbox: outbox.clone(),
+                    node: NodeRules {
+                        host: settings.host.clone(),
+                        commands: settings.commands,
+                        original: settings.agent.kind == AgentKind::Original,
+                        cluster,
+                    },
+                    clock: Arc::clone(&clock),
+                    heard: sender.clone(),
                 };
-                let talk = Talk::new(*connection, known.clone(), outbox.clone());
-                let (known, outbox, clock, heard) = (
-                    known.clone(),
-                    outbox.clone(),
-                    Arc::clone(&clock),
-                    sender.clone(),
-                );
-                Origin::Server {
-                    line: Speaker {
-                        talk,
-                        known,
-                        outbox,
-                        node,
-                        clock,
-                        heard,
-                    }
-                    .start(),
-                    claims: BTreeMap::new(),
-                }
+                let line = speaker.start();
+                let claims = BTreeMap::new();
+                (JobOrigin::Server { line, claims }, Some(outbox))
             }
         };
-        let outbox = matches!(origin, Origin::Server { .. }).then_some(outbox);
-        let runs = Runs::new(settings, known.clone(), outbox, sender);
+        let runs = RunningRuns::new(settings, known.clone(), outbox, sender);
         runs.adopt();
         let now = clock.now();
-        let (is_polling, has_polled, is_silent, held_until) = (false, false, false, None);
         Ok(Self {
             known,
             clock,
@@ -129,19 +121,19 @@ impl Daemon {
             places,
             cluster,
             next_poll: now,
-            is_polling,
-            has_polled,
-            is_silent,
+            is_polling: false,
+            has_polled: false,
+            is_silent: false,
             last_look: now,
-            held_until,
+            held_until: None,
         })
     }
 
-    pub(super) fn work(&mut self, span: Span, signals: &Signals) -> Result<(), DaemonError> {
+    pub(super) fn work(&mut self, span: WorkSpan, signals: &Signals) -> Result<(), DaemonError> {
         while !signals.cancel.is_requested() {
             let register = signals.reload.swap(false, Ordering::Relaxed);
             if register {
-                tracing::info!("told to look for what has changed");
+                tracing::info!("told to poll at once");
             }
             let now = self.clock.now();
             if (register || now >= self.next_poll || now < self.last_look) && !self.is_polling {
@@ -155,7 +147,7 @@ impl Daemon {
             self.carry_out(tasks)?;
             let is_idle =
                 launched == 0 && self.known.lock().book.running() == 0 && self.runs.is_idle();
-            if span == Span::Once && is_idle && self.has_polled && !self.is_polling {
+            if span == WorkSpan::Once && is_idle && self.has_polled && !self.is_polling {
                 return self.poll_to_the_end();
             }
             let is_busy = !is_idle || self.is_polling || self.is_talking();
@@ -177,11 +169,11 @@ impl Daemon {
     }
 
     fn is_talking(&self) -> bool {
-        matches!(&self.origin, Origin::Server { line, .. } if line.is_busy())
+        matches!(&self.origin, JobOrigin::Server { line, .. } if line.is_busy())
     }
 
     /// Waits until something is due or heard of, and takes in what is heard.
-    fn wait(&mut self, meanwhile: Meanwhile, span: Span) -> Result<(), DaemonError> {
+    fn wait(&mut self, meanwhile: Meanwhile, span: WorkSpan) -> Result<(), DaemonError> {
         let soonest = self.known.lock().book.soonest();
         let poll = (!self.is_polling).then_some(self.next_poll);
         let now = self.clock.now();
@@ -203,7 +195,7 @@ impl Daemon {
         Ok(())
     }
 
-    fn take_in(&mut self, heard: Heard, span: Span) -> Result<(), DaemonError> {
+    fn take_in(&mut self, heard: Heard, span: WorkSpan) -> Result<(), DaemonError> {
         match heard {
             Heard::Ended { id, run } => {
                 let tasks = self.runs.collect(&id, &run, self.clock.now());
@@ -212,7 +204,7 @@ impl Daemon {
             }
             Heard::Polled(polled) => self.polled(polled, span),
             Heard::Claimed { id, run, may } => {
-                let Origin::Server { claims, .. } = &mut self.origin else {
+                let JobOrigin::Server { claims, .. } = &mut self.origin else {
                     return Ok(());
                 };
                 let Some(claim) = claims.remove(&id).filter(|claim| claim.run == run) else {
@@ -227,13 +219,13 @@ impl Daemon {
         }
     }
 
-    fn poll(&mut self, register: bool, span: Span) -> Result<(), DaemonError> {
+    fn poll(&mut self, register: bool, span: WorkSpan) -> Result<(), DaemonError> {
         match &self.origin {
-            Origin::Server { line, .. } => {
+            JobOrigin::Server { line, .. } => {
                 self.is_polling = true;
                 line.ask(Ask::Poll { register })
             }
-            Origin::Folder(path) => {
+            JobOrigin::Folder(path) => {
                 let now = self.clock.now();
                 let seen = folder::jobs(path).map_err(|source| DaemonError::Folder {
                     path: path.clone(),
@@ -252,7 +244,7 @@ impl Daemon {
     fn polled(
         &mut self,
         polled: Result<Tasks, DaemonError>,
-        span: Span,
+        span: WorkSpan,
     ) -> Result<(), DaemonError> {
         self.is_polling = false;
         let tasks = match polled {
@@ -262,12 +254,12 @@ impl Daemon {
                 self.is_silent = false;
                 tasks
             }
-            Err(error) if span == Span::Once => return Err(error),
+            Err(error) if span == WorkSpan::Once => return Err(error),
             Err(error) => {
                 self.pace.silent();
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "jobs cannot be looked at: those that are known go on"
+                    "the poll failed; known jobs go on"
                 );
                 Tasks::new()
             }
@@ -285,10 +277,10 @@ impl Daemon {
 
     /// One more poll, with all that the server has yet to be told.
     fn poll_to_the_end(&mut self) -> Result<(), DaemonError> {
-        self.poll(false, Span::Once)?;
+        self.poll(false, WorkSpan::Once)?;
         while self.is_polling {
             match self.heard.recv() {
-                Ok(heard) => self.take_in(heard, Span::Once)?,
+                Ok(heard) => self.take_in(heard, WorkSpan::Once)?,
                 Err(_) => return Err(DaemonError::Deaf),
             }
         }
@@ -309,8 +301,8 @@ impl Daemon {
     /// Has the server told what it does not know; without one notes that there is nobody to tell.
     fn tell(&self) -> Result<(), DaemonError> {
         match &self.origin {
-            Origin::Server { line, .. } => line.tell(),
-            Origin::Folder(_) => {
+            JobOrigin::Server { line, .. } => line.tell(),
+            JobOrigin::Folder(_) => {
                 let book = &mut self.known.lock().book;
                 book.unsent().iter().for_each(|id| book.sent(id, None));
                 Ok(())
@@ -364,18 +356,18 @@ impl Daemon {
             known.book.restore(id, before);
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "nothing begins before it can be written down"
+                "the journal cannot be written; no run begins until it can"
             );
             self.held_until = Some(crate::platform::monotonic() + PAUSE_AFTER_TROUBLE);
             return Ok(());
         }
         match &mut self.origin {
-            Origin::Folder(_) => {
+            JobOrigin::Folder(_) => {
                 known.book.sent(id, None);
                 drop(known);
                 self.start(id, &run, firing)
             }
-            Origin::Server { line, claims } => {
+            JobOrigin::Server { line, claims } => {
                 known.book.claims(id, true);
                 drop(known);
                 let given_up = Arc::new(AtomicBool::new(false));
@@ -388,7 +380,7 @@ impl Daemon {
                 };
                 claims.insert(
                     id.to_owned(),
-                    Claim {
+                    OpenClaim {
                         run,
                         firing,
                         since: crate::platform::monotonic(),
@@ -402,7 +394,7 @@ impl Daemon {
 
     /// Has runs begin that have waited long enough for the server: it is as good as away.
     fn give_up_waiting(&mut self) -> Result<(), DaemonError> {
-        let Origin::Server { claims, .. } = &mut self.origin else {
+        let JobOrigin::Server { claims, .. } = &mut self.origin else {
             return Ok(());
         };
         let patience = if self.is_silent {
@@ -410,7 +402,7 @@ impl Daemon {
         } else {
             PATIENCE_WITH_SERVER
         };
-        let is_late = |claim: &Claim| !self.cluster && claim.since.elapsed() > patience;
+        let is_late = |claim: &OpenClaim| !self.cluster && claim.since.elapsed() > patience;
         let late: Vec<String> = claims
             .iter()
             .filter(|(_, claim)| is_late(claim))
@@ -421,10 +413,9 @@ impl Daemon {
             // The answer comes under the same lock: it is either before this, and heard of, or
             // after it, and of no account.
             let mut known = self.known.lock();
-            let is_wanted = known
-                .book
-                .record(&id)
-                .is_some_and(|record| matches!(record.state, State::Running | State::Stopping));
+            let is_wanted = known.book.record(&id).is_some_and(|record| {
+                matches!(record.state, JobState::Running | JobState::Stopping)
+            });
             if let Some(claim) = claims.remove(&id)
                 && known
                     .book
@@ -438,7 +429,7 @@ impl Daemon {
         }
         self.is_silent |= !begin.is_empty();
         for (id, claim, is_wanted) in begin {
-            tracing::warn!(job = %id, "a run begins though the server does not answer whether it may");
+            tracing::warn!(job = %id, "a run begins though the server has not answered its claim");
             if is_wanted {
                 self.start(&id, &claim.run, claim.firing)?
             } else {

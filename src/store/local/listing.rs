@@ -1,6 +1,6 @@
 //! Listing a folder tree in the order of object names.
 
-use super::AtPath;
+use super::failure::AtPath;
 use crate::platform::folder_handle::{EntryKind, FolderHandle, Intrusion};
 use crate::store::{ObjectInfo, ObjectName, name::legal_component};
 use std::fs::Metadata;
@@ -8,12 +8,12 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// What a person should hear of when it is found in a store's folder.
+/// Something in a store's folder that a person should be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Oddity {
     /// A symbolic link in the place of an object or folder.
     Link,
-    /// A folder in which others may write than in the store's own.
+    /// A folder in which other users may write than in the store's own.
     Open(Intrusion),
 }
 
@@ -25,7 +25,7 @@ pub struct Walk<'run> {
     pub top: &'run Metadata,
     /// Is called for each object, until it returns `false`.
     pub found: &'run mut dyn FnMut(ObjectInfo) -> bool,
-    /// Is called for what is odd, with its name below the store's folder.
+    /// Is called for each oddity, with its name below the store's folder.
     pub told: &'run dyn Fn(&str, Oddity),
 }
 

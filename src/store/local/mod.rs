@@ -1,28 +1,33 @@
 //! A store in a folder of this machine: each object is a file of its name below it.
 //!
 //! An object becomes visible by a rename, when all of it is on the disk (module `temporary`). Names
-//! are files as they are, so that any tool can read the store; what is no legal name, or no file, is
-//! not ours and is passed over. Who may read objects is decided by the rights of the store's own
-//! folder.
+//! of objects are names of files, so that any tool can read the store. Files with other names, and
+//! everything that is not a file, are passed over. The rights of the store's own folder decide
+//! which users can read objects.
 //!
-//! Others than the one who runs this program may write in a store's folder: the account of a backup
-//! server, a group, whoever can mount the disk. So the store is walked, written and deleted through
-//! open folders ([`FolderHandle`]), and a symbolic link is never followed: it is no object, a call
-//! that meets it on its way fails, and a listing passes it over and says so.
+//! Other users may be able to write in a store's folder: the account of a backup server, a group,
+//! everybody who can mount the disk. So the store is walked, written and deleted through open
+//! folders ([`FolderHandle`]), and symbolic links are never followed. A link is not an object: a
+//! call that meets one fails, and a listing passes it over and logs a warning.
 //!
-//! Invariant: nothing is ever made or removed outside the folder that was opened, not even when that
-//! folder is taken away (a disk that was unmounted): a store that went away is
-//! [`Kind::Unavailable`], its objects are not [`Kind::Missing`].
+//! Invariant: nothing is ever made or removed outside the folder that was opened, not even when
+//! that folder is taken away (a disk that was unmounted): a store that went away is
+//! [`ErrorKind::Unavailable`], its objects are not [`ErrorKind::Missing`].
 
+mod failure;
 mod listing;
 mod open_files;
 mod temporary;
 
+use super::file_url::file_url;
+use super::selection::length_of;
 use super::{
-    Created, Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb, legal_prefix, location,
+    Created, Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+    check_prefix,
 };
-use crate::platform::durable::{self, Access, Identity};
-use crate::platform::folder_handle::{FolderHandle, Intrusion, is_link};
+use crate::platform::durable::{self, FileIdentity, Sharing};
+use crate::platform::folder_handle::{FolderHandle, Intrusion};
+use failure::{AtPath, kind_of};
 use listing::{Oddity, Walk, unless_gone};
 use open_files::OpenFiles;
 use std::collections::HashSet;
@@ -32,10 +37,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use temporary::{Temporary, Workshop};
 
-/// How often a put starts over when others remove folders under its hands.
+/// How often a put starts over when other writers remove its folder.
 const ATTEMPTS: usize = 64;
 
-/// How many folders are remembered as surely on the disk.
+/// How many folders are remembered as flushed to the disk.
 const SETTLED_FOLDERS: usize = 4096;
 
 /// A folder that keeps objects.
@@ -43,38 +48,37 @@ const SETTLED_FOLDERS: usize = 4096;
 pub struct Local {
     root: PathBuf,
     /// Of the root when it was opened.
-    identity: Identity,
-    access: Access,
+    identity: FileIdentity,
+    access: Sharing,
     workshop: Workshop,
     /// Folders that exist and survive a crash, by their names below the root.
     settled: Mutex<HashSet<String>>,
     open_files: OpenFiles,
-    /// The sorts of oddities that a person was told of.
+    /// The oddities for which a warning was logged already.
     told: Mutex<HashSet<Oddity>>,
 }
 
 impl Local {
-    /// Opens the store in an existing folder. Writes nothing.
+    /// Opens the store in an existing folder, without writing anything.
     ///
     /// # Errors
     ///
-    /// [`Kind::Missing`] when there is no such folder.
+    /// [`ErrorKind::Missing`] when there is no such folder.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let refuse = |source: io::Error| {
             let path = root.to_owned();
-            Error::of_store(kind_of(&source), Verb::Open).because(AtPath { path, source })
+            Error::of_store(kind_of(&source), Operation::Open).because(AtPath { path, source })
         };
         let root = std::path::absolute(root).map_err(refuse)?;
         let metadata = fs::metadata(&root).map_err(refuse)?;
         if !metadata.is_dir() {
             let source = io::ErrorKind::NotADirectory.into();
-            return Err(
-                Error::of_store(Kind::Failed, Verb::Open).because(AtPath { path: root, source })
-            );
+            return Err(Error::of_store(ErrorKind::Failed, Operation::Open)
+                .because(AtPath { path: root, source }));
         }
-        let access = Access::like(&metadata);
+        let access = Sharing::like(&metadata);
         Ok(Self {
-            identity: Identity::of(&metadata),
+            identity: FileIdentity::of(&metadata),
             access,
             workshop: Workshop::new(access),
             settled: Mutex::default(),
@@ -88,7 +92,7 @@ impl Local {
     pub fn create(root: &Path) -> Result<Self, Error> {
         let refuse = |source: io::Error| {
             let path = root.to_owned();
-            Error::of_store(kind_of(&source), Verb::Open).because(AtPath { path, source })
+            Error::of_store(kind_of(&source), Operation::Open).because(AtPath { path, source })
         };
         let absolute = std::path::absolute(root).map_err(refuse)?;
         let missing: Vec<_> = absolute
@@ -96,7 +100,7 @@ impl Local {
             .take_while(|folder| !folder.exists())
             .collect();
         for folder in missing.into_iter().rev() {
-            match durable::create_folder(folder, Access::private()) {
+            match durable::create_folder(folder, Sharing::private()) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(refuse(error));
                 }
@@ -109,7 +113,7 @@ impl Local {
         Self::open(&absolute)
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn path(&self) -> &Path {
         &self.root
     }
@@ -129,12 +133,12 @@ impl Local {
     fn top(&self) -> io::Result<FolderHandle> {
         let stale = |what| io::Error::new(io::ErrorKind::StaleNetworkFileHandle, what);
         let folder = match FolderHandle::open(&self.root) {
-            Err(error) if kind_of(&error) == Kind::Missing => {
+            Err(error) if kind_of(&error) == ErrorKind::Missing => {
                 return Err(stale("the store's folder is gone"));
             }
             opened => opened?,
         };
-        if Identity::of(&folder.metadata()?) == self.identity {
+        if FileIdentity::of(&folder.metadata()?) == self.identity {
             Ok(folder)
         } else {
             Err(stale("the store's folder is not the one that was opened"))
@@ -144,7 +148,7 @@ impl Local {
     /// Opens a folder of the store. It is made first, with those above it, and their names are
     /// flushed, unless that was done before.
     ///
-    /// Folders that were there are flushed too: whoever made them may not have come to it yet.
+    /// Existing folders are flushed too: their maker may not have done so yet.
     fn settle(&self, name: &str) -> io::Result<FolderHandle> {
         let mut folder = self.top()?;
         if name.is_empty() {
@@ -168,17 +172,17 @@ impl Local {
         Ok(folder)
     }
 
-    /// What the caller is told. That something is missing counts only while the store itself is
+    /// Makes the error for the caller. An object counts as missing only while the store's folder is
     /// there.
-    fn error(&self, verb: Verb, name: Option<&ObjectName>, mut at: AtPath) -> Error {
-        if kind_of(&at.source) == Kind::Missing
+    fn error(&self, verb: Operation, name: Option<&ObjectName>, mut at: AtPath) -> Error {
+        if kind_of(&at.source) == ErrorKind::Missing
             && let Err(gone) = self.top()
         {
             at.source = gone;
         }
         let mut kind = kind_of(&at.source);
-        if kind == Kind::Missing && verb == Verb::Put {
-            kind = Kind::Failed;
+        if kind == ErrorKind::Missing && verb == Operation::Put {
+            kind = ErrorKind::Failed;
         }
         let error = name.map_or_else(
             || Error::of_store(kind, verb),
@@ -187,7 +191,7 @@ impl Local {
         error.because(at)
     }
 
-    fn error_of(&self, verb: Verb, name: &ObjectName, source: io::Error) -> Error {
+    fn error_of(&self, verb: Operation, name: &ObjectName, source: io::Error) -> Error {
         let path = self.root.join(name.as_str());
         self.error(verb, Some(name), AtPath { path, source })
     }
@@ -234,18 +238,20 @@ impl Local {
         if !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        if let Some(file) = self.open_files.find(name, Identity::of(&metadata)) {
+        if let Some(file) = self.open_files.find(name, FileIdentity::of(&metadata)) {
             return Ok((file, metadata.len()));
         }
         let file = top.open_file(name.as_str())?;
         let metadata = file.metadata()?;
         Ok((
-            self.open_files.keep(name, Identity::of(&metadata), file),
+            self.open_files
+                .keep(name, FileIdentity::of(&metadata), file),
             metadata.len(),
         ))
     }
 
-    fn read(&self, name: &ObjectName, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    /// Returns a whole object; `None` when it is longer than `limit`.
+    fn whole(&self, name: &ObjectName, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let file = self.top()?.open_file(name.as_str())?;
         let length = file.metadata()?.len();
         let mut body = Vec::new();
@@ -254,6 +260,54 @@ impl Local {
             file.take(limit.saturating_add(1)).read_to_end(&mut body)?;
         }
         Ok((length.max(body.len() as u64) <= limit).then_some(body))
+    }
+
+    /// Hands over pieces that stand one behind the other.
+    fn pieces(
+        &self,
+        name: &ObjectName,
+        offset: u64,
+        lengths: &[usize],
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        let short = || Error::new(ErrorKind::Short, Operation::Get, name);
+        let fail = |source| self.error_of(Operation::Get, name, source);
+        let (file, stored) = self.reader(name).map_err(fail)?;
+        let length = length_of(name, offset, lengths)?;
+        if offset + length as u64 > stored {
+            return Err(short());
+        }
+        let mut at = offset;
+        for length in lengths {
+            let mut bytes = vec![0; *length];
+            match durable::read_exact_at(&file, &mut bytes, at) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(short()),
+                Err(source) => return Err(fail(source)),
+            }
+            at += *length as u64;
+            if !take(bytes) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn create_once(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+        match self.try_put(name, body, Temporary::link_to) {
+            Ok(()) => Ok(Created::New),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
+            // Some file systems have no links.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(Created::Cannot)
+            }
+            Err(source) => Err(self.error_of(Operation::Put, name, source)),
+        }
     }
 
     fn remove(&self, name: &ObjectName) -> io::Result<()> {
@@ -294,7 +348,7 @@ impl Local {
         Ok(())
     }
 
-    /// Tells a person what is odd in the store's folder, once for each sort.
+    /// Logs a warning about an oddity in the store's folder, once for each sort.
     fn tell(&self, name: &str, oddity: Oddity) {
         if !self
             .told
@@ -326,57 +380,30 @@ impl Local {
 impl Store for Local {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
         self.try_put(name, body, Temporary::rename_to)
-            .map_err(|source| self.error_of(Verb::Put, name, source))
+            .map_err(|source| self.error_of(Operation::Put, name, source))
     }
 
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
-        match self.try_put(name, body, Temporary::link_to) {
-            Ok(()) => Ok(Created::New),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
-            // Some file systems have no links.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
-                ) =>
-            {
-                Ok(Created::Cannot)
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Selection<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        match wanted {
+            Selection::Whole { limit } => {
+                let whole = self
+                    .whole(name, limit)
+                    .map_err(|source| self.error_of(Operation::Get, name, source))?;
+                take(whole.ok_or_else(|| Error::new(ErrorKind::TooLarge, Operation::Get, name))?);
+                Ok(())
             }
-            Err(source) => Err(self.error_of(Verb::Put, name, source)),
-        }
-    }
-
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.read(name, limit)
-            .map_err(|source| self.error_of(Verb::Get, name, source))?
-            .ok_or_else(|| Error::new(Kind::TooLarge, Verb::Get, name))
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        let fail = |source| self.error_of(Verb::Get, name, source);
-        let (file, stored) = self.reader(name).map_err(fail)?;
-        if offset
-            .checked_add(length as u64)
-            .is_none_or(|end| end > stored)
-        {
-            return Err(Error::new(Kind::Short, Verb::Get, name));
-        }
-        let mut bytes = vec![0; length];
-        match durable::read_exact_at(&file, &mut bytes, offset) {
-            Ok(()) => Ok(bytes),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(Error::new(Kind::Short, Verb::Get, name))
-            }
-            Err(source) => Err(fail(source)),
+            Selection::Pieces { offset, lengths } => self.pieces(name, offset, lengths, take),
         }
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        if !legal_prefix(prefix) {
-            let told = format!("{prefix:?} is not a prefix of whole components");
-            return Err(Error::of_store(Kind::Failed, Verb::List).because(told));
-        }
-        let fail = |at: AtPath| self.error(Verb::List, None, at);
+        check_prefix(prefix)?;
+        let fail = |at: AtPath| self.error(Operation::List, None, at);
         let at = |source| {
             fail(AtPath {
                 path: self.root.join(prefix),
@@ -404,75 +431,25 @@ impl Store for Local {
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
         self.open_files.forget(name);
         self.remove(name)
-            .map_err(|source| self.error_of(Verb::Delete, name, source))
+            .map_err(|source| self.error_of(Operation::Delete, name, source))
     }
 
     fn location(&self) -> String {
-        location::file_url(&self.root)
+        file_url(&self.root)
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        Powers {
+            // Only trying shows whether the file system has hard links.
+            create_once: Some(Box::new(|name, body| self.create_once(name, body))),
+            ..Powers::none()
+        }
     }
 }
 
-/// An object's folder, which may be the uppermost one and is empty then, and its name there.
+/// Splits a name into the folder of the object, empty for the topmost one, and the name there.
 fn split(name: &ObjectName) -> (&str, &str) {
     name.as_str()
         .rsplit_once('/')
         .unwrap_or(("", name.as_str()))
-}
-
-fn kind_of(error: &io::Error) -> Kind {
-    if is_link(error) {
-        return Kind::Failed;
-    }
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Kind::Missing,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Kind::Denied,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
-        io::ErrorKind::StaleNetworkFileHandle
-        | io::ErrorKind::ResourceBusy
-        | io::ErrorKind::TimedOut
-        | io::ErrorKind::Interrupted
-        | io::ErrorKind::NotConnected
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown => Kind::Unavailable,
-        _ => Kind::Failed,
-    }
-}
-
-/// Where the file system failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", path.display())]
-struct AtPath {
-    path: PathBuf,
-    source: io::Error,
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::kind_of;
-    use crate::store::Kind;
-    use std::io;
-
-    #[test]
-    fn what_the_system_says_becomes_the_right_kind() {
-        let errors = [
-            (2, Kind::Missing),
-            (20, Kind::Missing),
-            (1, Kind::Denied),
-            (13, Kind::Denied),
-            (30, Kind::Denied),
-            (28, Kind::Full),
-        ];
-        for (number, kind) in errors.into_iter().chain([
-            (122, Kind::Full),
-            (116, Kind::Unavailable),
-            (5, Kind::Failed),
-        ]) {
-            assert_eq!(
-                kind_of(&io::Error::from_raw_os_error(number)),
-                kind,
-                "errno {number}"
-            );
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! The files that ranged reads keep open.
 
-use crate::platform::durable::Identity;
+use crate::platform::durable::FileIdentity;
 use crate::store::ObjectName;
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,29 +12,29 @@ const CAPACITY: usize = 64;
 
 /// Open files by object, the least recently used one given up first.
 ///
-/// An object that another process removed or replaced stays open here, and on the disk, until it is
-/// read again or given up; it is not served, because who looks for it has to show the identity of
-/// the file that has the name.
+/// A file that another process removed or replaced stays open here, and on the disk, until its
+/// object is read again or it is given up. It is not served: a caller shows the identity of the
+/// file that has the name at that moment.
 #[derive(Debug, Default)]
-pub struct OpenFiles(Mutex<Recent>);
+pub struct OpenFiles(Mutex<RecentFiles>);
 
 #[derive(Debug, Default)]
-struct Recent {
-    files: HashMap<ObjectName, Opened>,
+struct RecentFiles {
+    files: HashMap<ObjectName, OpenedFile>,
     /// Counts the uses.
     uses: u64,
 }
 
 #[derive(Debug)]
-struct Opened {
+struct OpenedFile {
     file: Arc<File>,
-    identity: Identity,
+    identity: FileIdentity,
     last_use: u64,
 }
 
 impl OpenFiles {
-    /// The open file of that object, if it is still the one that has its name.
-    pub fn find(&self, name: &ObjectName, identity: Identity) -> Option<Arc<File>> {
+    /// Returns the open file of an object, if that file still has its name.
+    pub fn find(&self, name: &ObjectName, identity: FileIdentity) -> Option<Arc<File>> {
         let recent = &mut *self.recent();
         recent.uses += 1;
         let opened = recent
@@ -46,13 +46,13 @@ impl OpenFiles {
     }
 
     /// Keeps a file in place of any of that object.
-    pub fn keep(&self, name: &ObjectName, identity: Identity, file: File) -> Arc<File> {
+    pub fn keep(&self, name: &ObjectName, identity: FileIdentity, file: File) -> Arc<File> {
         let file = Arc::new(file);
         let recent = &mut *self.recent();
         recent.uses += 1;
         recent.files.insert(
             name.clone(),
-            Opened {
+            OpenedFile {
                 file: Arc::clone(&file),
                 identity,
                 last_use: recent.uses,
@@ -69,12 +69,12 @@ impl OpenFiles {
         file
     }
 
-    /// Closes the file of an object once nobody reads it.
+    /// Closes the file of an object as soon as no thread reads it.
     pub fn forget(&self, name: &ObjectName) {
         self.recent().files.remove(name);
     }
 
-    fn recent(&self) -> MutexGuard<'_, Recent> {
+    fn recent(&self) -> MutexGuard<'_, RecentFiles> {
         self.0.lock().expect("nothing panics while it is held")
     }
 }
@@ -82,7 +82,7 @@ impl OpenFiles {
 #[cfg(test)]
 mod tests {
     use super::{CAPACITY, OpenFiles};
-    use crate::platform::durable::Identity;
+    use crate::platform::durable::FileIdentity;
     use crate::store::ObjectName;
     use std::fs::File;
 
@@ -91,8 +91,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a");
         std::fs::write(&path, "a").expect("a file");
-        let other = Identity::of(&folder.path().metadata().expect("there"));
-        let identity = Identity::of(&path.metadata().expect("there"));
+        let other = FileIdentity::of(&folder.path().metadata().expect("there"));
+        let identity = FileIdentity::of(&path.metadata().expect("there"));
         let name = |number: usize| ObjectName::new(format!("{number}")).expect("legal");
         let files = OpenFiles::default();
         for number in 0..=CAPACITY {

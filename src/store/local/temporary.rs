@@ -1,16 +1,16 @@
 //! Objects that are being written: where they are until they are whole, and what becomes of those
 //! left behind.
 //!
-//! Below the store's folder, in `#tmp` (no legal object name), each process that writes has a folder
-//! of its own with a file that it keeps locked. The system takes the lock away when the process
-//! ends, however it ends: a folder whose lock can be had is nobody's, and the next writer removes
-//! it. Should that ever hit a living one (a network file system on which machines do not see each
-//! other's locks), its put notices at the rename and starts over.
+//! Below the store's folder, in `#tmp` (no legal object name), each process that writes has a
+//! folder of its own with a file that it keeps locked. The system takes the lock away when the
+//! process ends, however it ends: a folder whose lock can be had is nobody's, and the next writer
+//! removes it. Should that ever hit a living one (a network file system on which machines do not
+//! see each other's locks), its put notices at the rename and starts over.
 //!
-//! Others may write in `#tmp` as well. No link is followed there, and only names that a writer gives
-//! are removed.
+//! Others may write in `#tmp` as well. No link is followed there, and only names that a writer
+//! gives are removed.
 
-use crate::platform::durable::{Access, Identity};
+use crate::platform::durable::{FileIdentity, Sharing};
 use crate::platform::folder_handle::{EntryKind, FolderHandle};
 use crate::store::Rope;
 use std::fs::{File, TryLockError};
@@ -34,22 +34,22 @@ const ATTEMPTS: usize = 64;
 /// read stays untouched.
 #[derive(Debug)]
 pub struct Workshop {
-    access: Access,
+    access: Sharing,
     /// This writer's own folder, once there is one.
     bench: Mutex<Option<Arc<Bench>>>,
 }
 
 impl Workshop {
     /// Makes what is made with this access.
-    pub fn new(access: Access) -> Self {
+    pub fn new(access: Sharing) -> Self {
         Self {
             access,
             bench: Mutex::new(None),
         }
     }
 
-    /// Writes a body into a new temporary and flushes it. `top` opens the store's folder, or refuses
-    /// where nothing may be made.
+    /// Writes a body into a new temporary and flushes it. `top` opens the store's folder, or
+    /// refuses where nothing may be made.
     pub fn write(
         &self,
         body: &Rope,
@@ -124,7 +124,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn create(top: &Arc<FolderHandle>, access: Access) -> io::Result<Self> {
+    fn create(top: &Arc<FolderHandle>, access: Sharing) -> io::Result<Self> {
         for _ in 0..ATTEMPTS {
             match Self::try_create(top, access) {
                 Ok(Some(bench)) => return Ok(bench),
@@ -137,7 +137,7 @@ impl Bench {
         Err(does_not_last())
     }
 
-    fn try_create(top: &Arc<FolderHandle>, access: Access) -> io::Result<Option<Self>> {
+    fn try_create(top: &Arc<FolderHandle>, access: Sharing) -> io::Result<Option<Self>> {
         match top.create_folder(SHARED_FOLDER, access) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -156,8 +156,8 @@ impl Bench {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Between its making and its locking the file could be taken for abandoned.
-        let there = Identity::of(&folder.look_at(LOCK_FILE)?);
-        if there != Identity::of(&lock.metadata()?) {
+        let there = FileIdentity::of(&folder.look_at(LOCK_FILE)?);
+        if there != FileIdentity::of(&lock.metadata()?) {
             return Ok(None);
         }
         let top = Arc::clone(top);
@@ -313,14 +313,14 @@ impl Drop for Temporary {
 #[cfg(test)]
 mod tests {
     use super::{LOCK_FILE, SHARED_FOLDER, Temporary, Workshop};
-    use crate::platform::durable::Access;
+    use crate::platform::durable::Sharing;
     use crate::platform::folder_handle::FolderHandle;
     use crate::store::Rope;
     use std::fs;
     use std::path::{Path, PathBuf};
 
     fn workshop() -> Workshop {
-        Workshop::new(Access::private())
+        Workshop::new(Sharing::private())
     }
 
     fn write(workshop: &Workshop, root: &Path, body: &Rope) -> Temporary {

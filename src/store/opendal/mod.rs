@@ -1,64 +1,69 @@
-//! Kinds of stores that are OpenDAL's: WebDAV, Azure blobs, Google Cloud Storage. Each is an
-//! address and credentials; all else is OpenDAL's, over our own HTTP ([`transport`]). Why not every
-//! kind is one of these: docs/design/0008-stores.md and 0022-opendal.md.
+//! Kinds of stores that OpenDAL implements: WebDAV, Azure blobs, Google Cloud Storage. Each is an
+//! address and credentials here; OpenDAL does the rest over our own HTTP ([`transport`]). The
+//! records docs/design/0008-stores.md and 0022-opendal.md say why other kinds are not OpenDAL's.
 
 mod transport;
 
-use super::address::Address;
+use super::address::{Address, IfMissing};
 use super::error::{about, network};
-use super::folders::{self, Entry};
-use super::location::IfMissing;
+use super::folders::{self, FolderRow};
 use super::runtime::block_on;
-use super::{Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb};
+use super::selection::{cut, length_of};
+use super::{
+    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, PutUnlessThere, Rope, Selection,
+    Store, StoreSettings,
+};
 use crate::net::{Http, MAX_DOCUMENT};
 use bytes::Bytes;
-use opendal_core::{Builder, ErrorKind, HttpTransporter, Metadata, OperationContext, Operator};
+use opendal_core::{
+    Builder, ErrorKind as OpenDalKind, HttpTransporter, Metadata, OperationContext, Operator,
+};
 #[cfg(feature = "azblob")]
 use opendal_service_azblob::Azblob;
 #[cfg(feature = "gcs")]
 use opendal_service_gcs::Gcs;
 use opendal_service_webdav::Webdav;
 use std::future::Future;
-use transport::{Call, Transport};
+use transport::{Purpose, Transport};
 
-/// What may stand after `?` in `webdav://user@host:port/folder?…`.
+/// The keys that may come after `?` in `webdav://user@host:port/folder?…`.
 pub(super) const WEBDAV_KEYS: [&str; 1] = ["tls"];
 
-/// What may stand after `?` in `azblob://container/prefix?…`.
+/// The keys that may come after `?` in `azblob://container/prefix?…`.
 #[cfg(feature = "azblob")]
 pub(super) const AZBLOB_KEYS: [&str; 2] = ["account", "endpoint"];
 
-/// What may stand after `?` in `gcs://bucket/prefix?…`.
+/// The keys that may come after `?` in `gcs://bucket/prefix?…`.
 #[cfg(feature = "gcs")]
 pub(super) const GCS_KEYS: [&str; 1] = ["endpoint"];
 
-/// Objects that OpenDAL reads and writes.
+/// A store that OpenDAL reads and writes.
 pub(super) struct OpenDal {
     operator: Operator,
-    listing: Listing,
+    listing: Shows,
     location: String,
 }
 
-/// What one request for a listing shows.
+/// What one request for a listing returns.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Listing {
-    /// All objects whose names begin with something, in order, in pages.
+enum Shows {
+    /// All objects whose names begin with a prefix, in order, in pages.
     #[cfg(any(feature = "azblob", feature = "gcs"))]
     Names,
-    /// What is in one folder, in any order.
+    /// The contents of one folder, in any order.
     Folders,
 }
 
 /// Opens `webdav://user@host:port/folder`. The folder is made where it is to be.
 pub(super) fn webdav(
     address: &Address,
-    settings: &Settings,
+    settings: &StoreSettings,
     if_missing: IfMissing,
 ) -> Result<OpenDal, Error> {
     let scheme = match address.query.get("tls").map(String::as_str) {
         None | Some("yes") => "https",
         Some("no") => "http",
-        Some(other) => return Err(failed(format!("tls is yes or no, and not {other}"))),
+        Some(other) => return Err(failed(format!("tls={other} is unknown; it is yes or no"))),
     };
     let port = address
         .port
@@ -81,7 +86,7 @@ pub(super) fn webdav(
     if let Some(token) = settings.variable("WEBDAV_TOKEN") {
         service = service.token(token);
     }
-    let store = OpenDal::new(service, Listing::Folders, address, settings)?;
+    let store = OpenDal::new(service, Shows::Folders, address, settings)?;
     if if_missing == IfMissing::Create {
         store.make_folder("/")?;
     }
@@ -92,7 +97,7 @@ pub(super) fn webdav(
 #[cfg(feature = "azblob")]
 pub(super) fn azblob(
     address: &Address,
-    settings: &Settings,
+    settings: &StoreSettings,
     _: IfMissing,
 ) -> Result<OpenDal, Error> {
     let of = |key: &str, names: [&str; 2]| {
@@ -104,7 +109,7 @@ pub(super) fn azblob(
         ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"],
     );
     let account = account.ok_or_else(|| {
-        failed("no account is named: set AZURE_STORAGE_ACCOUNT, or ?account=NAME")
+        failed("no account is named; set AZURE_STORAGE_ACCOUNT, or add ?account=NAME")
     })?;
     let endpoint = of(
         "endpoint",
@@ -127,16 +132,20 @@ pub(super) fn azblob(
         (None, Some(token)) => service.sas_token(token.trim_start_matches('?')),
         (None, None) => {
             return Err(failed(
-                "there are no credentials: set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN",
+                "no credentials are set; set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN",
             ));
         }
     };
-    OpenDal::new(service, Listing::Names, address, settings)
+    OpenDal::new(service, Shows::Names, address, settings)
 }
 
 /// Opens `gcs://bucket/prefix`. The bucket has to be there.
 #[cfg(feature = "gcs")]
-pub(super) fn gcs(address: &Address, settings: &Settings, _: IfMissing) -> Result<OpenDal, Error> {
+pub(super) fn gcs(
+    address: &Address,
+    settings: &StoreSettings,
+    _: IfMissing,
+) -> Result<OpenDal, Error> {
     let mut service = Gcs::default()
         .bucket(&address.host)
         .root(&root(address)?)
@@ -151,17 +160,17 @@ pub(super) fn gcs(address: &Address, settings: &Settings, _: IfMissing) -> Resul
     }
     if let Some(path) = settings.variable("GOOGLE_APPLICATION_CREDENTIALS") {
         let key = std::fs::read(path).map_err(|error| {
-            failed(format!("the credentials in {path} cannot be read: {error}"))
+            failed(format!("could not read the credentials in {path}: {error}"))
         })?;
         service = service.credential(&base64(&key)).disable_vm_metadata();
     } else if let Some(token) = settings.variable("GOOGLE_OAUTH_ACCESS_TOKEN") {
         service = service.token(token.to_owned()).disable_vm_metadata();
     }
-    OpenDal::new(service, Listing::Names, address, settings)
+    OpenDal::new(service, Shows::Names, address, settings)
 }
 
 fn failed(why: impl Into<String>) -> Error {
-    Error::of_store(Kind::Failed, Verb::Open).because(why.into())
+    Error::of_store(ErrorKind::Failed, Operation::Open).because(why.into())
 }
 
 #[cfg(feature = "gcs")]
@@ -170,7 +179,7 @@ fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// What all names begin with, as OpenDAL has it.
+/// Returns the root of a store as OpenDAL writes it: the prefix of all names after a slash.
 fn root(address: &Address) -> Result<String, Error> {
     Ok(format!("/{}", address.prefix().map_err(failed)?))
 }
@@ -178,12 +187,12 @@ fn root(address: &Address) -> Result<String, Error> {
 impl OpenDal {
     fn new(
         service: impl Builder,
-        listing: Listing,
+        listing: Shows,
         address: &Address,
-        settings: &Settings,
+        settings: &StoreSettings,
     ) -> Result<Self, Error> {
         let http = HttpTransporter::new(Transport::new(
-            Http::new(settings.network()).map_err(network(Verb::Open, None))?,
+            Http::new(settings.network()).map_err(network(Operation::Open, None))?,
         ));
         let operator = Operator::new(service).map_err(|error| failed(error.message()))?;
         let operator = operator.with_context(OperationContext::default().with_http_transport(http));
@@ -194,18 +203,18 @@ impl OpenDal {
         })
     }
 
-    /// Does what OpenDAL makes requests for; an answer that is longer than `limit` is refused.
+    /// Runs a call of OpenDAL. An answer that is longer than `limit` is refused.
     fn call<T>(
         &self,
-        verb: Verb,
+        verb: Operation,
         object: Option<&ObjectName>,
         limit: u64,
         work: impl Future<Output = opendal_core::Result<T>>,
     ) -> Result<T, Error> {
         let (outcome, trouble) =
-            transport::during(Call::new(verb, object, limit), || block_on(work));
-        // What a server said last tells more than what OpenDAL makes of it, which may hold the
-        // request, and with it what it was signed with.
+            transport::during(Purpose::new(verb, object, limit), || block_on(work));
+        // The last answer of the server tells more than the error of OpenDAL, which may also
+        // contain the request with its signature.
         outcome.map_err(|error| {
             trouble.unwrap_or_else(|| {
                 about(kind_of(error.kind(), error.is_temporary()), verb, object)
@@ -214,7 +223,7 @@ impl OpenDal {
         })
     }
 
-    fn stat(&self, verb: Verb, name: &ObjectName) -> Result<Metadata, Error> {
+    fn stat(&self, verb: Operation, name: &ObjectName) -> Result<Metadata, Error> {
         self.call(
             verb,
             Some(name),
@@ -223,9 +232,35 @@ impl OpenDal {
         )
     }
 
+    /// Reads exactly `length` bytes from `offset` on.
+    fn part(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
+        let error = |kind| Error::new(kind, Operation::Get, name);
+        if length == 0 {
+            let there = self.stat(Operation::Get, name)?;
+            return match there.content_length() {
+                // A folder is not an object.
+                _ if !there.is_file() => Err(error(ErrorKind::Missing)),
+                whole if offset <= whole => Ok(Vec::new()),
+                _ => Err(error(ErrorKind::Short)),
+            };
+        }
+        let end = offset.saturating_add(length as u64);
+        let read = self.call(Operation::Get, Some(name), length as u64, async {
+            self.operator
+                .read_with(name.as_str())
+                .range(offset..end)
+                .await
+        })?;
+        if read.len() == length {
+            Ok(Vec::from(read.to_bytes()))
+        } else {
+            Err(error(ErrorKind::Short))
+        }
+    }
+
     fn write(&self, name: &ObjectName, body: Vec<Bytes>) -> Result<(), Error> {
         self.call(
-            Verb::Put,
+            Operation::Put,
             Some(name),
             MAX_DOCUMENT,
             self.operator.write(name.as_str(), body),
@@ -237,25 +272,25 @@ impl OpenDal {
     fn make_folder(&self, folder: &str) -> Result<(), Error> {
         let make = || {
             self.call(
-                Verb::Put,
+                Operation::Put,
                 None,
                 MAX_DOCUMENT,
                 self.operator.create_dir(folder),
             )
         };
-        // Apache refuses one that somebody else makes at the same moment, and then it is there.
+        // Apache refuses a folder that another client makes at the same moment; then it is there.
         for _ in 0..folder.split('/').count() {
             match make() {
-                Err(error) if error.kind() == Kind::Denied => {}
+                Err(error) if error.kind() == ErrorKind::Denied => {}
                 made => return made,
             }
         }
         make()
     }
 
-    fn folder(&self, below: &str) -> Result<Vec<Entry>, Error> {
+    fn folder(&self, below: &str) -> Result<Vec<FolderRow>, Error> {
         let entries = self.call(
-            Verb::List,
+            Operation::List,
             None,
             MAX_DOCUMENT,
             self.operator
@@ -264,8 +299,8 @@ impl OpenDal {
         let entry = |entry: opendal_core::Entry| {
             let name = entry.path().strip_prefix(below)?;
             match name.strip_suffix('/') {
-                Some(folder) => Entry::folder(folder.to_owned()),
-                None => Entry::object(name.to_owned(), entry.metadata().content_length()),
+                Some(folder) => FolderRow::folder(folder.to_owned()),
+                None => FolderRow::object(name.to_owned(), entry.metadata().content_length()),
             }
         };
         Ok(entries.into_iter().filter_map(entry).collect())
@@ -274,24 +309,21 @@ impl OpenDal {
     #[cfg(any(feature = "azblob", feature = "gcs"))]
     fn names(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         use futures_core::Stream;
-        if !super::legal_prefix(prefix) {
-            return Err(Error::of_store(Kind::Failed, Verb::List)
-                .because(format!("{prefix:?} is not a prefix of whole components")));
-        }
+        super::check_prefix(prefix)?;
         let path = if prefix.is_empty() { "/" } else { prefix };
-        let mut lister = self.call(Verb::List, None, MAX_DOCUMENT, async {
+        let mut lister = self.call(Operation::List, None, MAX_DOCUMENT, async {
             self.operator.lister_with(path).recursive(true).await
         })?;
         loop {
             let next =
                 std::future::poll_fn(|context| std::pin::Pin::new(&mut lister).poll_next(context));
-            let Some(entry) = self.call(Verb::List, None, MAX_DOCUMENT, async {
+            let Some(entry) = self.call(Operation::List, None, MAX_DOCUMENT, async {
                 next.await.transpose()
             })?
             else {
                 return Ok(());
             };
-            // What others keep there under names that no object of ours has is not ours to show.
+            // Names that no object can have belong to other programs.
             if let Some(name) = ObjectName::new(entry.path())
                 && name.as_str().starts_with(prefix)
                 && !found(ObjectInfo {
@@ -303,97 +335,8 @@ impl OpenDal {
             }
         }
     }
-}
-
-impl Store for OpenDal {
-    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        let pieces = copy_of(body);
-        if self.listing != Listing::Folders {
-            return self.write(name, pieces);
-        }
-        match self.write(name, pieces.clone()) {
-            // What servers say where there is no such folder: 404 or 409.
-            Err(error) if matches!(error.kind(), Kind::Missing | Kind::Unavailable) => {
-                self.make_folder(
-                    name.as_str()
-                        .rsplit_once('/')
-                        .map_or("/", |(folder, _)| &name.as_str()[..=folder.len()]),
-                )?;
-                self.write(name, pieces)
-            }
-            written => written,
-        }
-    }
-
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        let read = self.call(
-            Verb::Get,
-            Some(name),
-            limit,
-            self.operator.read(name.as_str()),
-        )?;
-        Ok(Vec::from(read.to_bytes()))
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        let error = |kind| Error::new(kind, Verb::Get, name);
-        let Some(end) = offset.checked_add(length as u64) else {
-            return Err(error(Kind::Short));
-        };
-        if length == 0 {
-            let there = self.stat(Verb::Get, name)?;
-            if !there.is_file() {
-                return Err(error(Kind::Missing)); // a folder, which is no object
-            }
-            return if offset <= there.content_length() {
-                Ok(Vec::new())
-            } else {
-                Err(error(Kind::Short))
-            };
-        }
-        let read = self.call(Verb::Get, Some(name), length as u64, async {
-            self.operator
-                .read_with(name.as_str())
-                .range(offset..end)
-                .await
-        })?;
-        if read.len() == length {
-            Ok(Vec::from(read.to_bytes()))
-        } else {
-            Err(error(Kind::Short))
-        }
-    }
-
-    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        match self.listing {
-            #[cfg(any(feature = "azblob", feature = "gcs"))]
-            Listing::Names => self.names(prefix, found),
-            Listing::Folders => folders::list(prefix, |below| self.folder(below), found),
-        }
-    }
-
-    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        // WebDAV removes a folder with all that is in it.
-        if self.listing == Listing::Folders {
-            match self.stat(Verb::Delete, name) {
-                Ok(there) if there.is_file() => {}
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == Kind::Missing => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        self.call(
-            Verb::Delete,
-            Some(name),
-            MAX_DOCUMENT,
-            self.operator.delete(name.as_str()),
-        )
-    }
 
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        if !self.operator.info().capability().write_with_if_not_exists {
-            return self.put(name, body).map(|()| true);
-        }
         let pieces = copy_of(body);
         let written = async {
             match self
@@ -405,7 +348,7 @@ impl Store for OpenDal {
                 Err(error)
                     if matches!(
                         error.kind(),
-                        ErrorKind::ConditionNotMatch | ErrorKind::AlreadyExists
+                        OpenDalKind::ConditionNotMatch | OpenDalKind::AlreadyExists
                     ) =>
                 {
                     Ok(false)
@@ -413,29 +356,107 @@ impl Store for OpenDal {
                 written => written.map(|_| true),
             }
         };
-        self.call(Verb::Put, Some(name), MAX_DOCUMENT, written)
+        self.call(Operation::Put, Some(name), MAX_DOCUMENT, written)
+    }
+}
+
+impl Store for OpenDal {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+        let pieces = copy_of(body);
+        if self.listing != Shows::Folders {
+            return self.write(name, pieces);
+        }
+        match self.write(name, pieces.clone()) {
+            // Servers answer 404 or 409 where the folder is missing.
+            Err(error) if matches!(error.kind(), ErrorKind::Missing | ErrorKind::Unavailable) => {
+                self.make_folder(
+                    name.as_str()
+                        .rsplit_once('/')
+                        .map_or("/", |(folder, _)| &name.as_str()[..=folder.len()]),
+                )?;
+                self.write(name, pieces)
+            }
+            written => written,
+        }
+    }
+
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Selection<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        match wanted {
+            Selection::Whole { limit } => {
+                let read = self.operator.read(name.as_str());
+                let read = self.call(Operation::Get, Some(name), limit, read)?;
+                take(Vec::from(read.to_bytes()));
+            }
+            // OpenDAL hands a part over when all of it is there.
+            Selection::Pieces { offset, lengths } => {
+                let length = length_of(name, offset, lengths)?;
+                cut(self.part(name, offset, length)?, lengths, take);
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
+        match self.listing {
+            #[cfg(any(feature = "azblob", feature = "gcs"))]
+            Shows::Names => self.names(prefix, found),
+            Shows::Folders => folders::list(prefix, |below| self.folder(below), found),
+        }
+    }
+
+    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+        // WebDAV removes a folder with all that is in it.
+        if self.listing == Shows::Folders {
+            match self.stat(Operation::Delete, name) {
+                Ok(there) if there.is_file() => {}
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Missing => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.call(
+            Operation::Delete,
+            Some(name),
+            MAX_DOCUMENT,
+            self.operator.delete(name.as_str()),
+        )
     }
 
     fn location(&self) -> String {
         self.location.clone()
     }
+
+    fn powers(&self) -> Powers<'_> {
+        let can_refuse = self.operator.info().capability().write_with_if_not_exists;
+        Powers {
+            put_unless_there: can_refuse.then(|| -> PutUnlessThere<'_> {
+                Box::new(|name, body| self.put_unless_there(name, body))
+            }),
+            ..Powers::none()
+        }
+    }
 }
 
-/// What is sent has to be OpenDAL's.
+/// Copies a body into buffers that OpenDAL can own.
 fn copy_of(body: &Rope) -> Vec<Bytes> {
     body.iter()
         .map(|piece| Bytes::copy_from_slice(piece))
         .collect()
 }
 
-/// What an error that no answer explains means to a caller.
-fn kind_of(kind: ErrorKind, is_temporary: bool) -> Kind {
+/// Returns the kind for an error of OpenDAL that no answer explains.
+fn kind_of(kind: OpenDalKind, is_temporary: bool) -> ErrorKind {
     match kind {
-        _ if is_temporary => Kind::Unavailable,
-        ErrorKind::RateLimited => Kind::Unavailable,
-        ErrorKind::NotFound => Kind::Missing,
-        ErrorKind::PermissionDenied => Kind::Denied,
-        ErrorKind::RangeNotSatisfied => Kind::Short,
-        _ => Kind::Failed,
+        _ if is_temporary => ErrorKind::Unavailable,
+        OpenDalKind::RateLimited => ErrorKind::Unavailable,
+        OpenDalKind::NotFound => ErrorKind::Missing,
+        OpenDalKind::PermissionDenied => ErrorKind::Denied,
+        OpenDalKind::RangeNotSatisfied => ErrorKind::Short,
+        _ => ErrorKind::Failed,
     }
 }

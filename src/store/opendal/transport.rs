@@ -1,35 +1,35 @@
-//! HTTP for OpenDAL: our own client, on the thread that asks, with our patience, certificates and
-//! checks of ranges. What a server says when it refuses is kept here, as OpenDAL's errors carry
-//! neither its status nor how long it asks to be left alone.
+//! HTTP for OpenDAL: our own client, on the calling thread, with our timeouts, certificates and
+//! checks of ranges. The refusals of a server are kept here, because the errors of OpenDAL carry
+//! neither the status nor `Retry-After`.
 
-use crate::net::{Body, Http, MAX_DOCUMENT, Method, Reply, Request, Response, request};
+use crate::net::{Http, HttpReply, MAX_DOCUMENT, Method, Request, RequestBody, Response, request};
 use crate::store::error::{about, network};
-use crate::store::{Error, Kind, ObjectName, Verb, range};
+use crate::store::{Error, ErrorKind, ObjectName, Operation, range};
 use bytes::Bytes;
 use futures_core::Stream;
-use opendal_core::{Buffer, ErrorKind, HttpBody, HttpTransport};
+use opendal_core::{Buffer, ErrorKind as OpenDalKind, HttpBody, HttpTransport};
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 thread_local! {
-    /// What this thread asks OpenDAL for now. OpenDAL is waited for on the thread that asks it, and
-    /// so are its requests.
-    static CALL: RefCell<Option<Call>> = const { RefCell::new(None) };
+    /// The call of OpenDAL that this thread waits for. OpenDAL sends its requests on the same
+    /// thread.
+    static CALL: RefCell<Option<Purpose>> = const { RefCell::new(None) };
 }
 
-/// What a store was asked for.
-pub(super) struct Call {
-    verb: Verb,
+/// The call for which OpenDAL sends requests.
+pub(super) struct Purpose {
+    verb: Operation,
     object: Option<ObjectName>,
-    /// Most bytes of an answer.
+    /// The most bytes of an answer.
     limit: u64,
-    /// What came of the last request, if it was no success.
+    /// The error of the last request, if it failed.
     trouble: Option<Error>,
 }
 
-impl Call {
-    pub(super) fn new(verb: Verb, object: Option<&ObjectName>, limit: u64) -> Self {
+impl Purpose {
+    pub(super) fn new(verb: Operation, object: Option<&ObjectName>, limit: u64) -> Self {
         Self {
             verb,
             object: object.cloned(),
@@ -39,9 +39,9 @@ impl Call {
     }
 }
 
-/// Does something that sends requests for a call. Returns what went wrong with the last of them,
-/// besides.
-pub(super) fn during<T>(call: Call, work: impl FnOnce() -> T) -> (T, Option<Error>) {
+/// Runs work that sends requests for a call. Returns the error of the last request beside its
+/// result.
+pub(super) fn during<T>(call: Purpose, work: impl FnOnce() -> T) -> (T, Option<Error>) {
     let before = CALL.replace(Some(call));
     let done = work();
     let trouble = CALL.replace(before).and_then(|call| call.trouble);
@@ -64,23 +64,23 @@ impl Transport {
                 call.trouble = None;
                 (call.verb, call.object.clone(), call.limit)
             }
-            None => (Verb::Open, None, MAX_DOCUMENT),
+            None => (Operation::Open, None, MAX_DOCUMENT),
         });
         let object = object.as_ref();
         let (mut head, body) = request.into_parts();
-        // Said again by who sends the body.
+        // Our client sets it itself.
         head.headers.remove("content-length");
         let part = asked_part(&head);
         let (is_content, has_no_body) = (
-            head.method == Method::GET && verb == Verb::Get,
+            head.method == Method::GET && verb == Operation::Get,
             head.method == Method::HEAD,
         );
         let pieces: Vec<Bytes> = body.collect();
         let has_none = pieces.is_empty() && !matches!(head.method, Method::PUT | Method::POST);
         let body = if has_none {
-            Body::None
+            RequestBody::None
         } else {
-            Body::Pieces(&pieces)
+            RequestBody::Pieces(&pieces)
         };
         let is_look = head.method.as_str() == "PROPFIND";
         let mut reply = self
@@ -101,7 +101,8 @@ impl Transport {
             }
             _ if has_no_body => Vec::new(),
             (Some(name), Some((offset, length))) if is_content => {
-                range::read(name, offset, length, |_| Ok(reply))?
+                let reply = range::check_part(name, offset, length, reply)?;
+                whole(reply, length as u64, verb, object)?
             }
             _ => whole(
                 reply,
@@ -112,21 +113,21 @@ impl Transport {
         };
         response
             .body(bytes)
-            .map_err(|error| about(Kind::Failed, verb, object).because(error))
+            .map_err(|error| about(ErrorKind::Failed, verb, object).because(error))
     }
 }
 
 fn whole(
-    reply: Reply,
+    reply: HttpReply,
     limit: u64,
-    verb: Verb,
+    verb: Operation,
     object: Option<&ObjectName>,
 ) -> Result<Vec<u8>, Error> {
     let bytes = reply.bytes(limit).map_err(network(verb, object))?;
-    bytes.ok_or_else(|| about(Kind::TooLarge, verb, object))
+    bytes.ok_or_else(|| about(ErrorKind::TooLarge, verb, object))
 }
 
-/// Where the part begins that a request is for, and how long it is.
+/// Returns the offset and the length of the part that a request asks for.
 fn asked_part(head: &request::Parts) -> Option<(u64, usize)> {
     let range = head
         .headers
@@ -157,8 +158,8 @@ impl HttpTransport for Transport {
                 Ok(response.map(|bytes| HttpBody::new(Once(Some(Buffer::from(bytes))), None)))
             }
             Err(error) => {
-                let told = opendal_core::Error::new(ErrorKind::Unexpected, error.to_string());
-                let told = if error.kind() == Kind::Unavailable {
+                let told = opendal_core::Error::new(OpenDalKind::Unexpected, error.to_string());
+                let told = if error.kind() == ErrorKind::Unavailable {
                     told.set_temporary()
                 } else {
                     told
@@ -170,7 +171,7 @@ impl HttpTransport for Transport {
     }
 }
 
-/// A body that is at hand.
+/// A body that is there as a whole.
 struct Once(Option<Buffer>);
 
 impl Stream for Once {

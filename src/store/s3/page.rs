@@ -3,11 +3,11 @@
 
 use serde::Deserialize;
 
-/// A page of a listing.
+/// One page of a listing, as the server answers it.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Page {
+pub(super) struct ListingPage {
     #[serde(rename = "Contents", default)]
-    pub(super) objects: Vec<Listed>,
+    pub(super) objects: Vec<ListedObject>,
     #[serde(rename = "IsTruncated", default)]
     pub(super) truncated: bool,
     #[serde(rename = "NextContinuationToken")]
@@ -15,14 +15,14 @@ pub(super) struct Page {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Listed {
+pub(super) struct ListedObject {
     #[serde(rename = "Key")]
     pub(super) key: String,
     #[serde(rename = "Size")]
     pub(super) size: u64,
 }
 
-impl Page {
+impl ListingPage {
     pub(super) fn parse(text: &str) -> Result<Self, quick_xml::DeError> {
         quick_xml::de::from_str(text)
     }
@@ -30,11 +30,11 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::Page;
+    use super::ListingPage;
 
     #[test]
     fn a_page_of_a_listing_is_read_and_anything_else_refused() {
-        let page = Page::parse(
+        let page = ListingPage::parse(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name>\
              <IsTruncated>true</IsTruncated><Contents><Key>a&amp;b/%41</Key><Size>7</Size><ETag>\"x\"</ETag></Contents>\
              <Contents><Key>c</Key><LastModified>2026</LastModified><Size>0</Size></Contents>\
@@ -51,10 +51,12 @@ mod tests {
             (vec![("a&b/%41", 7), ("c", 0)], true, Some("t="))
         );
         assert!(
-            Page::parse("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
-                .expect("empty")
-                .objects
-                .is_empty()
+            ListingPage::parse(
+                "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+            )
+            .expect("empty")
+            .objects
+            .is_empty()
         );
         for bad in [
             "",
@@ -62,7 +64,7 @@ mod tests {
             "<L><Contents><Key>x</Key><Size>-1</Size></Contents></L>",
             "<L><Contents><Size>1</Size></Contents></L>",
         ] {
-            assert!(Page::parse(bad).is_err(), "{bad}");
+            assert!(ListingPage::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One session with an SFTP server: requests of many threads side by side, through the `ssh`
 //! program.
 
-use super::wire::{self, Answer, Extensions, MAX_PACKET, Request};
+use super::wire::{self, Extensions, MAX_PACKET, Request, SftpAnswer};
 use crate::platform::process::{self, Piped};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::HashMap;
@@ -13,34 +13,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Requests that wait to be written.
+/// How many requests may wait to be written.
 const QUEUE: usize = 16;
 
-/// How much of what `ssh` says to people is kept.
+/// How many bytes of the messages of `ssh` are kept: the last ones.
 const MOST_WORDS: usize = 4096;
 
-/// How long to wait for the last of that, once `ssh` has ended: what it started may hold its
-/// outputs open.
+/// How long to wait for the last of them once `ssh` has ended: a program that it started may hold
+/// its output open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long things may take.
+/// The timeouts of a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// A session, until it has begun.
+    /// For the begin of a session.
     pub(super) begin: Duration,
-    /// Silence of the server while somebody waits for an answer.
+    /// For the silence of the server while a call waits for an answer.
     pub(super) idle: Duration,
-    /// All of one call, where that is bounded.
+    /// For one whole call, if it is bounded.
     pub(super) whole: Option<Duration>,
 }
 
 /// The session is over, or has to be.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Ended(String);
+pub(super) struct SessionEnded(String);
 
-impl Ended {
-    /// Whether another try will meet the same: who we are, or who the server is, is not accepted.
+impl SessionEnded {
+    /// Returns whether another try will fail as well: the server does not accept our key, or we do
+    /// not accept its host key.
     pub(super) fn is_refusal(&self) -> bool {
         [
             "Permission denied",
@@ -53,7 +54,7 @@ impl Ended {
         .any(|words| self.0.contains(words))
     }
 
-    /// No session has begun in that time.
+    /// Makes the error for a session that has not begun in time.
     pub(super) fn late(begin: Duration) -> Self {
         Self(format!(
             "the server did not begin within {} s",
@@ -68,42 +69,42 @@ impl Ended {
 
 /// A session. Ends when it is dropped.
 pub(super) struct Connection {
-    /// Where requests go: to a thread that writes them, so that a server that reads no more keeps
-    /// nobody for ever.
+    /// Leads to a thread that writes the requests, so that a server that stops reading blocks no
+    /// caller for ever.
     to_server: Sender<Vec<u8>>,
-    shared: Arc<Shared>,
+    shared: Arc<SessionShared>,
     extensions: Extensions,
     times: Times,
 }
 
-/// What one call does in a session.
-pub(super) struct Call {
+/// One call of the store in a session.
+pub(super) struct SessionCall {
     connection: Arc<Connection>,
-    /// When it has taken too long.
+    /// The moment at which it has taken too long.
     until: Option<Instant>,
 }
 
-/// What the threads that ask and the one that reads answers share.
-struct Shared {
-    state: Mutex<State>,
-    /// When bytes came from the server for the last time.
+/// The state that callers share with the thread that reads answers.
+struct SessionShared {
+    state: Mutex<SessionState>,
+    /// The moment at which the last bytes came from the server.
     heard: Mutex<Instant>,
-    /// What `ssh` said on its standard error.
+    /// The messages of `ssh` on its standard error.
     words: Mutex<Vec<u8>>,
-    /// The program; nothing once it was ended.
+    /// The program; `None` once it was ended.
     child: Mutex<Option<Piped>>,
 }
 
 #[derive(Default)]
-struct State {
+struct SessionState {
     next: u32,
-    /// Who waits for which answer; nobody for those that no one wants to know.
-    waiting: HashMap<u32, Option<Sender<Answer>>>,
-    /// Why there will be no more answers.
-    ended: Option<Ended>,
+    /// The waiting callers by the number of their request; `None` where no caller waits.
+    waiting: HashMap<u32, Option<Sender<SftpAnswer>>>,
+    /// Why no more answers will come.
+    ended: Option<SessionEnded>,
 }
 
-impl Shared {
+impl SessionShared {
     fn of(child: Piped) -> Self {
         Self {
             state: Mutex::default(),
@@ -117,12 +118,12 @@ impl Shared {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the session, also for a thread that is in the midst of writing or reading.
-    fn end(&self, why: Ended) {
+    fn end(&self, why: SessionEnded) {
         {
             let mut state = self.state();
             state.ended.get_or_insert(why);
@@ -142,13 +143,13 @@ impl Shared {
         }
     }
 
-    /// Why the session ended, or why it does now.
-    fn ended(&self, error: &io::Error) -> Ended {
+    /// Returns why the session ends: the messages of `ssh`, or else the error.
+    fn ended(&self, error: &io::Error) -> SessionEnded {
         let words = self.words();
         if words.is_empty() {
-            Ended::because(error)
+            SessionEnded::because(error)
         } else {
-            Ended(words)
+            SessionEnded(words)
         }
     }
 
@@ -169,17 +170,17 @@ impl Shared {
 }
 
 /// An answer to come.
-pub(super) struct Coming {
-    answer: Receiver<Answer>,
-    shared: Arc<Shared>,
+pub(super) struct Awaited {
+    answer: Receiver<SftpAnswer>,
+    shared: Arc<SessionShared>,
     idle: Duration,
     asked: Instant,
     until: Option<Instant>,
 }
 
-impl Coming {
-    /// Waits for it: as long as the server sends anything, and the call has time left.
-    pub(super) fn wait(self) -> Result<Answer, Ended> {
+impl Awaited {
+    /// Waits for the answer while the server sends anything and the call has time left.
+    pub(super) fn wait(self) -> Result<SftpAnswer, SessionEnded> {
         loop {
             let silent_since = (*self.shared.heard()).max(self.asked);
             let now = crate::platform::monotonic();
@@ -196,7 +197,7 @@ impl Coming {
                         .state()
                         .ended
                         .clone()
-                        .unwrap_or_else(|| Ended("the session ended".to_owned())));
+                        .unwrap_or_else(|| SessionEnded("the session ended".to_owned())));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -204,12 +205,12 @@ impl Coming {
                 .until
                 .is_some_and(|until| until <= crate::platform::monotonic())
             {
-                // What was asked for would still come, and keep what is asked next waiting.
-                Ended("the answers came too slowly".to_owned())
+                // The late answers would still come, and delay those to later requests.
+                SessionEnded("the answers came too slowly".to_owned())
             } else if *self.shared.heard() > silent_since {
                 continue;
             } else {
-                Ended(format!("no answer came within {} s", self.idle.as_secs()))
+                SessionEnded(format!("no answer came within {} s", self.idle.as_secs()))
             };
             self.shared.end(why.clone());
             return Err(why);
@@ -219,18 +220,19 @@ impl Coming {
 
 impl Connection {
     /// Starts `ssh` with these arguments and greets the server.
-    pub(super) fn start(arguments: &[OsString], times: Times) -> Result<Self, Ended> {
-        let failed =
-            |error: &io::Error| Ended(format!("the program ssh could not be started: {error}"));
+    pub(super) fn start(arguments: &[OsString], times: Times) -> Result<Self, SessionEnded> {
+        let failed = |error: &io::Error| {
+            SessionEnded(format!("the program ssh could not be started: {error}"))
+        };
         let mut child =
             process::start_piped(Path::new("ssh"), arguments).map_err(|error| failed(&error))?;
-        let missing = || Ended("the program ssh has no pipes".to_owned());
+        let missing = || SessionEnded("the program ssh has no pipes".to_owned());
         let (to_server, from_server) = (
             child.input.take().ok_or_else(missing)?,
             child.output.take().ok_or_else(missing)?,
         );
         let errors = child.errors.take().ok_or_else(missing)?;
-        let shared = Arc::new(Shared::of(child));
+        let shared = Arc::new(SessionShared::of(child));
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
         let (listener, writer, reader) = (
             Arc::clone(&shared),
@@ -263,42 +265,46 @@ impl Connection {
             Ok(extensions) => extensions,
             Err(error) => {
                 connection.shared.kill();
-                // Nothing is ever sent there: it ends when all is known that was said.
+                // The channel closes when the last message was read.
                 all_said.recv_timeout(LAST_WORDS).ok();
                 let words = connection.shared.words();
                 return Err(if words.is_empty() {
                     error
                 } else {
-                    Ended(words)
+                    SessionEnded(words)
                 });
             }
         };
         Ok(connection)
     }
 
-    fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<Extensions, Ended> {
+    fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<Extensions, SessionEnded> {
         self.send(wire::hello())?;
         let packet = hello
             .recv_timeout(self.times.begin)
             .map_err(|error| match error {
-                RecvTimeoutError::Timeout => Ended::late(self.times.begin),
+                RecvTimeoutError::Timeout => SessionEnded::late(self.times.begin),
                 RecvTimeoutError::Disconnected => self
                     .shared
                     .state()
                     .ended
                     .clone()
-                    .unwrap_or_else(|| Ended("the session ended".to_owned())),
+                    .unwrap_or_else(|| SessionEnded("the session ended".to_owned())),
             })?;
         wire::decode_hello(&packet)
-            .ok_or_else(|| Ended("the other side does not speak SFTP version 3".to_owned()))
+            .ok_or_else(|| SessionEnded("the other side does not speak SFTP version 3".to_owned()))
     }
 
-    /// Why it can be used no longer; nothing as long as it can.
-    pub(super) fn ended(&self) -> Option<Ended> {
+    /// Returns why it cannot be used any more; `None` while it can.
+    pub(super) fn ended(&self) -> Option<SessionEnded> {
         self.shared.state().ended.clone()
     }
 
-    fn begin(&self, request: Request<'_>, sender: Option<Sender<Answer>>) -> Result<(), Ended> {
+    fn begin(
+        &self,
+        request: Request<'_>,
+        sender: Option<Sender<SftpAnswer>>,
+    ) -> Result<(), SessionEnded> {
         let id = {
             let mut state = self.shared.state();
             if let Some(ended) = &state.ended {
@@ -312,12 +318,12 @@ impl Connection {
         self.send(request.encode(id))
     }
 
-    fn send(&self, packet: Vec<u8>) -> Result<(), Ended> {
+    fn send(&self, packet: Vec<u8>) -> Result<(), SessionEnded> {
         self.to_server
             .send_timeout(packet, self.times.idle)
             .map_err(|error| {
                 if error.is_timeout() {
-                    self.shared.end(Ended(format!(
+                    self.shared.end(SessionEnded(format!(
                         "nothing could be sent for {} s",
                         self.times.idle.as_secs()
                     )));
@@ -326,12 +332,12 @@ impl Connection {
                     .state()
                     .ended
                     .clone()
-                    .unwrap_or_else(|| Ended("the session ended".to_owned()))
+                    .unwrap_or_else(|| SessionEnded("the session ended".to_owned()))
             })
     }
 }
 
-impl Call {
+impl SessionCall {
     /// A call that began at a moment.
     pub(super) fn new(connection: Arc<Connection>, began: Instant) -> Self {
         let until = connection
@@ -346,11 +352,11 @@ impl Call {
     }
 
     /// Sends a request.
-    pub(super) fn ask(&self, request: Request<'_>) -> Result<Coming, Ended> {
+    pub(super) fn ask(&self, request: Request<'_>) -> Result<Awaited, SessionEnded> {
         let (sender, answer) = bounded(1);
         self.connection.begin(request, Some(sender))?;
         let shared = Arc::clone(&self.connection.shared);
-        Ok(Coming {
+        Ok(Awaited {
             answer,
             shared,
             idle: self.connection.times.idle,
@@ -359,8 +365,8 @@ impl Call {
         })
     }
 
-    /// Sends a request whose answer nobody needs.
-    pub(super) fn tell(&self, request: Request<'_>) -> Result<(), Ended> {
+    /// Sends a request whose answer does not matter.
+    pub(super) fn tell(&self, request: Request<'_>) -> Result<(), SessionEnded> {
         self.connection.begin(request, None)
     }
 }
@@ -371,8 +377,8 @@ impl Drop for Connection {
     }
 }
 
-/// Writes requests until nobody is left who has any, or the session ends.
-fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &Shared) {
+/// Writes requests until no caller is left, or the session ends.
+fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &SessionShared) {
     for packet in packets {
         if let Err(error) = to_server
             .write_all(&packet)
@@ -383,14 +389,14 @@ fn write(mut to_server: ChildStdin, packets: &Receiver<Vec<u8>>, shared: &Shared
     }
 }
 
-/// Hands the greeting and then answers to who waits for them, until the session ends.
-fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared) {
+/// Hands the greeting and then the answers to those that wait for them, until the session ends.
+fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &SessionShared) {
     let mut from_server = Noted {
         from_server,
         shared,
     };
     match read_packet(&mut from_server) {
-        // Who gave up waiting needs no greeting.
+        // A caller that has stopped waiting needs no greeting.
         Ok(packet) => drop(hello.send(packet)),
         Err(error) => return shared.end(shared.ended(&error)),
     }
@@ -404,18 +410,20 @@ fn serve(from_server: ChildStdout, hello: &Sender<Vec<u8>>, shared: &Shared) {
         let answered = wire::decode(&packet)
             .and_then(|(id, answer)| Some((shared.state().waiting.remove(&id)?, answer)));
         match answered {
-            // Who gave up waiting needs no answer.
+            // A caller that has stopped waiting needs no answer.
             Some((Some(sender), answer)) => drop(sender.send(answer)),
             Some((None, _)) => {}
-            None => return shared.end(Ended("the server sent what is no answer".to_owned())),
+            None => {
+                return shared.end(SessionEnded("the server sent what is no answer".to_owned()));
+            }
         }
     }
 }
 
-/// What the server sends; notes when.
+/// Reads from the server, and notes the time of each read.
 struct Noted<'session> {
     from_server: ChildStdout,
-    shared: &'session Shared,
+    shared: &'session SessionShared,
 }
 
 impl Read for Noted<'_> {
@@ -426,8 +434,8 @@ impl Read for Noted<'_> {
     }
 }
 
-/// Keeps the end of what `ssh` says.
-fn listen(mut errors: impl Read, shared: &Shared) {
+/// Keeps the last messages of `ssh`.
+fn listen(mut errors: impl Read, shared: &SessionShared) {
     let mut buffer = [0; 1024];
     while let Ok(count @ 1..) = errors.read(&mut buffer) {
         let mut words = shared.words.lock().unwrap_or_else(PoisonError::into_inner);

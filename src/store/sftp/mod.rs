@@ -2,130 +2,44 @@
 //!
 //! The `ssh` program carries the session (`ssh -s HOST sftp`), so that keys, agents, `known_hosts`,
 //! jump hosts and everything else in `~/.ssh/config` mean what they mean everywhere. `wire` holds
-//! the packets, `connection` the session, which all threads share.
+//! the packets, `connection` one session, and `sessions` the one that all threads share.
 //!
 //! Objects are files, laid out as a local store has them; one that is written is a file below
 //! `#tmp` (a name that no object has) until it is whole, and then renamed.
 
 mod connection;
+mod reading;
+mod requests;
+mod sessions;
+mod trouble;
 mod wire;
 
-use super::address::Address;
-use super::error::about;
-use super::folders::{self, Entry};
-use super::location::IfMissing;
-use super::{Created, Error, Kind, ObjectInfo, ObjectName, Rope, Settings, Store, Verb};
-use connection::{Call, Connection, Ended, Times};
+use super::address::{Address, IfMissing};
+use super::folders::{self, FolderRow};
+use super::{
+    Created, Error, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+    StoreSettings,
+};
+use connection::SessionCall;
+use reading::{CHUNK, WINDOW, read_file};
+use requests::{attributes, done, open, settled};
+use sessions::Sessions;
 use std::collections::VecDeque;
-use std::ffi::OsString;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use wire::{Answer, Attributes, Request};
+use trouble::{SftpTrouble, not_stored};
+use wire::{Request, SftpAnswer, SftpAttributes};
 
-/// What may stand after `?` in `sftp://user@host:port/path?…`.
+/// The keys that may come after `?` in `sftp://user@host:port/path?…`.
 pub(super) const KEYS: [&str; 2] = ["key", "known_hosts"];
 
-/// What one request reads or writes: what every server takes.
-const CHUNK: usize = 32 << 10;
-
-/// Requests of one call that are under way at once.
-const WINDOW: usize = 64;
-
-/// How often what was undone by another writer is done again: more often than that is no chance.
+/// How often a step is repeated that another writer undoes. More often than that is no coincidence.
 const RACES: usize = 100;
 
 /// Objects below a folder of another machine.
 pub(super) struct Sftp {
-    arguments: Vec<OsString>,
-    times: Times,
+    sessions: Sessions,
     /// The folder, without a slash at its end; empty for the root of the file system.
     folder: String,
     location: String,
-    held: Mutex<Held>,
-    /// A session has begun, or failed to.
-    changed: Condvar,
-}
-
-/// The session that all threads share.
-#[derive(Default)]
-struct Held {
-    connection: Option<Arc<Connection>>,
-    /// Whether a thread begins one. The others wait for what comes of it.
-    begins: bool,
-    /// How many failed to begin, and why the last one did.
-    failures: u64,
-    failure: Option<Ended>,
-}
-
-/// Lets the next thread begin a session, also when this one panics.
-struct Beginning<'store>(&'store Sftp);
-
-impl Drop for Beginning<'_> {
-    fn drop(&mut self) {
-        self.0.held().begins = false;
-        self.0.changed.notify_all();
-    }
-}
-
-/// Why a request was not done.
-enum Trouble {
-    Ended(Ended),
-    Status {
-        code: u32,
-        words: String,
-    },
-    /// An answer of a sort that this request does not have.
-    Odd,
-}
-
-impl From<Ended> for Trouble {
-    fn from(ended: Ended) -> Self {
-        Self::Ended(ended)
-    }
-}
-
-/// What the server said of a request.
-#[derive(Debug, thiserror::Error)]
-#[error("the server says: {words} (status {code})")]
-struct Refusal {
-    code: u32,
-    words: String,
-}
-
-impl Trouble {
-    fn is_missing(&self) -> bool {
-        matches!(
-            self,
-            Self::Status {
-                code: wire::NO_SUCH_FILE,
-                ..
-            }
-        )
-    }
-
-    fn of(self, verb: Verb, object: Option<&ObjectName>) -> Error {
-        match self {
-            Self::Ended(ended) => about(
-                if ended.is_refusal() {
-                    Kind::Denied
-                } else {
-                    Kind::Unavailable
-                },
-                verb,
-                object,
-            )
-            .because(ended),
-            Self::Odd => about(Kind::Failed, verb, object)
-                .because("the server sent another answer than the request has"),
-            Self::Status { code, words } => {
-                let kind = match code {
-                    wire::NO_SUCH_FILE => Kind::Missing,
-                    wire::DENIED => Kind::Denied,
-                    _ => Kind::Failed,
-                };
-                about(kind, verb, object).because(Refusal { code, words })
-            }
-        }
-    }
 }
 
 impl Sftp {
@@ -133,135 +47,26 @@ impl Sftp {
     /// unless the folder is to be made.
     pub(super) fn open(
         address: &Address,
-        settings: &Settings,
+        settings: &StoreSettings,
         if_missing: IfMissing,
     ) -> Result<Self, Error> {
-        let option = |name: &str, key: &str| {
-            address
-                .query
-                .get(key)
-                .map(String::as_str)
-                .or_else(|| settings.option(name))
-        };
-        let mut arguments: Vec<OsString> = Vec::new();
-        for setting in [
-            "BatchMode=yes",
-            "StrictHostKeyChecking=yes",
-            "ServerAliveInterval=15",
-            "ServerAliveCountMax=3",
-            "ConnectTimeout=15",
-        ] {
-            arguments.extend(["-o".into(), setting.into()]);
-        }
-        arguments.extend(["-o".into(), "ClearAllForwardings=yes".into(), "-T".into()]);
-        if let Some(port) = address.port {
-            arguments.extend(["-p".into(), port.to_string().into()]);
-        }
-        if let Some(key) = option("ssh-key", "key") {
-            arguments.extend([
-                "-i".into(),
-                key.into(),
-                "-o".into(),
-                "IdentitiesOnly=yes".into(),
-            ]);
-        }
-        if let Some(known) = option("ssh-known-hosts", "known_hosts") {
-            arguments.extend([
-                "-o".into(),
-                format!("UserKnownHostsFile={known}").into(),
-                "-o".into(),
-                "GlobalKnownHostsFile=/dev/null".into(),
-            ]);
-        }
-        if let Some(user) = &address.user {
-            arguments.extend(["-l".into(), user.into()]);
-        }
-        // After -- nothing is an option, whatever the host is called.
-        let host = address.host.trim_start_matches('[').trim_end_matches(']');
-        arguments.extend(["-s".into(), "--".into(), host.into(), "sftp".into()]);
         let folder = match address.path.strip_prefix("~/") {
             Some(below_login) => below_login.to_owned(),
             None if address.path == "~" => ".".to_owned(),
             None if address.path.is_empty() => String::new(),
             None => format!("/{}", address.path),
         };
-        let (idle, whole) = (settings.idle(), settings.whole());
-        // A session begins with many answers, one after the other, and another try has to fit into
-        // the time of a call.
-        let times = Times {
-            begin: whole.map_or(idle, |whole| whole / 2),
-            idle,
-            whole,
-        };
         let store = Self {
-            arguments,
-            times,
+            sessions: Sessions::new(address, settings),
             folder,
             location: address.to_string(),
-            held: Mutex::default(),
-            changed: Condvar::new(),
         };
         if if_missing == IfMissing::Create {
             store
                 .make_folders(&store.folder)
-                .map_err(|trouble| trouble.of(Verb::Open, None))?;
+                .map_err(|trouble| trouble.of(Operation::Open, None))?;
         }
         Ok(store)
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A call in the session, a new one where there is none that can be used. Threads that come
-    /// while one begins share what comes of it: a server that stands still keeps them no longer
-    /// than one.
-    fn session(&self) -> Result<Call, Ended> {
-        let came = crate::platform::monotonic();
-        let alive = |held: &Held| {
-            held.connection
-                .as_ref()
-                .filter(|connection| connection.ended().is_none())
-                .map(Arc::clone)
-        };
-        let mut held = self.held();
-        if let Some(connection) = alive(&held) {
-            return Ok(Call::new(connection, came));
-        }
-        if held.begins {
-            let before = held.failures;
-            let begins = |held: &mut Held| held.begins && held.failures == before;
-            let (held, _) = self
-                .changed
-                .wait_timeout_while(held, self.times.begin, begins)
-                .unwrap_or_else(PoisonError::into_inner);
-            if let Some(connection) = alive(&held) {
-                return Ok(Call::new(connection, came));
-            }
-            let failure = if held.failures == before {
-                held.connection.as_ref().and_then(|one| one.ended())
-            } else {
-                held.failure.clone()
-            };
-            return Err(failure.unwrap_or_else(|| Ended::late(self.times.begin)));
-        }
-        held.begins = true;
-        held.connection = None;
-        drop(held);
-        let beginning = Beginning(self);
-        let begun = Connection::start(&self.arguments, self.times).map(Arc::new);
-        {
-            let mut held = self.held();
-            match &begun {
-                Ok(connection) => held.connection = Some(Arc::clone(connection)),
-                Err(ended) => {
-                    held.failures += 1;
-                    held.failure = Some(ended.clone());
-                }
-            }
-        }
-        drop(beginning);
-        begun.map(|connection| Call::new(connection, came))
     }
 
     fn path_of(&self, name: &str) -> String {
@@ -269,8 +74,8 @@ impl Sftp {
     }
 
     /// Makes a folder and those above it, also while another writer makes or removes the same ones.
-    fn make_folders(&self, path: &str) -> Result<(), Trouble> {
-        let session = self.session()?;
+    fn make_folders(&self, path: &str) -> Result<(), SftpTrouble> {
+        let session = self.sessions.call()?;
         let mut made = Ok(());
         for _ in 0..RACES {
             if path.is_empty() || done(&session, Request::Stat(path)).is_ok() {
@@ -282,7 +87,7 @@ impl Sftp {
             made = done(&session, Request::MakeDirectory(path));
             match &made {
                 // One above went again, or there is this one by now: a look tells.
-                Err(Trouble::Status {
+                Err(SftpTrouble::Status {
                     code: wire::NO_SUCH_FILE | wire::FAILURE,
                     ..
                 }) => {}
@@ -296,10 +101,10 @@ impl Sftp {
     fn write(
         &self,
         body: &Rope,
-        name_it: impl FnOnce(&Call, &str) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
-        let session = self.session()?;
-        let temporary = self.path_of(&folders::temporary().ok_or(Trouble::Odd)?);
+        name_it: impl FnOnce(&SessionCall, &str) -> Result<(), SftpTrouble>,
+    ) -> Result<(), SftpTrouble> {
+        let session = self.sessions.call()?;
+        let temporary = self.path_of(&folders::temporary().ok_or(SftpTrouble::Odd)?);
         let handle = match open(&session, Request::Create(&temporary)) {
             Err(trouble) if trouble.is_missing() => {
                 self.make_folders(&self.path_of(folders::TEMPORARY))?;
@@ -313,14 +118,14 @@ impl Sftp {
             .and(closed)
             .and_then(|()| name_it(&session, &temporary));
         if outcome.is_err() {
-            // In vain when the session is over: what is left below the folder of temporaries is
-            // nobody's.
+            // Fails when the session is over. A file that is left in the folder of temporary files
+            // does no harm.
             session.tell(Request::Remove(&temporary)).ok();
         }
         outcome
     }
 
-    fn fill(&self, session: &Call, handle: &[u8], body: &Rope) -> Result<(), Trouble> {
+    fn fill(&self, session: &SessionCall, handle: &[u8], body: &Rope) -> Result<(), SftpTrouble> {
         let mut under_way = VecDeque::with_capacity(WINDOW);
         let mut offset = 0;
         for data in body.iter().flat_map(|piece| piece.chunks(CHUNK)) {
@@ -342,8 +147,13 @@ impl Sftp {
         }
     }
 
-    /// Gives the file its name, in place of what has it.
-    fn put_in_place(&self, session: &Call, temporary: &str, path: &str) -> Result<(), Trouble> {
+    /// Gives the file its name, and replaces the file that has it.
+    fn put_in_place(
+        &self,
+        session: &SessionCall,
+        temporary: &str,
+        path: &str,
+    ) -> Result<(), SftpTrouble> {
         let rename = || {
             if session.extensions().rename_over {
                 match done(
@@ -353,8 +163,8 @@ impl Sftp {
                         to: path,
                     },
                 ) {
-                    // A server that lets nobody replace anything may still let a new name be given.
-                    Err(Trouble::Status {
+                    // A server that allows no replacing may still allow a new name.
+                    Err(SftpTrouble::Status {
                         code: wire::DENIED, ..
                     }) => {}
                     renamed => return renamed,
@@ -367,7 +177,7 @@ impl Sftp {
                     to: path,
                 },
             ) {
-                Err(trouble @ Trouble::Status { .. }) if !trouble.is_missing() => {
+                Err(trouble @ SftpTrouble::Status { .. }) if !trouble.is_missing() => {
                     // Version 3 renames over nothing: for a moment there is neither.
                     done(session, Request::Remove(path)).map_err(|_| trouble)?;
                     done(
@@ -388,14 +198,14 @@ impl Sftp {
     fn in_its_folder(
         &self,
         path: &str,
-        name_it: impl Fn() -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
-        // Who removes the last object of a folder removes the folder too: it can go again before
-        // the file is in it.
+        name_it: impl Fn() -> Result<(), SftpTrouble>,
+    ) -> Result<(), SftpTrouble> {
+        // A delete of the last object in a folder removes the folder too, even before the file is
+        // in it.
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let mut outcome = name_it();
         for _ in 0..RACES {
-            if !outcome.as_ref().is_err_and(Trouble::is_missing) {
+            if !outcome.as_ref().is_err_and(SftpTrouble::is_missing) {
                 break;
             }
             // The folders above go in the same way, also while those below them are made.
@@ -404,8 +214,12 @@ impl Sftp {
         outcome
     }
 
-    /// Opens a file and tells how long it is; a folder is no object.
-    fn open_object(&self, session: &Call, name: &ObjectName) -> Result<(Vec<u8>, u64), Trouble> {
+    /// Opens a file and returns its length too; a folder is not an object.
+    fn open_object(
+        &self,
+        session: &SessionCall,
+        name: &ObjectName,
+    ) -> Result<(Vec<u8>, u64), SftpTrouble> {
         let handle = open(session, Request::OpenToRead(&self.path_of(name.as_str())))?;
         let known = attributes(session, Request::StatHandle(&handle));
         match known {
@@ -413,7 +227,7 @@ impl Sftp {
             known => {
                 session.tell(Request::Close(&handle))?;
                 known?;
-                Err(Trouble::Status {
+                Err(SftpTrouble::Status {
                     code: wire::NO_SUCH_FILE,
                     words: "it is no file".to_owned(),
                 })
@@ -421,30 +235,9 @@ impl Sftp {
         }
     }
 
-    fn read(
-        &self,
-        name: &ObjectName,
-        part: impl FnOnce(u64) -> Result<(u64, usize), Kind>,
-    ) -> Result<Vec<u8>, Error> {
-        let failed = |trouble: Trouble| trouble.of(Verb::Get, Some(name));
-        let session = self.session().map_err(|ended| failed(ended.into()))?;
-        let (handle, size) = self.open_object(&session, name).map_err(failed)?;
-        let read = match part(size) {
-            Ok((offset, length)) => read_part(&session, &handle, offset, length).map_err(failed),
-            Err(kind) => Err(Error::new(kind, Verb::Get, name)),
-        };
-        session
-            .tell(Request::Close(&handle))
-            .map_err(|ended| failed(ended.into()))?;
-        match read? {
-            Some(bytes) => Ok(bytes),
-            None => Err(Error::new(Kind::Short, Verb::Get, name)),
-        }
-    }
-
-    /// What is in a folder; nothing where there is none.
-    fn entries(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
-        let session = self.session()?;
+    /// Returns the contents of a folder; a missing one is empty.
+    fn entries(&self, path: &str) -> Result<Vec<FolderRow>, SftpTrouble> {
+        let session = self.sessions.call()?;
         let handle = match open(&session, Request::OpenDirectory(path)) {
             Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
             opened => opened?,
@@ -452,23 +245,25 @@ impl Sftp {
         let mut entries = Vec::new();
         let outcome = loop {
             match session.ask(Request::ReadDirectory(&handle))?.wait()? {
-                Answer::Names(names) if !names.is_empty() => {
+                SftpAnswer::Names(names) if !names.is_empty() => {
                     for (name, known) in names {
                         let Ok(name) = String::from_utf8(name) else {
                             continue;
                         };
                         if known.is_directory() {
-                            entries.extend(Entry::folder(name));
+                            entries.extend(FolderRow::folder(name));
                         } else if known.is_file() {
-                            entries.extend(Entry::object(name, known.size));
+                            entries.extend(FolderRow::object(name, known.size));
                         }
                     }
                 }
-                Answer::Status {
+                SftpAnswer::Status {
                     code: wire::END, ..
                 } => break Ok(()),
-                Answer::Status { code, words } => break Err(Trouble::Status { code, words }),
-                _ => break Err(Trouble::Odd),
+                SftpAnswer::Status { code, words } => {
+                    break Err(SftpTrouble::Status { code, words });
+                }
+                _ => break Err(SftpTrouble::Odd),
             }
         };
         session.tell(Request::Close(&handle))?;
@@ -477,100 +272,11 @@ impl Sftp {
     }
 }
 
-/// Reads a part of a file with many requests at once; `None` when the file ends before.
-fn read_part(
-    session: &Call,
-    handle: &[u8],
-    offset: u64,
-    length: usize,
-) -> Result<Option<Vec<u8>>, Trouble> {
-    let mut bytes: Vec<u8> = Vec::with_capacity(length);
-    let mut under_way = VecDeque::with_capacity(WINDOW);
-    let mut asked = 0;
-    while bytes.len() < length {
-        while under_way.len() < WINDOW && asked < length {
-            let count = CHUNK.min(length - asked);
-            let request = Request::Read {
-                handle,
-                offset: offset + asked as u64,
-                length: u32::try_from(count).unwrap_or(u32::MAX),
-            };
-            under_way.push_back((count, session.ask(request)?));
-            asked += count;
-        }
-        let Some((count, coming)) = under_way.pop_front() else {
-            return Err(Trouble::Odd);
-        };
-        match coming.wait()? {
-            Answer::Data(data) if data.len() <= count && !data.is_empty() => {
-                let is_whole = data.len() == count;
-                bytes.extend(data);
-                if !is_whole {
-                    // What was asked for beyond lies elsewhere now: ask again from here.
-                    under_way.clear();
-                    asked = bytes.len();
-                }
-            }
-            Answer::Status {
-                code: wire::END, ..
-            } => return Ok(None),
-            Answer::Status { code, words } => return Err(Trouble::Status { code, words }),
-            _ => return Err(Trouble::Odd),
-        }
-    }
-    Ok(Some(bytes))
-}
-
-fn open(session: &Call, request: Request<'_>) -> Result<Vec<u8>, Trouble> {
-    match session.ask(request)?.wait()? {
-        Answer::Handle(handle) => Ok(handle),
-        Answer::Status { code, words } => Err(Trouble::Status { code, words }),
-        _ => Err(Trouble::Odd),
-    }
-}
-
-fn attributes(session: &Call, request: Request<'_>) -> Result<Attributes, Trouble> {
-    match session.ask(request)?.wait()? {
-        Answer::Attributes(known) => Ok(known),
-        Answer::Status { code, words } => Err(Trouble::Status { code, words }),
-        _ => Err(Trouble::Odd),
-    }
-}
-
-fn done(session: &Call, request: Request<'_>) -> Result<(), Trouble> {
-    settled(session.ask(request)?)
-}
-
-fn settled(coming: connection::Coming) -> Result<(), Trouble> {
-    match coming.wait()? {
-        Answer::Status { code: wire::OK, .. } | Answer::Attributes(_) => Ok(()),
-        Answer::Status { code, words } => Err(Trouble::Status { code, words }),
-        _ => Err(Trouble::Odd),
-    }
-}
-
-/// What storing an object failed with.
-fn not_stored(name: &ObjectName, trouble: Trouble) -> Error {
-    match trouble {
-        // A folder is in the way, or one went again and again.
-        trouble if trouble.is_missing() => {
-            about(Kind::Failed, Verb::Put, Some(name)).because(trouble.of(Verb::Put, Some(name)))
-        }
-        trouble => trouble.of(Verb::Put, Some(name)),
-    }
-}
-
-impl Store for Sftp {
-    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.write(body, |session, temporary| {
-            self.put_in_place(session, temporary, &self.path_of(name.as_str()))
-        })
-        .map_err(|trouble| not_stored(name, trouble))
-    }
-
-    fn put_new(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
+impl Sftp {
+    fn create_once(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
         let session = self
-            .session()
+            .sessions
+            .call()
             .map_err(|ended| not_stored(name, ended.into()))?;
         if !session.extensions().link {
             return Ok(Created::Cannot);
@@ -586,7 +292,7 @@ impl Store for Sftp {
                     },
                 )
             })?;
-            // In vain when the session is over: then it is nobody's.
+            // Fails when the session is over, and then does no harm.
             session.tell(Request::Remove(temporary)).ok();
             Ok(())
         });
@@ -595,7 +301,7 @@ impl Store for Sftp {
             // Nothing more is said where the name is taken, or the file system has no links: a look
             // tells.
             Err(
-                trouble @ Trouble::Status {
+                trouble @ SftpTrouble::Status {
                     code: wire::FAILURE | wire::DENIED | wire::UNSUPPORTED,
                     ..
                 },
@@ -607,19 +313,30 @@ impl Store for Sftp {
             Err(trouble) => Err(not_stored(name, trouble)),
         }
     }
+}
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.read(name, |size| match usize::try_from(size) {
-            Ok(length) if size <= limit => Ok((0, length)),
-            _ => Err(Kind::TooLarge),
+impl Store for Sftp {
+    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
+        self.write(body, |session, temporary| {
+            self.put_in_place(session, temporary, &self.path_of(name.as_str()))
         })
+        .map_err(|trouble| not_stored(name, trouble))
     }
 
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.read(name, |size| match offset.checked_add(length as u64) {
-            Some(end) if end <= size => Ok((offset, length)),
-            _ => Err(Kind::Short),
-        })
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Selection<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        let failed = |trouble: SftpTrouble| trouble.of(Operation::Get, Some(name));
+        let session = self.sessions.call().map_err(|ended| failed(ended.into()))?;
+        let (handle, size) = self.open_object(&session, name).map_err(failed)?;
+        let outcome = read_file(&session, &handle, name, size, wanted, take);
+        session
+            .tell(Request::Close(&handle))
+            .map_err(|ended| failed(ended.into()))?;
+        outcome
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -635,21 +352,21 @@ impl Store for Sftp {
                 &path
             };
             self.entries(path)
-                .map_err(|trouble| trouble.of(Verb::List, None))
+                .map_err(|trouble| trouble.of(Operation::List, None))
         };
         folders::list(prefix, entries, found)
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        let failed = |trouble: Trouble| trouble.of(Verb::Delete, Some(name));
-        let session = self.session().map_err(|ended| failed(ended.into()))?;
+        let failed = |trouble: SftpTrouble| trouble.of(Operation::Delete, Some(name));
+        let session = self.sessions.call().map_err(|ended| failed(ended.into()))?;
         let path = self.path_of(name.as_str());
         match done(&session, Request::Remove(&path)) {
             Err(trouble) if trouble.is_missing() => return Ok(()),
             Err(trouble) => {
                 // A folder is no object.
                 let known = attributes(&session, Request::Stat(&path));
-                return if known.is_ok_and(Attributes::is_directory) {
+                return if known.is_ok_and(SftpAttributes::is_directory) {
                     Ok(())
                 } else {
                     Err(failed(trouble))
@@ -670,5 +387,13 @@ impl Store for Sftp {
 
     fn location(&self) -> String {
         self.location.clone()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        Powers {
+            // Only a session shows whether the server has links.
+            create_once: Some(Box::new(|name, body| self.create_once(name, body))),
+            ..Powers::none()
+        }
     }
 }

@@ -1,9 +1,9 @@
-//! Packets of SFTP version 3 (draft-ietf-secsh-filexfer-02), as far as a store needs them.
+//! The packets of SFTP version 3 (draft-ietf-secsh-filexfer-02) that a store needs.
 
-/// Most bytes of a packet that is taken: servers send at most 256 KiB of data and a head.
+/// The most bytes of a packet: servers send at most 256 KiB of data and a head.
 pub(super) const MAX_PACKET: usize = (256 << 10) + 1024;
 
-/// What is asked.
+/// A request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Request<'ask> {
     /// Opens to read.
@@ -46,34 +46,34 @@ pub(super) enum Request<'ask> {
     Flush(&'ask [u8]),
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum SftpAnswer {
     Status { code: u32, words: String },
     Handle(Vec<u8>),
     Data(Vec<u8>),
-    Names(Vec<(Vec<u8>, Attributes)>),
-    Attributes(Attributes),
+    Names(Vec<(Vec<u8>, SftpAttributes)>),
+    Attributes(SftpAttributes),
 }
 
-/// What is known of a file.
+/// The attributes of a file that a store needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Attributes {
+pub(super) struct SftpAttributes {
     pub(super) size: u64,
     /// Type and permissions as in `st_mode`; 0 where the server does not say.
     pub(super) mode: u32,
 }
 
-/// Status codes that are told apart.
+/// Status codes that we distinguish.
 pub(super) const OK: u32 = 0;
 pub(super) const END: u32 = 1;
 pub(super) const NO_SUCH_FILE: u32 = 2;
 pub(super) const DENIED: u32 = 3;
-/// What servers of version 3 say of whatever has no code of its own, as of a folder that exists.
+/// The code of version 3 for everything without a code of its own, such as a folder that exists.
 pub(super) const FAILURE: u32 = 4;
 pub(super) const UNSUPPORTED: u32 = 8;
 
-/// What the server can beyond the protocol.
+/// Extensions of the protocol that the server offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extensions {
     pub(super) rename_over: bool,
@@ -88,7 +88,7 @@ const HAS_MODE: u32 = 4;
 const HAS_TIMES: u32 = 8;
 const HAS_MORE: u32 = 0x8000_0000;
 
-impl Attributes {
+impl SftpAttributes {
     pub(super) fn is_directory(self) -> bool {
         self.mode & 0o170_000 == 0o040_000
     }
@@ -104,80 +104,94 @@ pub(super) fn hello() -> Vec<u8> {
 }
 
 impl Request<'_> {
-    /// The packet, with its length before it.
+    /// Returns the packet, with its length before it.
     pub(super) fn encode(self, id: u32) -> Vec<u8> {
-        let (kind, extended) = match self {
-            Self::OpenToRead(_) | Self::Create(_) => (3, None),
-            Self::Close(_) => (4, None),
-            Self::Read { .. } => (5, None),
-            Self::Write { .. } => (6, None),
-            Self::StatHandle(_) => (8, None),
-            Self::OpenDirectory(_) => (11, None),
-            Self::ReadDirectory(_) => (12, None),
-            Self::Remove(_) => (13, None),
-            Self::MakeDirectory(_) => (14, None),
-            Self::RemoveDirectory(_) => (15, None),
-            Self::Stat(_) => (17, None),
-            Self::Rename { .. } => (18, None),
-            Self::RenameOver { .. } => (200, Some("posix-rename@openssh.com")),
-            Self::Link { .. } => (200, Some("hardlink@openssh.com")),
-            Self::Flush(_) => (200, Some("fsync@openssh.com")),
-        };
-        packet(kind, |bytes| {
+        packet(self.kind(), |bytes| {
             bytes.extend(id.to_be_bytes());
-            extended
-                .into_iter()
-                .for_each(|name| put(bytes, name.as_bytes()));
-            match self {
-                Self::OpenToRead(path) => {
-                    put(bytes, path.as_bytes());
-                    bytes.extend(1_u32.to_be_bytes());
-                    bytes.extend(0_u32.to_be_bytes());
-                }
-                Self::Create(path) => {
-                    put(bytes, path.as_bytes());
-                    // to write, made, and refused if it is there
-                    bytes.extend((2_u32 | 8 | 0x20).to_be_bytes());
-                    bytes.extend(0_u32.to_be_bytes());
-                }
-                Self::MakeDirectory(path) => {
-                    put(bytes, path.as_bytes());
-                    bytes.extend(0_u32.to_be_bytes());
-                }
-                Self::Close(handle)
-                | Self::StatHandle(handle)
-                | Self::ReadDirectory(handle)
-                | Self::Flush(handle) => put(bytes, handle),
-                Self::Read {
-                    handle,
-                    offset,
-                    length,
-                } => {
-                    put(bytes, handle);
-                    bytes.extend(offset.to_be_bytes());
-                    bytes.extend(length.to_be_bytes());
-                }
-                Self::Write {
-                    handle,
-                    offset,
-                    data,
-                } => {
-                    put(bytes, handle);
-                    bytes.extend(offset.to_be_bytes());
-                    put(bytes, data);
-                }
-                Self::Stat(path)
-                | Self::OpenDirectory(path)
-                | Self::Remove(path)
-                | Self::RemoveDirectory(path) => put(bytes, path.as_bytes()),
-                Self::Rename { from, to }
-                | Self::RenameOver { from, to }
-                | Self::Link { from, to } => {
-                    put(bytes, from.as_bytes());
-                    put(bytes, to.as_bytes());
-                }
+            if let Some(name) = self.extension() {
+                put(bytes, name.as_bytes());
             }
+            self.put_arguments(bytes);
         })
+    }
+
+    /// Returns the number of the packet's type.
+    fn kind(self) -> u8 {
+        match self {
+            Self::OpenToRead(_) | Self::Create(_) => 3,
+            Self::Close(_) => 4,
+            Self::Read { .. } => 5,
+            Self::Write { .. } => 6,
+            Self::StatHandle(_) => 8,
+            Self::OpenDirectory(_) => 11,
+            Self::ReadDirectory(_) => 12,
+            Self::Remove(_) => 13,
+            Self::MakeDirectory(_) => 14,
+            Self::RemoveDirectory(_) => 15,
+            Self::Stat(_) => 17,
+            Self::Rename { .. } => 18,
+            Self::RenameOver { .. } | Self::Link { .. } | Self::Flush(_) => 200,
+        }
+    }
+
+    /// Returns the name that stands before the arguments of an extension.
+    fn extension(self) -> Option<&'static str> {
+        match self {
+            Self::RenameOver { .. } => Some("posix-rename@openssh.com"),
+            Self::Link { .. } => Some("hardlink@openssh.com"),
+            Self::Flush(_) => Some("fsync@openssh.com"),
+            _ => None,
+        }
+    }
+
+    fn put_arguments(self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::OpenToRead(path) => {
+                put(bytes, path.as_bytes());
+                bytes.extend(1_u32.to_be_bytes());
+                bytes.extend(0_u32.to_be_bytes());
+            }
+            Self::Create(path) => {
+                put(bytes, path.as_bytes());
+                // to write, made, and refused if it is there
+                bytes.extend((2_u32 | 8 | 0x20).to_be_bytes());
+                bytes.extend(0_u32.to_be_bytes());
+            }
+            Self::MakeDirectory(path) => {
+                put(bytes, path.as_bytes());
+                bytes.extend(0_u32.to_be_bytes());
+            }
+            Self::Close(handle)
+            | Self::StatHandle(handle)
+            | Self::ReadDirectory(handle)
+            | Self::Flush(handle) => put(bytes, handle),
+            Self::Read {
+                handle,
+                offset,
+                length,
+            } => {
+                put(bytes, handle);
+                bytes.extend(offset.to_be_bytes());
+                bytes.extend(length.to_be_bytes());
+            }
+            Self::Write {
+                handle,
+                offset,
+                data,
+            } => {
+                put(bytes, handle);
+                bytes.extend(offset.to_be_bytes());
+                put(bytes, data);
+            }
+            Self::Stat(path)
+            | Self::OpenDirectory(path)
+            | Self::Remove(path)
+            | Self::RemoveDirectory(path) => put(bytes, path.as_bytes()),
+            Self::Rename { from, to } | Self::RenameOver { from, to } | Self::Link { from, to } => {
+                put(bytes, from.as_bytes());
+                put(bytes, to.as_bytes());
+            }
+        }
     }
 }
 
@@ -197,7 +211,7 @@ fn put(bytes: &mut Vec<u8>, text: &[u8]) {
 
 /// Reads the answer to [`hello`], without its length.
 pub(super) fn decode_hello(packet: &[u8]) -> Option<Extensions> {
-    let mut rest = Rest(packet);
+    let mut rest = PacketRest(packet);
     if rest.u8()? != 2 || rest.u32()? != VERSION {
         return None;
     }
@@ -214,8 +228,8 @@ pub(super) fn decode_hello(packet: &[u8]) -> Option<Extensions> {
 }
 
 /// Reads a packet without its length: the number of the request that it answers, and the answer.
-pub(super) fn decode(packet: &[u8]) -> Option<(u32, Answer)> {
-    let mut rest = Rest(packet);
+pub(super) fn decode(packet: &[u8]) -> Option<(u32, SftpAnswer)> {
+    let mut rest = PacketRest(packet);
     let kind = rest.u8()?;
     let id = rest.u32()?;
     let answer = match kind {
@@ -231,10 +245,10 @@ pub(super) fn decode(packet: &[u8]) -> Option<(u32, Answer)> {
                 .filter(|c| !c.is_control())
                 .take(300)
                 .collect();
-            Answer::Status { code, words }
+            SftpAnswer::Status { code, words }
         }
-        102 => Answer::Handle(rest.text()?.to_vec()),
-        103 => Answer::Data(rest.text()?.to_vec()),
+        102 => SftpAnswer::Handle(rest.text()?.to_vec()),
+        103 => SftpAnswer::Data(rest.text()?.to_vec()),
         104 => {
             let count = rest.u32()?;
             let mut names = Vec::new();
@@ -243,18 +257,18 @@ pub(super) fn decode(packet: &[u8]) -> Option<(u32, Answer)> {
                 rest.text()?;
                 names.push((name, rest.attributes()?));
             }
-            Answer::Names(names)
+            SftpAnswer::Names(names)
         }
-        105 => Answer::Attributes(rest.attributes()?),
+        105 => SftpAnswer::Attributes(rest.attributes()?),
         _ => return None,
     };
     Some((id, answer))
 }
 
-/// What is left of a packet.
-struct Rest<'packet>(&'packet [u8]);
+/// The rest of a packet that is being read.
+struct PacketRest<'packet>(&'packet [u8]);
 
-impl<'packet> Rest<'packet> {
+impl<'packet> PacketRest<'packet> {
     fn take(&mut self, count: usize) -> Option<&'packet [u8]> {
         let (head, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
@@ -282,7 +296,7 @@ impl<'packet> Rest<'packet> {
         self.take(usize::try_from(length).ok()?)
     }
 
-    fn attributes(&mut self) -> Option<Attributes> {
+    fn attributes(&mut self) -> Option<SftpAttributes> {
         let flags = self.u32()?;
         let has = |flag: u32| flags & flag != 0;
         let size = if has(HAS_SIZE) { self.u64()? } else { 0 };
@@ -299,13 +313,13 @@ impl<'packet> Rest<'packet> {
                 self.text()?;
             }
         }
-        Some(Attributes { size, mode })
+        Some(SftpAttributes { size, mode })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Attributes, Extensions, Request, decode, decode_hello, hello};
+    use super::{Extensions, Request, SftpAnswer, SftpAttributes, decode, decode_hello, hello};
     use proptest::prelude::*;
 
     /// A string as packets have it.
@@ -382,21 +396,21 @@ mod tests {
             decode(&status),
             Some((
                 5,
-                Answer::Status {
+                SftpAnswer::Status {
                     code: 2,
                     words: "gone".to_owned()
                 }
             ))
         );
         let attributes = [0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0x81, 0xa4];
-        let known = Attributes {
+        let known = SftpAttributes {
             size: 9,
             mode: 0o100_644,
         };
         assert!(known.is_file() && !known.is_directory());
         assert_eq!(
             decode(&[&[105, 0, 0, 0, 6][..], &attributes].concat()),
-            Some((6, Answer::Attributes(known)))
+            Some((6, SftpAnswer::Attributes(known)))
         );
         let names = [
             &[104, 0, 0, 0, 7, 0, 0, 0, 1][..],
@@ -407,7 +421,7 @@ mod tests {
         .concat();
         assert_eq!(
             decode(&names),
-            Some((7, Answer::Names(vec![(b"n".to_vec(), known)])))
+            Some((7, SftpAnswer::Names(vec![(b"n".to_vec(), known)])))
         );
         for cut in 0..names.len() {
             assert_eq!(decode(&names[..cut]), None, "{cut}");

@@ -249,7 +249,8 @@ fn a_token_of_a_node_is_for_that_node() {
         (Some(1), &json!(jobs[0]))
     );
     assert_eq!(ask("GET", &format!("/jobs/{}", jobs[1]), None).status, 404);
-    let report = "{\"job_schedule\": {\"status\": \"running\"}, \"client_id\": \"x\", \"description\": \"mine\"}";
+    let report = "{\"job_schedule\": {\"status\": \"running\"}, \"client_id\": \"x\", \
+                  \"description\": \"mine\"}";
     assert_eq!(
         ask("PATCH", &format!("/jobs/{}", jobs[0]), Some(report)).status,
         200
@@ -362,8 +363,18 @@ fn users_get_tokens_as_from_keystone() {
         "v3.14"
     );
     let log_in = |name: &str, password: &str, project: &str| {
-        let identity = json!({ "methods": ["password"], "password": { "user": { "name": name, "domain": { "name": "Default" }, "password": password } } });
-        let body = json!({ "auth": { "identity": identity, "scope": { "project": { "name": project, "domain": { "name": "Default" } } } } });
+        let identity = json!({
+            "methods": ["password"],
+            "password": {
+                "user": { "name": name, "domain": { "name": "Default" }, "password": password },
+            },
+        });
+        let body = json!({
+            "auth": {
+                "identity": identity,
+                "scope": { "project": { "name": project, "domain": { "name": "Default" } } },
+            },
+        });
         api.ask_with(&[], "POST", "/v3/auth/tokens", Some(&body.to_string()))
     };
     for (name, password, project) in [

@@ -16,10 +16,13 @@ use std::time::Duration;
 /// `NAME.key`.
 fn certificate(folder: &Path, name: &str) {
     let script = "set -e
-        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=authority -keyout $0-ca.key -out $0-ca.pem
-        openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=server -keyout $0.key -out $0.csr
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \\
+            -subj /CN=authority -keyout $0-ca.key -out $0-ca.pem
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=server \\
+            -keyout $0.key -out $0.csr
         printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > $0.ext
-        openssl x509 -req -in $0.csr -CA $0-ca.pem -CAkey $0-ca.key -CAcreateserial -days 2 -extfile $0.ext -out $0.pem";
+        openssl x509 -req -in $0.csr -CA $0-ca.pem -CAkey $0-ca.key -CAcreateserial \\
+            -days 2 -extfile $0.ext -out $0.pem";
     let output = Command::new("sh")
         .args(["-c", script, name])
         .current_dir(folder)
@@ -275,7 +278,12 @@ fn wrong_passwords_are_limited_and_right_ones_are_not() {
     ]);
     let api = Api::on(&database, &[]);
     let log_in = |password: &str| {
-        let identity = json!({ "methods": ["password"], "password": { "user": { "name": "ann", "domain": { "name": "Default" }, "password": password } } });
+        let identity = json!({
+            "methods": ["password"],
+            "password": {
+                "user": { "name": "ann", "domain": { "name": "Default" }, "password": password },
+            },
+        });
         api.ask_with(
             &[],
             "POST",

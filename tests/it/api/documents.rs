@@ -21,7 +21,13 @@ pub fn clients_are_registered_and_found(project: &Project<'_>) {
         (&json!(false), &Value::Null, &json!(project.id))
     );
     // Again: what it says of itself changes, what it is known by does not.
-    let again = json!({ "client_id": id, "hostname": "vm", "description": "new", "supported_modes": ["fs"], "unknown": 1 });
+    let again = json!({
+        "client_id": id,
+        "hostname": "vm",
+        "description": "new",
+        "supported_modes": ["fs"],
+        "unknown": 1,
+    });
     project.wants(201, "POST", "/clients", Some(&again));
     let second = project.wants(200, "GET", &format!("/clients/{id}"), None);
     assert_eq!(
@@ -60,7 +66,11 @@ pub fn clients_are_registered_and_found(project: &Project<'_>) {
 }
 
 pub fn actions_keep_what_they_are_given(project: &Project<'_>) {
-    let action = json!({ "freezer_action": { "action": "backup", "backup_name": "b", "deep": { "a": 1, "b": 2 } }, "mandatory": true, "max_retries": 3 });
+    let action = json!({
+        "freezer_action": { "action": "backup", "backup_name": "b", "deep": { "a": 1, "b": 2 } },
+        "mandatory": true,
+        "max_retries": 3,
+    });
     let id = text(
         &project.wants(201, "POST", "/actions/", Some(&action)),
         "action_id",
@@ -155,7 +165,11 @@ pub fn jobs_keep_what_they_are_given(project: &Project<'_>) {
     assert_eq!(job["job_actions"][0]["freezer_action"]["backup_name"], "b");
     assert_eq!(job["job_actions"][0]["max_retries"], 5);
     // What a scheduler reports is merged, what a person edits replaces the timetable alone.
-    let report = json!({ "job_schedule": { "status": "running", "current_pid": 77, "event": "" }, "session_id": "", "session_tag": 0 });
+    let report = json!({
+        "job_schedule": { "status": "running", "current_pid": 77, "event": "" },
+        "session_id": "",
+        "session_tag": 0,
+    });
     let first = project.wants(200, "PATCH", &format!("/jobs/{id}"), Some(&report))["version"]
         .as_i64()
         .expect("a number");
@@ -210,12 +224,20 @@ pub fn jobs_keep_what_they_are_given(project: &Project<'_>) {
             "color",
         ),
         (
-            json!({ "client_id": client, "job_actions": [], "job_schedule": { "schedule_interval": "soon" } }),
+            json!({
+                "client_id": client,
+                "job_actions": [],
+                "job_schedule": { "schedule_interval": "soon" },
+            }),
             400,
             "schedule_interval",
         ),
         (
-            json!({ "client_id": client, "job_actions": [], "job_schedule": { "schedule_date": "" } }),
+            json!({
+                "client_id": client,
+                "job_actions": [],
+                "job_schedule": { "schedule_date": "" },
+            }),
             400,
             "schedule_date",
         ),
@@ -235,7 +257,10 @@ pub fn jobs_keep_what_they_are_given(project: &Project<'_>) {
             "session_tag",
         ),
         (
-            json!({ "client_id": client, "job_actions": [{ "freezer_action": { "mode": "odd" } }] }),
+            json!({
+                "client_id": client,
+                "job_actions": [{ "freezer_action": { "mode": "odd" } }],
+            }),
             400,
             "mode",
         ),
@@ -250,7 +275,10 @@ pub fn jobs_keep_what_they_are_given(project: &Project<'_>) {
             "unknown",
         ),
         (
-            json!({ "client_id": client, "job_actions": [{ "freezer_action": { "action": "mount" } }] }),
+            json!({
+                "client_id": client,
+                "job_actions": [{ "freezer_action": { "action": "mount" } }],
+            }),
             422,
             "supported_actions",
         ),
@@ -288,7 +316,10 @@ pub fn an_action_is_the_same_in_all_jobs(project: &Project<'_>) {
         "job_id",
     );
     // With the same options, keys without a value left aside.
-    let same = json!({ "action_id": action, "freezer_action": { "action": "backup", "mode": "fs", "priority": null } });
+    let same = json!({
+        "action_id": action,
+        "freezer_action": { "action": "backup", "mode": "fs", "priority": null },
+    });
     project.wants(201, "POST", "/jobs", Some(&job(same)));
     let other = json!({ "action_id": action, "freezer_action": { "action": "restore" } });
     project.wants(422, "POST", "/jobs", Some(&job(other)));
@@ -308,8 +339,11 @@ pub fn an_action_is_the_same_in_all_jobs(project: &Project<'_>) {
         project.wants(200, "GET", &format!("/jobs/{by_id}"), None)["job_actions"],
         json!([])
     );
-    let defaults = json!({ "client_id": client, "job_actions": [{ "freezer_action": { "action": "backup", "container": null } }],
-        "action_defaults": { "container": "c", "action": "restore" } });
+    let defaults = json!({
+        "client_id": client,
+        "job_actions": [{ "freezer_action": { "action": "backup", "container": null } }],
+        "action_defaults": { "container": "c", "action": "restore" },
+    });
     let id = text(
         &project.wants(201, "POST", "/jobs", Some(&defaults)),
         "job_id",
@@ -326,8 +360,15 @@ pub fn an_action_is_the_same_in_all_jobs(project: &Project<'_>) {
 }
 
 pub fn backups_are_what_was_posted(project: &Project<'_>) {
-    let metadata = json!({ "container": "c", "hostname": "h", "backup_name": "b", "time_stamp": 1_800_000_000, "curr_backup_level": 0,
-        "nested": { "ü": ["x", null, 1.5] }, "dry_run": "" });
+    let metadata = json!({
+        "container": "c",
+        "hostname": "h",
+        "backup_name": "b",
+        "time_stamp": 1_800_000_000,
+        "curr_backup_level": 0,
+        "nested": { "ü": ["x", null, 1.5] },
+        "dry_run": "",
+    });
     let id = text(
         &project.wants(201, "POST", "/backups/", Some(&metadata)),
         "backup_id",

@@ -272,10 +272,14 @@ fn any_json() -> impl Strategy<Value = Value> {
             "action_defaults",
             "hold_off",
         ]);
-        let key = prop_oneof![8 => known.prop_map(str::to_owned), 1 => ".{0,8}".prop_map(|key: String| key)];
+        let key = prop_oneof![
+            8 => known.prop_map(str::to_owned),
+            1 => ".{0,8}".prop_map(|key: String| key),
+        ];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::vec((key, inner), 0..8).prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            prop::collection::vec((key, inner), 0..8)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect()),),
         ]
     })
 }

@@ -409,7 +409,12 @@ impl Simulated<'_> {
     }
 
     fn make(&mut self) {
-        let job = json!({ "client_id": self.client, "description": "d", "job_schedule": {}, "job_actions": [] });
+        let job = json!({
+            "client_id": self.client,
+            "description": "d",
+            "job_schedule": {},
+            "job_actions": [],
+        });
         match self.ask("POST", "/jobs/", "", Some(&job)) {
             Some(answer) if answer.status == 201 => {
                 self.told.jobs.push(text(&answer.json(), "job_id"))
@@ -482,7 +487,9 @@ impl Simulated<'_> {
             }
         }
         self.told.claims.push((job.clone(), mark));
-        let end = json!({ "job_schedule": { "status": "completed", "result": "success", "current_pid": mark } });
+        let end = json!({
+            "job_schedule": { "status": "completed", "result": "success", "current_pid": mark },
+        });
         match self.insist("PATCH", &below, &end).0 {
             Some(answer) if answer.status == 200 => self.told.ends.push((job, mark)),
             Some(answer) => self.refused("the end of a job is refused", &answer),

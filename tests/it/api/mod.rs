@@ -375,8 +375,20 @@ impl<'a> Project<'a> {
 
     /// Makes a job of a node; its id.
     pub(crate) fn job(&self, client: &str, schedule: &Value) -> String {
-        let action = serde_json::json!({ "freezer_action": { "action": "backup", "mode": "fs", "backup_name": "b", "path_to_backup": "/x" } });
-        let job = serde_json::json!({ "client_id": client, "description": "d", "job_schedule": schedule, "job_actions": [action] });
+        let action = serde_json::json!({
+            "freezer_action": {
+                "action": "backup",
+                "mode": "fs",
+                "backup_name": "b",
+                "path_to_backup": "/x",
+            },
+        });
+        let job = serde_json::json!({
+            "client_id": client,
+            "description": "d",
+            "job_schedule": schedule,
+            "job_actions": [action],
+        });
         text(&self.wants(201, "POST", "/jobs/", Some(&job)), "job_id")
     }
 }

@@ -89,7 +89,15 @@ fn all_commands_work(someone: &Someone<'_>, project: &Project<'_>) {
 
     someone.file(
         "action",
-        &json!({ "freezer_action": { "action": "backup", "mode": "fs", "backup_name": "b", "path_to_backup": "/x" }, "max_retries": 4 }),
+        &json!({
+            "freezer_action": {
+                "action": "backup",
+                "mode": "fs",
+                "backup_name": "b",
+                "path_to_backup": "/x",
+            },
+            "max_retries": 4,
+        }),
     );
     someone.run(&["action-create", "--file", "action"]);
     let action = text(&someone.rows(&["action-list"])[0], "Action ID");
@@ -106,8 +114,18 @@ fn all_commands_work(someone: &Someone<'_>, project: &Project<'_>) {
 
     someone.file(
         "job",
-        &json!({ "description": "nightly", "job_schedule": { "schedule_interval": "1 days" },
-        "job_actions": [{ "freezer_action": { "action": "backup", "mode": "fs", "backup_name": "n", "path_to_backup": "/y" } }] }),
+        &json!({
+            "description": "nightly",
+            "job_schedule": { "schedule_interval": "1 days" },
+            "job_actions": [{
+                "freezer_action": {
+                    "action": "backup",
+                    "mode": "fs",
+                    "backup_name": "n",
+                    "path_to_backup": "/y",
+                },
+            }],
+        }),
     );
     someone.run(&["job-create", "--file", "job", "--client", &client]);
     let job = text(&someone.rows(&["job-list"])[0], "Job ID");
@@ -140,7 +158,14 @@ fn all_commands_work(someone: &Someone<'_>, project: &Project<'_>) {
         );
     }
 
-    someone.file("session", &json!({ "description": "together", "hold_off": 30, "schedule": { "schedule_interval": "2 days" } }));
+    someone.file(
+        "session",
+        &json!({
+            "description": "together",
+            "hold_off": 30,
+            "schedule": { "schedule_interval": "2 days" },
+        }),
+    );
     someone.run(&["session-create", "--file", "session"]);
     let session = text(&someone.rows(&["session-list"])[0], "Session ID");
     someone.run(&[
@@ -176,7 +201,17 @@ fn all_commands_work(someone: &Someone<'_>, project: &Project<'_>) {
     ]);
     someone.run(&["session-delete", &session]);
 
-    someone.file("backup", &json!({ "container": "c", "hostname": "node1", "backup_name": "b", "time_stamp": 1_800_000_000, "path_to_backup": "/x", "curr_backup_level": 0 }));
+    someone.file(
+        "backup",
+        &json!({
+            "container": "c",
+            "hostname": "node1",
+            "backup_name": "b",
+            "time_stamp": 1_800_000_000,
+            "path_to_backup": "/x",
+            "curr_backup_level": 0,
+        }),
+    );
     someone.run(&["backup-create", "--file", "backup"]);
     let backup = text(
         &someone.rows(&["backup-list", "-c", "Backup ID"])[0],
@@ -245,7 +280,14 @@ fn all_that_the_pages_of_freezer_web_ui_ask_for_works() {
     for host in ["node1", "node2", "node3"] {
         project.client(host);
     }
-    let record = json!({ "container": "c", "hostname": "node2", "backup_name": "my backup", "time_stamp": 1_800_000_000, "level": 2, "storage": "local" });
+    let record = json!({
+        "container": "c",
+        "hostname": "node2",
+        "backup_name": "my backup",
+        "time_stamp": 1_800_000_000,
+        "level": 2,
+        "storage": "local",
+    });
     project.wants(201, "POST", "/backups", Some(&record));
     let token = api.database.token(&["--project", &project.id]);
     let mut command = Command::new(String::from_utf8(installed.stdout).expect("text").trim());
@@ -452,8 +494,18 @@ impl Keystone {
     }
 
     fn token(&self, user: &str, project: &str) -> String {
-        let identity = json!({ "methods": ["password"], "password": { "user": { "name": user, "domain": { "id": "default" }, "password": user } } });
-        let body = json!({ "auth": { "identity": identity, "scope": { "project": { "name": project, "domain": { "id": "default" } } } } });
+        let identity = json!({
+            "methods": ["password"],
+            "password": {
+                "user": { "name": user, "domain": { "id": "default" }, "password": user },
+            },
+        });
+        let body = json!({
+            "auth": {
+                "identity": identity,
+                "scope": { "project": { "name": project, "domain": { "id": "default" } } },
+            },
+        });
         let url = format!("{}/auth/tokens", self.of("OS_AUTH_URL"));
         let answer = ureq::post(url)
             .header("Content-Type", "application/json")

@@ -15,7 +15,12 @@ fn what_needs_no_token_can_be_found_out() {
         (root.status, root.header("content-type")),
         (300, "application/json")
     );
-    let version = json!({ "id": "v2", "status": "CURRENT", "updated": "2018-02-21T13:30:00", "links": [{ "rel": "self", "href": format!("{}/v2/", api.url) }] });
+    let version = json!({
+        "id": "v2",
+        "status": "CURRENT",
+        "updated": "2018-02-21T13:30:00",
+        "links": [{ "rel": "self", "href": format!("{}/v2/", api.url) }],
+    });
     assert_eq!(root.json(), json!({ "versions": [version] }));
     let health = api.ask_with(&[], "GET", "/healthcheck", None);
     assert_eq!((health.status, &*health.text), (200, "OK"));

@@ -5,7 +5,12 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn session(project: &Project<'_>, hold_off: i64) -> String {
-    let body = json!({ "description": "s", "hold_off": hold_off, "schedule": { "schedule_interval": "1 days" }, "jobs": { "x": 1 } });
+    let body = json!({
+        "description": "s",
+        "hold_off": hold_off,
+        "schedule": { "schedule_interval": "1 days" },
+        "jobs": { "x": 1 },
+    });
     text(
         &project.wants(201, "POST", "/sessions/", Some(&body)),
         "session_id",

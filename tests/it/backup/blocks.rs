@@ -1,5 +1,5 @@
-//! The engine rsync: blocks that earlier levels have are not stored again, and every level is what
-//! the file was.
+//! The engine rsync: blocks that earlier levels have are not stored again, and every level gives
+//! the file as it was.
 
 use super::changing::AtFirstFile;
 use super::extract_by_hand;
@@ -16,8 +16,8 @@ use freezer::platform::ManualClock;
 use freezer::restore::{Options, export, restore};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::local::Local;
-use freezer::store::memory::Memory;
-use freezer::store::{Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{Operation, Store, StoreExt};
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -28,14 +28,14 @@ use tempfile::TempDir;
 
 const BLOCK: usize = 512;
 
-/// Small files with small blocks, so that little data has many.
+/// Small blocks from small files on, so that little data has many blocks.
 const SMALL: Engine = Engine::Rsync(BlockOptions {
     threshold_bytes: 1024,
     least_block_bytes: 512,
 });
 
-/// A tree, a store, and a clock that is ahead of the file system's, so that all that was written is
-/// settled.
+/// A tree, a store, and a clock ahead of the file system's: every change of a file is older than
+/// the next run.
 struct Series {
     room: TempDir,
     access: Access,
@@ -139,7 +139,7 @@ impl Series {
         oracle::scan(&target)
     }
 
-    /// The level as `freezer export` gives it, extracted by stock tar.
+    /// Returns the level as `freezer export` writes it and stock tar extracts it.
     fn exported(&self, level: &LevelId) -> oracle::Tree {
         let target = tempfile::tempdir().expect("a directory");
         let view = reading::open(&self.access, &backup::name(), level, &reading::reader())
@@ -161,7 +161,7 @@ impl Series {
     }
 }
 
-/// What is done to a file between two levels.
+/// A change of a file between two levels.
 #[derive(Clone, Debug)]
 enum Edit {
     Overwrite(usize, Vec<u8>),
@@ -234,21 +234,22 @@ impl Edit {
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let noise =
         || (any::<u64>(), 1_usize..3000).prop_map(|(seed, length)| torture::noise(seed, length));
+    let piece = || (any::<usize>(), 1_usize..9000, any::<usize>());
     let edit = prop_oneof![
         4 => (any::<usize>(), noise()).prop_map(|(at, bytes)| Edit::Overwrite(at, bytes)),
         2 => (any::<usize>(), noise()).prop_map(|(at, bytes)| Edit::Insert(at, bytes)),
         2 => (any::<usize>(), 1_usize..5000).prop_map(|(at, length)| Edit::Delete(at, length)),
         1 => noise().prop_map(Edit::Append),
         1 => any::<usize>().prop_map(Edit::Truncate),
-        2 => (any::<usize>(), 1_usize..9000, any::<usize>()).prop_map(|(from, length, to)| Edit::Move { from, length, to }),
-        1 => (any::<usize>(), 1_usize..9000, any::<usize>()).prop_map(|(from, length, to)| Edit::Copy { from, length, to }),
+        2 => piece().prop_map(|(from, length, to)| Edit::Move { from, length, to }),
+        1 => piece().prop_map(|(from, length, to)| Edit::Copy { from, length, to }),
         2 => (any::<usize>(), 1_usize..20_000).prop_map(|(at, length)| Edit::Zero(at, length)),
         1 => (any::<usize>(), any::<usize>()).prop_map(|(one, other)| Edit::Swap(one, other)),
     ];
     prop::collection::vec(edit, 0..6)
 }
 
-/// Writes a file with its zeros left out where they fill whole pages.
+/// Writes a file with holes in place of pages of zeros.
 fn write_sparse(path: &std::path::Path, content: &[u8]) {
     let file = fs::File::create(path).expect("made");
     file.set_len(content.len() as u64).expect("long");
@@ -263,8 +264,10 @@ fn write_sparse(path: &std::path::Path, content: &[u8]) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn every_level_of_a_file_that_is_edited_at_random_is_what_the_file_was(
-        seed: u64, size in 1024_usize..200_000, chain in prop::collection::vec((edits(), any::<bool>()), 1..9),
+    fn every_level_of_a_file_edited_at_random_gives_the_file_as_it_was(
+        seed: u64,
+        size in 1024_usize..200_000,
+        chain in prop::collection::vec((edits(), any::<bool>()), 1..9),
     ) {
         let series = Series::new(SMALL);
         let mut content = torture::noise(seed, size);
@@ -272,34 +275,35 @@ proptest! {
         for (edits, is_sparse) in std::iter::once((Vec::new(), false)).chain(chain) {
             edits.iter().for_each(|edit| edit.apply(&mut content));
             if is_sparse { write_sparse(&series.file(), &content) } else { series.write(&content) }
-            // A second name, so that both have what is known of the blocks.
+            // Both names of the file have its signatures.
             if !series.tree().join("another").exists() {
                 fs::hard_link(series.file(), series.tree().join("another")).expect("linked");
             }
-            history.push((series.back_up().manifest, content.clone(), oracle::scan(&series.tree())));
+            let manifest = series.back_up().manifest;
+            history.push((manifest, content.clone(), oracle::scan(&series.tree())));
         }
         for (manifest, content, tree) in &history {
             prop_assert!(series.content(&manifest.id) == *content, "level {}", manifest.level);
             let differences = compare(tree, &series.restored(&manifest.id), Holes::Zeros);
             prop_assert!(differences.is_empty(), "level {}: {differences:#?}", manifest.level);
         }
-        let (manifest, _, tree) = history.last().expect("one at least");
+        let (manifest, _, tree) = history.last().expect("at least one");
         let differences = compare(tree, &series.exported(&manifest.id), Holes::Zeros);
         prop_assert!(differences.is_empty(), "exported: {differences:#?}");
     }
 }
 
-/// The headers of the directory and of the member of blocks, a short signature, and the end of the
-/// archive.
+/// More bytes than the other parts of a stream have: the headers of the directory and of the member
+/// of blocks, a short signature, and the end of the archive.
 const LITTLE: u64 = 6 << 10;
 
-/// A level's stream is what was new, a signature of it, and little more.
+/// Returns the length of a level's stream: the new blocks, a signature of them, and little more.
 fn new_bytes(report: &Report) -> u64 {
     report.manifest.bytes.stream
 }
 
 #[test]
-fn what_is_stored_is_what_changed() {
+fn only_changed_blocks_are_stored() {
     let series = Series::new(Engine::Rsync(BlockOptions::default()));
     let mut content = torture::noise(1, 8 << 20);
     series.write(&content);
@@ -307,7 +311,7 @@ fn what_is_stored_is_what_changed() {
     assert_eq!(full.manifest.engine, "rsync");
     assert!(
         new_bytes(&full) < 8 << 20 | 1 << 17,
-        "the signature costs under one percent: {}",
+        "the signature takes more than one percent: {}",
         new_bytes(&full)
     );
     // One page in a hundred, in place.
@@ -325,7 +329,7 @@ fn what_is_stored_is_what_changed() {
         new_bytes(&next)
     );
     assert!(series.content(&next.manifest.id) == content);
-    // An insertion near the beginning moves all that follows.
+    // An insertion near the beginning moves everything behind it.
     content.splice(5000..5000, torture::noise(2, 1000));
     series.write(&content);
     let next = series.back_up();
@@ -335,7 +339,7 @@ fn what_is_stored_is_what_changed() {
         new_bytes(&next)
     );
     assert!(series.content(&next.manifest.id) == content);
-    // A block moved to the front, after all was moved already.
+    // A block moves to the front after everything has moved once.
     let moved: Vec<u8> = content.drain(4 << 20..5 << 20).collect();
     content.splice(0..0, moved);
     series.write(&content);
@@ -346,7 +350,7 @@ fn what_is_stored_is_what_changed() {
         new_bytes(&next)
     );
     assert!(series.content(&next.manifest.id) == content);
-    // Only shorter: nothing is new.
+    // The file is cut: nothing is new.
     content.truncate(3 << 20);
     series.write(&content);
     let next = series.back_up();
@@ -360,7 +364,7 @@ fn what_is_stored_is_what_changed() {
 }
 
 #[test]
-fn what_is_known_of_blocks_stays_for_as_long_as_the_content_does() {
+fn signatures_stay_as_long_as_the_content_they_cover() {
     let series = Series::new(Engine::Rsync(BlockOptions::default()));
     let mut content = torture::noise(1, 2 << 20);
     series.write(&content);
@@ -368,7 +372,7 @@ fn what_is_known_of_blocks_stays_for_as_long_as_the_content_does() {
     content[..4096].fill(7);
     series.write(&content);
     series.back_up();
-    // Levels in which it is the same, has another mode, and has another name beside.
+    // In these levels the file is the same, has another mode, or has another name.
     fs::write(series.tree().join("other"), b"other").expect("written");
     series.back_up();
     fs::set_permissions(series.file(), fs::Permissions::from_mode(0o600)).expect("changed");
@@ -392,7 +396,7 @@ fn what_is_known_of_blocks_stays_for_as_long_as_the_content_does() {
 }
 
 #[test]
-fn an_unchanged_file_costs_nothing_and_one_with_another_mode_next_to_nothing() {
+fn an_unchanged_file_takes_no_room_and_a_new_mode_takes_little() {
     let series = Series::new(Engine::Rsync(BlockOptions::default()));
     let content = torture::noise(1, 2 << 20);
     series.write(&content);
@@ -406,9 +410,9 @@ fn an_unchanged_file_costs_nothing_and_one_with_another_mode_next_to_nothing() {
     assert_eq!(
         series.entry(&next.id).metadata.signatures,
         signatures,
-        "what is known of its blocks stays"
+        "the new mode must not cost the signatures"
     );
-    // Read again, as its time is another, and all of it is found.
+    // Its time is new, so it is read again, and all its blocks are found.
     series.write(&content);
     let next = series.back_up();
     assert!(new_bytes(&next) < 4096, "{}", new_bytes(&next));
@@ -419,7 +423,7 @@ fn an_unchanged_file_costs_nothing_and_one_with_another_mode_next_to_nothing() {
 }
 
 #[test]
-fn a_level_of_the_engine_tar_in_between_stores_whole_files_and_harms_nothing() {
+fn levels_of_both_engines_can_alternate_in_a_chain() {
     let mut series = Series::new(Engine::Tar);
     let mut content = torture::noise(1, 2 << 20);
     let mut sizes = Vec::new();
@@ -438,7 +442,7 @@ fn a_level_of_the_engine_tar_in_between_stores_whole_files_and_harms_nothing() {
     assert_eq!(
         sizes,
         [true, true, false, true, true, false],
-        "whole, where the level before has no signature"
+        "a file is stored whole where the level before has no signature"
     );
     assert!(
         levels
@@ -447,7 +451,7 @@ fn a_level_of_the_engine_tar_in_between_stores_whole_files_and_harms_nothing() {
     );
 }
 
-/// Another block with the same weak sum.
+/// Returns another block with the same weak sum.
 fn twin(block: &[u8]) -> Vec<u8> {
     let mut twin = block.to_vec();
     let at = twin
@@ -463,10 +467,10 @@ fn twin(block: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn blocks_made_to_have_the_weak_sum_of_others_are_told_apart() {
+fn blocks_with_the_same_weak_sum_are_told_apart() {
     let series = Series::new(SMALL);
     let mut content = torture::noise(1, 64 * BLOCK);
-    // Many of one sum in the first version too.
+    // The first version has many blocks of one sum too.
     for number in 1..30 {
         let (before, block) =
             content[(number - 1) * BLOCK..(number + 1) * BLOCK].split_at_mut(BLOCK);
@@ -479,20 +483,20 @@ fn blocks_made_to_have_the_weak_sum_of_others_are_told_apart() {
         let other = twin(block);
         block.copy_from_slice(&other);
     }
-    // And all of them in places that only a rolling window finds.
+    // All blocks are now in places that only a rolling window finds.
     content.splice(0..0, *b"shifted");
     series.write(&content);
     let next = series.back_up();
     assert!(series.content(&next.manifest.id) == content);
     assert!(
         new_bytes(&next) < 64 * BLOCK as u64,
-        "those that are the same are found all the same: {}",
+        "equal blocks were not found: {}",
         new_bytes(&next)
     );
 }
 
 #[test]
-fn a_signature_that_cannot_be_read_means_that_the_file_is_stored_again() {
+fn a_file_whose_signature_is_damaged_is_stored_again() {
     for harm in 0..3 {
         let mut series = Series::in_store(Engine::Rsync(BlockOptions::default()), |room| {
             backup::create_plain(Arc::new(
@@ -504,7 +508,7 @@ fn a_signature_that_cannot_be_read_means_that_the_file_is_stored_again() {
         series.write(&content);
         let full = series.back_up().manifest;
         let place = series.entry(&full.id).metadata.signatures[0];
-        // Without compression and encryption the stream is the segments, end to end.
+        // Without compression and encryption, the segments put together are the stream.
         assert!(place.stream.0 > 2 << 20);
         let store = series.access.store();
         let mut found = None;
@@ -534,51 +538,47 @@ fn a_signature_that_cannot_be_read_means_that_the_file_is_stored_again() {
     }
 }
 
+fn copy_of(store: &dyn Store) -> MemoryStore {
+    let mut names = Vec::new();
+    let listed = store.list("", &mut |object| {
+        names.push(object.name);
+        true
+    });
+    listed.expect("listed");
+    let copy = MemoryStore::default();
+    for name in names {
+        let bytes = store.get(&name, u64::MAX).expect("there");
+        copy.put(&name, &vec![bytes]).expect("stored");
+    }
+    copy
+}
+
 #[test]
-fn a_run_cut_off_at_any_call_leaves_every_level_readable() {
+fn a_run_interrupted_at_any_call_leaves_every_level_readable() {
     let series = Series::in_store(SMALL, |_| {
-        backup::create_encrypted(Arc::new(Memory::default()))
+        backup::create_encrypted(Arc::new(MemoryStore::default()))
     });
     let mut content = torture::noise(1, 300_000);
     series.write(&content);
     let full = (series.back_up().manifest.id, content.clone());
     content[100_000..200_000].copy_from_slice(&torture::noise(2, 100_000));
     series.write(&content);
-    let count = |store: &Arc<dyn Store>| {
-        let mut objects = Vec::new();
-        let listed = store.list("", &mut |object| {
-            objects.push(object.name);
-            true
-        });
-        listed.expect("listed");
-        objects
-    };
-    let copy = || {
-        let copy = Memory::default();
-        for name in count(&series.access.store()) {
-            copy.put(
-                &name,
-                &vec![series.access.store().get(&name, u64::MAX).expect("there")],
-            )
-            .expect("stored");
-        }
-        copy
-    };
+    let copy = copy_of(series.access.store().as_ref());
     let calls = {
-        let store = Arc::new(Faulty::new(copy()));
+        let store = Arc::new(Faulty::new(copy_of(&copy)));
         let access = Access::open(store.clone(), Some(&backup::passphrase())).expect("opens");
         series.attempt(&access).expect("no fault");
-        (store.calls().all(), store.calls().of(Verb::Put))
+        (store.calls().all(), store.calls().of(Operation::Put))
     };
     assert!(calls.0 > 8 && calls.1 > 1, "{calls:?}");
     let faults = (0..calls.0)
         .map(|call| Fault::at_any(call).for_good())
-        .chain((0..calls.1).map(|put| Fault::at(Verb::Put, put)));
+        .chain((0..calls.1).map(|put| Fault::at(Operation::Put, put)));
     for fault in faults {
-        let store = Arc::new(Faulty::new(copy()).with(fault));
+        let store = Arc::new(Faulty::new(copy_of(&copy)).with(fault));
         if let Ok(access) = Access::open(store.clone(), Some(&backup::passphrase())) {
-            // A store that fails while signatures are read makes a level that stores more; one that
-            // fails for good makes none.
+            // If the store fails while signatures are read, the level stores more. If it fails for
+            // good, there is no level.
             series.attempt(&access).map(drop).unwrap_or_default();
         }
         let mended = Access::open(store.mended(), Some(&backup::passphrase())).expect("opens");
@@ -603,7 +603,7 @@ fn a_run_cut_off_at_any_call_leaves_every_level_readable() {
 }
 
 #[test]
-fn holes_stay_holes_and_are_not_stored() {
+fn holes_are_kept_as_holes() {
     let series = Series::new(Engine::Rsync(BlockOptions::default()));
     let file = fs::File::create(series.file()).expect("made");
     file.set_len(256 << 20).expect("long");
@@ -640,16 +640,16 @@ fn holes_stay_holes_and_are_not_stored() {
     );
     assert!(differences.is_empty(), "{differences:#?}");
     let Content::File { extents, .. } = series.entry(&next.manifest.id).content else {
-        panic!("it is a file")
+        panic!("the entry is no file")
     };
     assert!(
         extents.iter().map(|extent| extent.length).sum::<u64>() < 310 * 4096,
-        "no hole became data"
+        "a hole became data"
     );
 }
 
 #[test]
-fn stock_tar_extracts_a_full_level_and_takes_no_part_of_a_file_for_the_file() {
+fn stock_tar_extracts_a_full_level_and_no_file_from_its_blocks_alone() {
     let mut series = Series::in_store(Engine::Rsync(BlockOptions::default()), |room| {
         backup::create_plain(Arc::new(
             Local::create(&room.path().join("store")).expect("a store"),
@@ -693,12 +693,12 @@ fn stock_tar_extracts_a_full_level_and_takes_no_part_of_a_file_for_the_file() {
     );
     assert!(
         !extract(&next.id, "next").join("image").exists(),
-        "a part of it is not it"
+        "tar took some blocks of a file for the file"
     );
 }
 
 #[test]
-fn a_file_that_changes_and_shrinks_while_it_is_compared_is_kept_as_it_was_read() {
+fn a_file_that_changes_and_shrinks_while_it_is_scanned_is_kept_as_it_was_read() {
     const MIB: usize = 1 << 20;
     let series = Series::new(Engine::Rsync(BlockOptions::default()));
     let mut content = torture::noise(1, 6 * MIB);
@@ -707,7 +707,7 @@ fn a_file_that_changes_and_shrinks_while_it_is_compared_is_kept_as_it_was_read()
     content[..10].fill(0);
     series.write(&content);
     let other = torture::noise(2, MIB);
-    // When a good part of it has been compared.
+    // By then a good part of the file has been scanned.
     let progress = AtFirstFile::new(|| {
         let file = fs::OpenOptions::new()
             .write(true)
@@ -718,7 +718,7 @@ fn a_file_that_changes_and_shrinks_while_it_is_compared_is_kept_as_it_was_read()
     });
     let report = series
         .attempt_with(&series.access, &progress)
-        .expect("that does not end a run");
+        .expect("a change does not end the run");
     series
         .clock
         .set(report.manifest.started + jiff::SignedDuration::from_hours(24));
@@ -733,14 +733,17 @@ fn a_file_that_changes_and_shrinks_while_it_is_compared_is_kept_as_it_was_read()
     content[5 * MIB + 777..].fill(0);
     assert!(
         series.content(&report.manifest.id) == content,
-        "zeros stand for what was cut off"
+        "the lost part is not zeros"
     );
-    assert!(new_bytes(&report) < 3 * MIB as u64, "and the rest is kept");
+    assert!(
+        new_bytes(&report) < 3 * MIB as u64,
+        "blocks of the earlier level are stored again"
+    );
     content.truncate(5 * MIB + 777);
     let next = series.back_up();
     assert_eq!(
         next.manifest.counts.changed, 1,
-        "it is read again, as it was not read whole"
+        "a file that was not read whole must be read again"
     );
     assert!(series.content(&next.manifest.id) == content);
 }

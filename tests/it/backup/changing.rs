@@ -1,5 +1,5 @@
-//! Sources that change while they are read: the stream stays a tar archive, and what could not be
-//! kept is told and counted.
+//! Sources that change while they are read: the stream stays a tar archive, and every file that
+//! could not be kept is reported and counted.
 
 use crate::support::reading::{self, Readable, Whole};
 use crate::support::{backup, scratch, torture};
@@ -8,10 +8,10 @@ use freezer::catalog::Access;
 use freezer::catalog::names::Folder;
 use freezer::format::frame::Compression;
 use freezer::model::progress::{Collected, Told};
-use freezer::model::{Cancel, Content, Kind, Progress, Trouble};
+use freezer::model::{Cancel, Content, Entry, Kind, Progress, Trouble};
 use freezer::platform::SystemClock;
-use freezer::store::Store;
-use freezer::store::memory::Memory;
+use freezer::store::StoreExt;
+use freezer::store::memory::MemoryStore;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,11 +21,10 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Does something when the first file is in the stream, while the run waits.
+/// Acts when the first file is in the stream, while the run waits.
 ///
-/// By then what stands with it in the first 64 names of its directory has been opened or read, and
-/// all names of the directory are listed; what stands a thousand names further has not been looked
-/// at.
+/// By then the first 64 names of its directory have been opened or read, and all names of the
+/// directory are listed. Names a thousand places further have not been read.
 pub(super) struct AtFirstFile<'test> {
     pub(super) told: Collected,
     act: Mutex<Option<Box<dyn FnOnce() + Send + 'test>>>,
@@ -61,14 +60,14 @@ impl Progress for AtFirstFile<'_> {
     }
 }
 
-/// Backs a tree up while `progress` listens; checks that the stream is one and the counts are
-/// right.
+/// Backs a tree up while `progress` listens. Checks that the stream is a tar archive and the counts
+/// are right.
 #[track_caller]
 fn back_up(tree: &Path, progress: &dyn Progress, told: impl Fn() -> Told) -> (Whole, Told, Report) {
     back_up_with(Engine::Tar, tree, progress, told)
 }
 
-/// The same with another engine.
+/// Backs a tree up in the same way with an engine.
 #[track_caller]
 fn back_up_with(
     engine: Engine,
@@ -76,14 +75,14 @@ fn back_up_with(
     progress: &dyn Progress,
     told: impl Fn() -> Told,
 ) -> (Whole, Told, Report) {
-    let store = Arc::new(Memory::default());
+    let store = Arc::new(MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let mut request = backup::request(&[tree]);
     request.engine = engine;
     request.compression = Compression::None;
     request.compression_level = 0;
     let report = run(&request, &access, &SystemClock, progress, &Cancel::new())
-        .expect("what changes does not end the run");
+        .expect("a change does not end the run");
     let told = told();
     assert_eq!(
         report.manifest.counts.failed,
@@ -103,13 +102,13 @@ fn back_up_with(
     assert_eq!(
         reading::examine(&view, &whole, "a new level"),
         Readable::all_of(&whole),
-        "every entry is found in its directory"
+        "an entry is missing in its directory"
     );
     assert_stream_is_tar(&access, &report, &whole);
     (whole, told, report)
 }
 
-/// Stock tar reads the stream to its end without a word, and finds every file of the index in it.
+/// Checks that stock tar reads the stream without a warning, and finds every file of the index.
 #[track_caller]
 fn assert_stream_is_tar(access: &Access, report: &Report, whole: &Whole) {
     let mut stream = Vec::new();
@@ -145,7 +144,7 @@ fn assert_stream_is_tar(access: &Access, report: &Report, whole: &Whole) {
         let mut input = child.stdin.take().expect("piped");
         let output = std::thread::scope(|scope| {
             let stream = &stream;
-            scope.spawn(move || input.write_all(stream).expect("it reads to the end"));
+            scope.spawn(move || input.write_all(stream).expect("tar reads to the end"));
             child.wait_with_output().expect("it ends")
         });
         let said = String::from_utf8_lossy(&output.stderr);
@@ -158,11 +157,11 @@ fn assert_stream_is_tar(access: &Access, report: &Report, whole: &Whole) {
             .lines()
             .filter(|line| !line.ends_with('/') && !line.starts_with("./.freezer-blocks/"))
             .count();
-        assert_eq!(files, others, "{program} finds another number of files");
+        assert_eq!(files, others, "{program} lists another number of files");
     }
 }
 
-/// What a level holds at a path.
+/// Returns the type and content of a path in a level.
 fn at<'whole>(whole: &'whole Whole, path: &str) -> Option<(Kind, &'whole [u8])> {
     let found = whole
         .iter()
@@ -178,7 +177,7 @@ fn troubles_of(told: &Told) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Small files that keep what stands before them in the alphabet from what stands behind them.
+/// Writes small files that separate the names before them from the names behind them.
 fn fill(tree: &Path) {
     for number in 0..64 * 24 {
         fs::write(tree.join(format!("m-{number:04}")), b"x").expect("written");
@@ -190,7 +189,7 @@ fn make_node(path: &Path, kind: FileType) {
 }
 
 #[test]
-fn files_that_change_after_they_were_listed_are_what_they_became_or_are_told_of() {
+fn a_file_that_changes_after_it_was_listed_is_kept_as_it_is_or_reported() {
     let room = scratch();
     let tree = room.path();
     fill(tree);
@@ -235,7 +234,7 @@ fn files_that_change_after_they_were_listed_are_what_they_became_or_are_told_of(
     assert_eq!(
         at(&whole, "z-directory"),
         None,
-        "what is in it was not listed: it is not shown as empty"
+        "its content was not listed, so it must not look empty"
     );
     assert_eq!(at(&whole, "z-fifo"), Some((Kind::Fifo, &b""[..])));
     assert_eq!(at(&whole, "z-gone"), None);
@@ -250,12 +249,12 @@ fn files_that_change_after_they_were_listed_are_what_they_became_or_are_told_of(
 }
 
 #[test]
-fn long_files_that_change_after_their_header_was_planned_keep_the_stream_in_order() {
+fn a_long_file_that_changes_behind_its_header_leaves_the_stream_sound() {
     change_long_files(Engine::Tar);
 }
 
 #[test]
-fn long_files_that_change_are_the_same_with_signatures() {
+fn a_long_file_that_changes_behind_its_header_is_sound_with_signatures_too() {
     change_long_files(Engine::Rsync(BlockOptions {
         threshold_bytes: 200_000,
         ..BlockOptions::default()
@@ -273,23 +272,16 @@ fn change_long_files(engine: Engine) {
     }
     let progress = AtFirstFile::new(|| {
         let open = |name: &str| {
-            fs::OpenOptions::new()
-                .write(true)
-                .open(tree.join(name))
-                .expect("opened")
+            let mut options = fs::OpenOptions::new();
+            options.append(name == "b-grew").write(true);
+            options.open(tree.join(name)).expect("opened")
         };
+        let write = |name, bytes: &[u8]| open(name).write_all(bytes).expect("written");
         fs::remove_file(tree.join("b-gone")).expect("removed");
-        fs::OpenOptions::new()
-            .append(true)
-            .open(tree.join("b-grew"))
-            .expect("opened")
-            .write_all(&[7; 100_000])
-            .expect("written");
+        write("b-grew", &[7; 100_000]);
         open("b-shrank").set_len(150_001).expect("cut");
         open("b-emptied").set_len(0).expect("cut");
-        open("b-overwritten")
-            .write_all(&[9; 400_000])
-            .expect("written");
+        write("b-overwritten", &[9; 400_000]);
     });
     let (whole, told, _) = back_up_with(engine, tree, &progress, || progress.told.told());
 
@@ -301,7 +293,7 @@ fn change_long_files(engine: Engine) {
     assert_eq!(
         told.troubles.len(),
         2,
-        "each is told once: {:?}",
+        "each is reported once: {:?}",
         told.troubles
     );
     assert!(
@@ -310,33 +302,28 @@ fn change_long_files(engine: Engine) {
     );
     assert!(
         at(&whole, "b-gone") == Some((Kind::File, &noise)),
-        "it was open: all of it is there"
+        "the file was open, so all of it can be read"
     );
     assert!(
         at(&whole, "b-grew") == Some((Kind::File, &noise)),
-        "what was there when it was opened"
+        "more was kept than the file had when it was opened"
     );
     assert!(
         at(&whole, "b-shrank") == Some((Kind::File, &[&noise[..150_001], &[0; 249_999]].concat()))
     );
     assert!(at(&whole, "b-emptied") == Some((Kind::File, &[0; 400_000])));
     assert!(at(&whole, "b-overwritten") == Some((Kind::File, &[9; 400_000])));
-    assert_eq!(
-        whole
-            .iter()
-            .filter(|(entry, _)| entry.path.as_bytes().starts_with(b"m-"))
-            .count(),
-        64 * 24
-    );
+    let is_filler = |entry: &&(Entry, Vec<u8>)| entry.0.path.as_bytes().starts_with(b"m-");
+    assert_eq!(whole.iter().filter(is_filler).count(), 64 * 24);
 }
 
 #[test]
-fn directories_that_go_or_become_something_else_are_told_of_and_the_others_kept() {
+fn directories_that_vanish_are_reported_and_the_others_are_kept() {
     let room = scratch();
     let tree = room.path();
     fill(tree);
     fs::write(tree.join("a-first"), b"first").expect("written");
-    // Those with an "a" were read before the change, as entries of the root; those with a "y" were
+    // Before the change, the names with "a" were read as entries of the root; those with "y" were
     // only listed.
     let changing = ["a-file", "a-gone", "a-link", "y-file", "y-gone", "y-link"];
     for name in changing.into_iter().chain(["a-kept", "y-kept"]) {
@@ -358,7 +345,7 @@ fn directories_that_go_or_become_something_else_are_told_of_and_the_others_kept(
     assert_eq!(
         told.troubles.len(),
         changing.len(),
-        "each is told once: {:?}",
+        "each is reported once: {:?}",
         told.troubles
     );
     for kept in ["a-kept", "y-kept"] {
@@ -374,7 +361,7 @@ fn directories_that_go_or_become_something_else_are_told_of_and_the_others_kept(
 }
 
 #[test]
-fn another_name_of_a_file_that_was_written_to_since_holds_what_was_written() {
+fn a_second_name_of_a_file_that_changed_meanwhile_has_the_new_content() {
     let room = scratch();
     let tree = room.path();
     fill(tree);
@@ -404,8 +391,21 @@ fn another_name_of_a_file_that_was_written_to_since_holds_what_was_written() {
     assert!(link("z-same").is_some());
 }
 
+/// Gives up the rights of root, in this thread and those it starts.
+fn become_nobody() {
+    if rustix::process::geteuid().is_root() {
+        let (user, group) = (
+            rustix::process::Uid::from_raw(65534),
+            rustix::process::Gid::from_raw(65534),
+        );
+        rustix::thread::set_thread_groups(&[]).expect("root may");
+        rustix::thread::set_thread_res_gid(group, group, group).expect("root may");
+        rustix::thread::set_thread_res_uid(user, user, user).expect("root may");
+    }
+}
+
 #[test]
-fn what_may_not_be_read_is_told_of_and_the_rest_is_kept() {
+fn files_without_permission_are_reported_and_the_rest_is_kept() {
     use std::os::unix::fs::PermissionsExt;
     let room = scratch();
     let tree = room.path().join("tree");
@@ -425,16 +425,7 @@ fn what_may_not_be_read_is_told_of_and_the_rest_is_kept() {
     allow(&tree.join("unlisted"), 0o311);
     allow(&tree.join("unsearched"), 0o644);
     let as_nobody = || {
-        if rustix::process::geteuid().is_root() {
-            // Of this thread alone, and of those it starts.
-            let (user, group) = (
-                rustix::process::Uid::from_raw(65534),
-                rustix::process::Gid::from_raw(65534),
-            );
-            rustix::thread::set_thread_groups(&[]).expect("root may");
-            rustix::thread::set_thread_res_gid(group, group, group).expect("root may");
-            rustix::thread::set_thread_res_uid(user, user, user).expect("root may");
-        }
+        become_nobody();
         let told = Collected::default();
         back_up(&tree, &told, || told.told())
     };
@@ -464,10 +455,14 @@ fn what_may_not_be_read_is_told_of_and_the_rest_is_kept() {
         );
     }
     assert_eq!(at(&whole, "open/file"), Some((Kind::File, &b"open"[..])));
-    assert_eq!(at(&whole, "secret"), None, "not shown as empty");
+    assert_eq!(
+        at(&whole, "secret"),
+        None,
+        "a file that could not be read must not look empty"
+    );
 }
 
-/// Changes what is below `tree` at random until told to stop.
+/// Changes the tree at random until `stop` is set.
 fn disturb(tree: &Path, seed: u64, stop: &AtomicBool) {
     let mut state = seed;
     let mut random = |below: usize| {
@@ -481,7 +476,7 @@ fn disturb(tree: &Path, seed: u64, stop: &AtomicBool) {
         turn += 1;
         let path = tree.join(format!("changing-{}/{}", random(8), random(40)));
         let gone = || fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
-        // Each may fail: something else may be there by now.
+        // Each may fail, because something else may be there.
         let _any = match random(9) {
             0 => gone(),
             1 => fs::write(&path, torture::noise(turn, random(300_000))),
@@ -506,7 +501,7 @@ fn disturb(tree: &Path, seed: u64, stop: &AtomicBool) {
 }
 
 #[test]
-fn a_tree_that_never_holds_still_gives_a_sound_level_each_time() {
+fn a_tree_that_changes_all_the_time_gives_a_sound_level() {
     let room = scratch();
     let tree = room.path();
     fs::create_dir(tree.join("kept")).expect("made");
@@ -533,7 +528,7 @@ fn a_tree_that_never_holds_still_gives_a_sound_level_each_time() {
                 back_up(tree, &told, || told.told())
             }));
             stop.store(true, Ordering::Relaxed);
-            disturbing.join().expect("it takes errors as they come");
+            disturbing.join().expect("it ignores errors");
             outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         for number in 0..30 {

@@ -1,4 +1,4 @@
-//! Levels for which every file is read and compared with what is stored of it.
+//! Levels for which every file is read and compared with its stored content (`--checksum`).
 
 use super::levels::{Dice, Series, edit};
 use crate::support::oracle::{self, Holes, compare};
@@ -6,7 +6,7 @@ use crate::support::{backup, torture};
 use freezer::backup::{Evidence, Levels, Lies};
 use freezer::catalog::names::{Folder, data_name};
 use freezer::model::{LevelId, TreePath};
-use freezer::store::Store;
+use freezer::store::{Store, StoreExt};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ fn series() -> Series {
     series
 }
 
-/// The time that [`set_time`] sets.
+/// Sets the mtime of a file, in seconds.
 fn set_time(series: &Series, name: &str, seconds: u64) {
     let file = fs::File::options()
         .write(true)
@@ -27,7 +27,7 @@ fn set_time(series: &Series, name: &str, seconds: u64) {
         .expect("set");
 }
 
-/// Names of files that have content in the level's own stream.
+/// Returns the paths of files that have content in the level's own stream.
 fn stored(series: &Series, level: &LevelId) -> Vec<String> {
     let manifest = series
         .access
@@ -43,14 +43,21 @@ fn stored(series: &Series, level: &LevelId) -> Vec<String> {
         .collect()
 }
 
+#[track_caller]
+fn assert_is_tree(series: &Series, level: &LevelId, what: &str) {
+    let (expected, restored) = (oracle::scan(&series.tree()), series.restored(level));
+    let differences = compare(&expected, &restored, Holes::Zeros);
+    assert!(differences.is_empty(), "{what}: {differences:#?}");
+}
+
 #[test]
-fn a_file_that_was_only_touched_stores_no_data_and_one_that_hides_its_change_does() {
+fn a_touched_file_is_not_stored_and_a_hidden_change_is() {
     let mut series = series();
     for (name, seed) in [("hidden", 1), ("same", 2), ("touched", 3), ("written", 4)] {
         series.write(name, torture::noise(seed, 700_000));
         set_time(&series, name, 1_000_000);
     }
-    // No ctime can be set: as on a file system that has none.
+    // No test can set a ctime, so the run ignores it.
     series.levels.lies = Lies {
         ctime: true,
         inode: false,
@@ -61,21 +68,17 @@ fn a_file_that_was_only_touched_stores_no_data_and_one_that_hides_its_change_doe
     series.write("hidden", &hidden);
     set_time(&series, "hidden", 1_000_000);
     set_time(&series, "touched", 2_000_000);
-    // Written anew with what it held: another mtime, and the same bytes.
+    // The same bytes are written again: only the mtime is new.
     series.write("written", torture::noise(4, 700_000));
-    let trusting = {
-        series.levels.evidence = Evidence::Metadata;
-        series.back_up()
-    };
+    series.levels.evidence = Evidence::Metadata;
+    let trusting = series.back_up();
     assert_eq!(
         stored(&series, &trusting.manifest.id),
         ["touched", "written"],
-        "what metadata alone tells"
+        "metadata shows only these"
     );
-    assert!(
-        series.restored(&trusting.manifest.id)[&b"hidden"[..]]
-            == series.restored(&first.manifest.id)[&b"hidden"[..]]
-    );
+    let hidden = |level: &LevelId| series.restored(level)[&b"hidden"[..]].clone();
+    assert!(hidden(&trusting.manifest.id) == hidden(&first.manifest.id));
 
     set_time(&series, "touched", 3_000_000);
     set_time(&series, "written", 3_000_000);
@@ -88,36 +91,18 @@ fn a_file_that_was_only_touched_stores_no_data_and_one_that_hides_its_change_doe
         (0, 3, 0),
         "{counts:?}"
     );
-    let expected = oracle::scan(&series.tree());
-    assert_eq!(
-        compare(
-            &expected,
-            &series.restored(&reading.manifest.id),
-            Holes::Zeros
-        ),
-        Vec::<String>::new()
-    );
+    assert_is_tree(&series, &reading.manifest.id, "hidden change");
 
-    let again = series.back_up();
-    assert_eq!(
-        (
-            again.manifest.counts.changed,
-            again.manifest.counts.unchanged
-        ),
-        (0, 5)
-    );
+    let again = series.back_up().manifest;
+    assert_eq!((again.counts.changed, again.counts.unchanged), (0, 5));
     assert!(
-        again
-            .manifest
-            .index
-            .iter()
-            .all(|run| run.serial != again.manifest.serial),
-        "nothing differs, and nothing is written"
+        again.index.iter().all(|run| run.serial != again.serial),
+        "an index was written, although nothing differs"
     );
 }
 
 #[test]
-fn holes_pieces_of_several_levels_links_and_new_names_are_compared_as_what_they_are() {
+fn holes_links_and_renamed_files_are_compared_by_content() {
     let mut series = series();
     series.levels.evidence = Evidence::Content;
     let sparse = |name: &str, filled: u8| {
@@ -140,7 +125,7 @@ fn holes_pieces_of_several_levels_links_and_new_names_are_compared_as_what_they_
     series.write("renamed", torture::noise(2, 50_000));
     series.write("replaced", torture::noise(3, 50_000));
     series.back_up();
-    // Zeros in place of a hole are the same bytes; anything else is not.
+    // Zeros in place of a hole are the same content; other bytes are not.
     let file = fs::File::options()
         .write(true)
         .open(series.tree().join("sparse"))
@@ -155,20 +140,16 @@ fn holes_pieces_of_several_levels_links_and_new_names_are_compared_as_what_they_
     .expect("set");
     series.write("replaced", torture::noise(4, 50_000));
     let next = series.back_up();
-    // By a clock that is ahead of the file system's nothing was renamed since.
+    // The clock is ahead of the file system's, so the rename looks older than the last level.
     assert_eq!(
         stored(&series, &next.manifest.id),
         ["another", "filled", "replaced"]
     );
-    let expected = oracle::scan(&series.tree());
-    assert_eq!(
-        compare(&expected, &series.restored(&next.manifest.id), Holes::Zeros),
-        Vec::<String>::new()
-    );
+    assert_is_tree(&series, &next.manifest.id, "all kinds");
 }
 
 #[test]
-fn what_is_damaged_in_the_store_is_stored_again() {
+fn a_file_whose_stored_content_is_damaged_is_stored_again() {
     let series = series();
     series.write("a", torture::noise(1, 50_000));
     let first = series.back_up().manifest.id;
@@ -189,7 +170,7 @@ fn what_is_damaged_in_the_store_is_stored_again() {
 }
 
 #[test]
-fn random_edits_give_the_same_points_in_time() {
+fn every_level_of_random_edits_gives_the_tree_as_it_was() {
     let mut series = series();
     let mut dice = Dice::new(15);
     for level in 0..6 {
@@ -205,15 +186,6 @@ fn random_edits_give_the_same_points_in_time() {
             ..Levels::default()
         };
         let report = series.back_up();
-        let expected = oracle::scan(&series.tree());
-        assert_eq!(
-            compare(
-                &expected,
-                &series.restored(&report.manifest.id),
-                Holes::Zeros
-            ),
-            Vec::<String>::new(),
-            "level {level}"
-        );
+        assert_is_tree(&series, &report.manifest.id, &format!("level {level}"));
     }
 }

@@ -1,4 +1,4 @@
-//! Levels whose index is a run of what changed, on top of earlier ones.
+//! Levels whose index is a run of changes on top of earlier runs.
 
 use super::levels::{Series, chain_of_edits};
 use crate::support::oracle::{self, Holes, compare};
@@ -10,8 +10,8 @@ use freezer::fs::{FileReader, ReadOptions};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId};
 use freezer::store::faulty::Faulty;
-use freezer::store::memory::Memory;
-use freezer::store::{Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{Operation, Store};
 use freezer::upkeep::{Depth, Portion, check};
 use std::fs;
 use std::ops::ControlFlow;
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 #[test]
-fn every_point_in_time_of_a_chain_with_several_runs_is_what_the_tree_was() {
+fn every_point_in_time_of_a_chain_with_several_runs_gives_the_tree_as_it_was() {
     for seed in 100..103 {
         let runs = chain_of_edits(
             seed,
@@ -40,7 +40,7 @@ fn every_point_in_time_of_a_chain_with_several_runs_is_what_the_tree_was() {
     }
 }
 
-/// Directories with files of some names each.
+/// Makes directories of empty files with long names.
 fn fill(tree: &Path, directories: usize, files: usize) {
     for directory in 0..directories {
         let path = tree.join(format!("directory {directory:02}"));
@@ -57,7 +57,7 @@ fn fill(tree: &Path, directories: usize, files: usize) {
     }
 }
 
-/// Stored bytes of the index objects of a level.
+/// Returns the stored bytes of a level's index.
 fn index_bytes(store: &dyn Store, level: &LevelId) -> u64 {
     let mut bytes = 0;
     let listed = store.list(&level_prefix(&backup::name(), level), &mut |object| {
@@ -76,10 +76,10 @@ fn index_bytes(store: &dyn Store, level: &LevelId) -> u64 {
     bytes
 }
 
-/// How many requests it takes to open a level and list its root, the manifest aside.
+/// Returns how many requests it takes to open a level and list its root, without the manifest.
 fn requests_to_look_in(
     access: &freezer::catalog::Access,
-    store: &Faulty<Memory>,
+    store: &Faulty<MemoryStore>,
     level: &LevelId,
 ) -> u64 {
     let manifest = access.manifest(&backup::name(), level).expect("sound");
@@ -93,7 +93,7 @@ fn requests_to_look_in(
     };
     let reader =
         Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"));
-    let before = store.calls().of(Verb::Get);
+    let before = store.calls().of(Operation::Get);
     let view = View::open(parts, &reader).expect("opened");
     let mut names = 0;
     let listed = view.list(ROOT, None, |_| {
@@ -102,18 +102,18 @@ fn requests_to_look_in(
     });
     listed.expect("listed");
     assert_eq!(names, expected);
-    store.calls().of(Verb::Get) - before
+    store.calls().of(Operation::Get) - before
 }
 
 #[test]
-fn index_bytes_follow_the_change_and_looking_into_a_late_level_costs_no_more_requests() {
+fn index_bytes_follow_the_changes_and_late_levels_take_no_more_requests() {
     let source = scratch();
     fill(source.path(), 40, 60);
-    let store = Arc::new(Faulty::new(Memory::default()));
+    let store = Arc::new(Faulty::new(MemoryStore::default()));
     let access = backup::create_encrypted(Arc::clone(&store) as Arc<dyn Store>);
     let mut made = Vec::new();
     for level in 0..=60_usize {
-        // One file in a hundred, all over the tree; what was written last is settled by then.
+        // One file in a hundred changes, all over the tree.
         for file in 0..24 {
             let (directory, file) = ((level * 7 + file) % 40, (level * 13 + file) % 60);
             let path = source.path().join(format!(
@@ -157,14 +157,14 @@ fn index_bytes_follow_the_change_and_looking_into_a_late_level_costs_no_more_req
                     .levels
                     .iter()
                     .any(|parts| parts.serial == run.serial),
-                "level {level}: the level of a run is named"
+                "level {level}: the manifest does not name the level of a run"
             );
         }
     }
 }
 
 #[test]
-fn a_directory_that_is_removed_or_becomes_a_file_is_gone_with_all_in_it() {
+fn a_removed_directory_is_gone_with_everything_in_it() {
     let series = Series::new();
     fill(&series.tree(), 10, 60);
     series.back_up();
@@ -179,7 +179,7 @@ fn a_directory_that_is_removed_or_becomes_a_file_is_gone_with_all_in_it() {
         "{}",
         second.index[0].root.entries
     );
-    // They come back, with something else in them.
+    // They come back with other content.
     fs::remove_file(series.tree().join("directory 04")).expect("removed");
     for name in ["directory 03", "directory 04"] {
         fs::create_dir(series.tree().join(name)).expect("made");
@@ -209,11 +209,11 @@ fn a_directory_that_is_removed_or_becomes_a_file_is_gone_with_all_in_it() {
 }
 
 #[test]
-fn what_cannot_be_read_any_more_is_not_taken_from_an_earlier_run() {
+fn an_entry_that_is_skipped_is_not_taken_from_an_earlier_run() {
     let series = Series::new();
     fill(&series.tree(), 10, 60);
     let full = series.back_up().manifest;
-    // A socket has taken the place of a file: it is passed over, and the file is gone.
+    // A socket takes the place of a file: it is skipped, and the file is gone.
     let path = series
         .tree()
         .join("directory 05/a file with a name of some length, number 007");
@@ -238,7 +238,7 @@ fn what_cannot_be_read_any_more_is_not_taken_from_an_earlier_run() {
 }
 
 #[test]
-fn names_of_one_file_stay_one_file_or_become_files_of_their_own_but_never_another() {
+fn hard_links_stay_one_file_or_become_files_of_their_own() {
     for lies in [
         Lies::default(),
         Lies {

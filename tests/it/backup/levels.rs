@@ -1,4 +1,4 @@
-//! Levels that lean on earlier ones: every point in time is what the source was.
+//! Levels that build on earlier ones: every point in time gives the source as it was.
 
 use crate::support::oracle::{self, Holes, compare};
 use crate::support::{backup, reading, torture};
@@ -10,8 +10,8 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Excludes, LevelId};
 use freezer::platform::ManualClock;
 use freezer::restore::{Options, export, restore};
-use freezer::store::Store;
 use freezer::store::local::Local;
+use freezer::store::{Store, StoreExt};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags, setxattr, utimensat};
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// A source, a store, and a clock of which the file system's is always behind: what was changed
-/// before a backup is then settled for the next one.
+/// A source, a store, and a clock ahead of the file system's: every change of a file is older than
+/// the next run.
 pub(crate) struct Series {
     room: TempDir,
     pub(crate) access: Access,
@@ -38,7 +38,7 @@ impl Series {
         Self::with(|store| backup::create_encrypted(store))
     }
 
-    /// In a store without encryption.
+    /// Makes the series in a store without encryption.
     pub(crate) fn plain() -> Self {
         Self::with(|store| backup::create_plain(store))
     }
@@ -80,7 +80,7 @@ impl Series {
         fs::write(self.tree().join(name), content).expect("written");
     }
 
-    /// A day later each time.
+    /// Makes a level. Each is a day later than the one before.
     pub(crate) fn back_up(&self) -> Report {
         let tree = self.tree();
         let mut request = backup::request(&[&tree]);
@@ -103,7 +103,7 @@ impl Series {
         report
     }
 
-    /// The tree of a level, written to disk and looked at.
+    /// Restores a level and scans the result.
     pub(crate) fn restored(&self, level: &LevelId) -> oracle::Tree {
         let target = tempfile::tempdir().expect("a directory");
         let view = reading::open(&self.access, &backup::name(), level, &reading::reader())
@@ -122,11 +122,14 @@ impl Series {
         oracle::scan(&target)
     }
 
-    /// How many objects of a lane a level has.
+    /// Returns how many objects a level has in a folder.
     pub(crate) fn objects(&self, level: &LevelId, folder: Folder) -> usize {
+        let prefix = level_prefix(&backup::name(), level);
         let mut count = 0;
-        let counted = self.access.store().list(&level_prefix(&backup::name(), level), &mut |object| {
-            count += usize::from(matches!(meaning(&object.name), Some(Meaning::Data { folder: of, .. }) if of == folder));
+        let counted = self.access.store().list(&prefix, &mut |object| {
+            if let Some(Meaning::Data { folder: of, .. }) = meaning(&object.name) {
+                count += usize::from(of == folder);
+            }
             true
         });
         counted.expect("listed");
@@ -134,7 +137,7 @@ impl Series {
     }
 }
 
-/// Numbers that look random and are the same every time.
+/// Pseudo-random numbers, the same for the same seed.
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
@@ -151,7 +154,7 @@ impl Dice {
     }
 }
 
-/// Every path below `folder`, itself first, sorted: directories, and everything else.
+/// Returns all paths below `folder`, sorted: first directories, itself among them, then all others.
 fn paths(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let (mut directories, mut others, mut at) = (vec![folder.to_owned()], Vec::new(), 0);
     while at < directories.len() {
@@ -172,7 +175,7 @@ fn paths(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     (directories, others)
 }
 
-/// Changes the tree in one way or another.
+/// Changes the tree in one random way.
 pub(crate) fn edit(tree: &Path, dice: &mut Dice) {
     let (directories, others) = paths(tree);
     let directory = &directories[dice.roll(directories.len())];
@@ -241,8 +244,9 @@ pub(crate) fn set_mtime(path: &Path, seconds: i64) {
     .expect("set");
 }
 
-/// Levels of as many edits each as said, before which so many directories of 50 files are made;
-/// every point in time is looked at in the end. Returns how many runs the index of each has.
+/// Makes a level for each pair in `edits`: the number of random edits before it, and the number of
+/// new directories of 50 files. Checks every point in time at the end. Returns the number of runs
+/// in the index of each.
 pub(crate) fn chain_of_edits(seed: u64, edits: &[(usize, usize)]) -> Vec<usize> {
     let series = Series::new();
     let mut dice = Dice(seed);
@@ -300,7 +304,7 @@ pub(crate) fn chain_of_edits(seed: u64, edits: &[(usize, usize)]) -> Vec<usize> 
 }
 
 #[test]
-fn every_point_in_time_of_a_chain_of_random_edits_is_what_the_tree_was() {
+fn every_point_in_time_of_a_chain_of_random_edits_gives_the_tree_as_it_was() {
     for seed in 0..6 {
         chain_of_edits(
             seed,
@@ -318,7 +322,7 @@ fn a_run_in_which_nothing_changed_stores_no_data_and_no_index() {
     let full = series.back_up().manifest;
     assert!(
         series.objects(&full.id, Folder::Index) > 0,
-        "the tree is large enough for an index of several blocks"
+        "the test needs an index of several blocks"
     );
     let next = series.back_up().manifest;
     assert_eq!(
@@ -328,7 +332,7 @@ fn a_run_in_which_nothing_changed_stores_no_data_and_no_index() {
     assert_eq!(next.index, full.index);
     assert_eq!(series.objects(&next.id, Folder::Index), 0);
     assert_eq!(next.bytes.stream, 1024, "the end of the archive alone");
-    // And one that leans on a level without an index of its own.
+    // The next level builds on one without an index of its own.
     series.write("file 1000", b"changed");
     let third = series.back_up().manifest;
     assert_eq!((third.counts.changed, third.counts.new), (1, 0));
@@ -379,7 +383,7 @@ fn a_change_of_metadata_alone_stores_no_data() {
 }
 
 #[test]
-fn content_that_changed_behind_its_old_time_and_size_is_stored() {
+fn content_that_changed_without_a_new_time_or_size_is_stored() {
     let series = Series::new();
     let file = series.tree().join("file");
     series.write("file", b"before");
@@ -397,8 +401,8 @@ fn content_that_changed_behind_its_old_time_and_size_is_stored() {
         )
         .is_empty()
     );
-    // Told that ctime lies, it cannot be noticed; what else changed is.
-    let deaf = Series {
+    // If ctime is ignored, the change goes unnoticed; a change of the mode does not.
+    let ignoring = Series {
         levels: Levels {
             lies: Lies {
                 ctime: true,
@@ -408,15 +412,15 @@ fn content_that_changed_behind_its_old_time_and_size_is_stored() {
         },
         ..series
     };
-    deaf.write("file", b"beyond");
+    ignoring.write("file", b"beyond");
     set_mtime(&file, 1_000_000);
-    assert_eq!(deaf.back_up().manifest.counts.changed, 0);
+    assert_eq!(ignoring.back_up().manifest.counts.changed, 0);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o611)).expect("changed");
-    assert_eq!(deaf.back_up().manifest.counts.changed, 1);
+    assert_eq!(ignoring.back_up().manifest.counts.changed, 1);
 }
 
 #[test]
-fn what_changed_while_the_last_level_was_made_is_read_again() {
+fn a_file_that_changed_while_the_last_level_was_made_is_read_again() {
     let series = Series::new();
     series.write("file", b"before");
     let written = jiff::Timestamp::new(
@@ -431,14 +435,18 @@ fn what_changed_while_the_last_level_was_made_is_read_again() {
     let again = series.back_up().manifest;
     assert!(
         again.counts.changed >= 1,
-        "its ctime is not before the walk: {:?}",
+        "its ctime is as late as the walk: {:?}",
         again.counts
     );
-    assert_eq!(series.back_up().manifest.counts.changed, 0, "now it is");
+    assert_eq!(
+        series.back_up().manifest.counts.changed,
+        0,
+        "its ctime is earlier than the walk"
+    );
 }
 
 #[test]
-fn levels_grow_and_begin_again_as_asked() {
+fn level_numbers_grow_and_begin_again_by_the_options() {
     let numbers = |change: fn(&mut Levels), runs: usize| -> Vec<u32> {
         let mut series = Series::new();
         change(&mut series.levels);
@@ -464,7 +472,7 @@ fn levels_grow_and_begin_again_as_asked() {
         numbers(|levels| levels.always_level = Some(2), 5),
         [0, 1, 2, 2, 2]
     );
-    // a day passes between runs
+    // A day passes between two runs.
     assert_eq!(
         numbers(|levels| levels.restart_after_days = Some(2), 7),
         [0, 1, 2, 0, 1, 2, 0]
@@ -472,7 +480,7 @@ fn levels_grow_and_begin_again_as_asked() {
 }
 
 #[test]
-fn a_differential_level_holds_what_changed_since_the_level_below_it() {
+fn a_differential_level_holds_all_changes_since_the_level_below_it() {
     let mut series = Series::new();
     series.levels.always_level = Some(1);
     series.write("first", torture::noise(1, 50_000));
@@ -484,7 +492,7 @@ fn a_differential_level_holds_what_changed_since_the_level_below_it() {
             report.parent.as_ref().map(|parent| &parent.id),
             Some(&full.id)
         );
-        assert_eq!(report.levels.len(), 2, "itself and the full one");
+        assert_eq!(report.levels.len(), 2, "the level itself and the full one");
         assert!(
             compare(
                 &oracle::scan(&series.tree()),
@@ -497,7 +505,7 @@ fn a_differential_level_holds_what_changed_since_the_level_below_it() {
 }
 
 #[test]
-fn a_level_that_cannot_be_leaned_on_is_not() {
+fn no_level_builds_on_a_damaged_one() {
     let series = Series::new();
     for number in 0..3000 {
         series.write(&format!("file {number}"), torture::noise(number, 300));
@@ -539,7 +547,7 @@ fn a_level_that_cannot_be_leaned_on_is_not() {
 }
 
 #[test]
-fn a_level_leans_on_no_level_that_it_has_nothing_of() {
+fn a_level_does_not_lean_on_levels_that_it_needs_nothing_of() {
     let series = Series::new();
     let mut seen = BTreeMap::new();
     for run in 0..5_u64 {
@@ -549,6 +557,6 @@ fn a_level_leans_on_no_level_that_it_has_nothing_of() {
     }
     assert!(
         seen.values().all(|levels| *levels == 1),
-        "all content is new each time: {seen:?}"
+        "all content is new in each level: {seen:?}"
     );
 }

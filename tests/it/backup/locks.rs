@@ -9,8 +9,8 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Progress, Trouble};
 use freezer::platform::{ManualClock, Running, SystemClock};
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
-use freezer::store::{Kind, Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ErrorKind, Operation, Store};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -50,9 +50,9 @@ fn levels(access: &Access) -> Vec<LevelId> {
         .expect("listed")
 }
 
-/// A store with a claim that another has made.
-fn claimed(id: &str, until: Timestamp, process: Running) -> (Arc<Memory>, Access) {
-    let store = Arc::new(Memory::default());
+/// Makes a store with a claim of another process.
+fn claimed(id: &str, until: Timestamp, process: Running) -> (Arc<MemoryStore>, Access) {
+    let store = Arc::new(MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let claim = Claim::new(
         "web-1",
@@ -83,7 +83,7 @@ fn in_an_hour() -> Timestamp {
     Timestamp::now() + SignedDuration::from_hours(1)
 }
 
-/// A run that stands still when it has begun.
+/// Halts a run when it has begun.
 struct Halting {
     reached: Barrier,
     go_on: Barrier,
@@ -102,10 +102,10 @@ impl Progress for Halting {
 }
 
 #[test]
-fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
+fn a_second_run_names_the_first_and_fails_or_waits_for_it() {
     let room = scratch();
     std::fs::write(room.path().join("file"), b"content").expect("written");
-    let store = Arc::new(Memory::default());
+    let store = Arc::new(MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let halting = Halting {
         reached: Barrier::new(2),
@@ -124,7 +124,7 @@ fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
         });
         halting.reached.wait();
         let beside = access.clone();
-        let error = make(&beside, tree, Patience::None).expect_err("it is held");
+        let error = make(&beside, tree, Patience::None).expect_err("the lock is held");
         let BackupError::Lock(LockError::Held {
             host, pid, action, ..
         }) = &error
@@ -140,7 +140,7 @@ fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
             matches!(outcome, Err(BackupError::Lock(LockError::Held { .. }))),
             "{outcome:?}"
         );
-        // Who reads does not notice.
+        // Readers do not see the run.
         assert!(levels(&beside).is_empty());
         let third = scope.spawn(move || make(&beside, tree, Patience::Endless));
         halting.go_on.wait();
@@ -148,20 +148,17 @@ fn a_second_run_fails_at_once_and_says_who_holds_the_backup_or_waits_for_it() {
         third
             .join()
             .expect("no panic")
-            .expect("a level, after it has waited");
+            .expect("a level after the wait");
     });
     assert_eq!(levels(access).len(), 2);
-    assert!(
-        objects(store.as_ref(), LOCKS).is_empty(),
-        "nothing of the claims is left"
-    );
+    assert!(objects(store.as_ref(), LOCKS).is_empty(), "a claim is left");
 }
 
 #[test]
-fn of_many_that_begin_at_once_one_works_at_a_time_and_all_come_to_their_turn() {
+fn of_many_runs_that_begin_at_once_one_works_at_a_time_and_all_succeed() {
     let room = scratch();
     std::fs::write(room.path().join("file"), b"content").expect("written");
-    let access = backup::create_plain(Arc::new(Memory::default()));
+    let access = backup::create_plain(Arc::new(MemoryStore::default()));
     let (inside, most, start) = (AtomicUsize::new(0), AtomicUsize::new(0), Barrier::new(6));
     let work = |_: &freezer::catalog::Held<'_>| {
         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -194,12 +191,12 @@ fn of_many_that_begin_at_once_one_works_at_a_time_and_all_come_to_their_turn() {
             });
         }
     });
-    assert_eq!(most.into_inner(), 1, "two had the lock at once");
+    assert_eq!(most.into_inner(), 1, "two runs had the lock at once");
     assert!(objects(access.store().as_ref(), LOCKS).is_empty());
 }
 
 #[test]
-fn a_holder_of_another_machine_is_believed_until_its_claim_runs_out() {
+fn a_claim_of_another_machine_holds_until_it_expires() {
     let room = scratch();
     let clock = ManualClock::at("2026-11-22T22:40:00Z".parse().expect("a moment"));
     let until = "2026-11-22T22:44:50Z".parse().expect("a moment");
@@ -213,25 +210,25 @@ fn a_holder_of_another_machine_is_believed_until_its_claim_runs_out() {
             &Cancel::new(),
         )
     };
-    let error = attempt().expect_err("it holds");
+    let error = attempt().expect_err("the claim holds");
     assert!(
         matches!(&error, BackupError::Lock(LockError::Held { host, .. }) if host == "web-1"),
         "{error:?}"
     );
     clock.set(until);
-    attempt().expect("it has run out");
+    attempt().expect("the claim has expired");
     assert!(objects(access.store().as_ref(), LOCKS).is_empty());
 }
 
 #[test]
-fn a_holder_that_has_ended_on_this_machine_keeps_nobody_out() {
+fn a_claim_of_an_ended_process_on_this_machine_holds_no_longer() {
     let room = scratch();
     let dead = Running {
         pid: (1 << 22) + 1,
         ..Running::this_process()
     };
     let (store, access) = claimed(EARLIER, in_an_hour(), dead);
-    // What its run has left goes with it; what another level has does not.
+    // The data of its run is removed with it; data of other levels stays.
     let left = LevelOf {
         backup: backup::name(),
         level: EARLIER.parse().expect("legal"),
@@ -243,7 +240,7 @@ fn a_holder_that_has_ended_on_this_machine_keeps_nobody_out() {
         )
         .expect("stored");
     let made = make(&access, room.path(), Patience::None)
-        .expect("nobody holds it")
+        .expect("nobody holds the lock")
         .manifest
         .id;
     let data = objects(store.as_ref(), &data_prefix(&backup::name()));
@@ -255,7 +252,7 @@ fn a_holder_that_has_ended_on_this_machine_keeps_nobody_out() {
 }
 
 #[test]
-fn a_claim_that_cannot_be_read_is_believed() {
+fn a_claim_that_cannot_be_read_holds() {
     let room = scratch();
     let (store, access) = claimed(EARLIER, in_an_hour(), elsewhere());
     let claim = objects(store.as_ref(), LOCKS)
@@ -265,15 +262,15 @@ fn a_claim_that_cannot_be_read_is_believed() {
     store
         .put(&claim, &vec![b"\x1b[2J".to_vec()])
         .expect("stored");
-    let error = make(&access, room.path(), Patience::None).expect_err("it is held");
+    let error = make(&access, room.path(), Patience::None).expect_err("the lock is held");
     assert!(
         matches!(error, BackupError::Lock(LockError::HeldByUnknown { .. })),
         "{error:?}"
     );
 }
 
-/// Puts an end to the run's claim while it runs, as one that thinks it dead does.
-struct Usurper(Arc<Memory>);
+/// Ends the run's claim while it runs, as another run does that takes it for dead.
+struct Usurper(Arc<MemoryStore>);
 
 impl Progress for Usurper {
     fn stage(&self, _: &'static str) {
@@ -297,7 +294,7 @@ impl Progress for Usurper {
 #[test]
 fn a_run_that_lost_its_lock_makes_no_level() {
     let room = scratch();
-    let store = Arc::new(Memory::default());
+    let store = Arc::new(MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let outcome = run(
         &request(room.path(), Patience::None),
@@ -315,11 +312,11 @@ fn a_run_that_lost_its_lock_makes_no_level() {
 }
 
 #[test]
-fn where_nothing_may_be_removed_runs_follow_each_other_all_the_same() {
+fn runs_succeed_one_after_the_other_where_nothing_may_be_removed() {
     let room = scratch();
-    let mut store = Faulty::new(Memory::default());
+    let mut store = Faulty::new(MemoryStore::default());
     for call in 0..40 {
-        store = store.with(Fault::at(Verb::Delete, call).with_kind(Kind::Denied));
+        store = store.with(Fault::at(Operation::Delete, call).with_kind(ErrorKind::Denied));
     }
     let store = Arc::new(store);
     let access = backup::create_plain(store.clone());
@@ -327,12 +324,12 @@ fn where_nothing_may_be_removed_runs_follow_each_other_all_the_same() {
         std::fs::write(room.path().join("file"), torture::noise(round, 100_000)).expect("written");
         make(&access, room.path(), Patience::None).expect("a level");
     }
-    let tries = store.calls().of(Verb::Delete);
+    let tries = store.calls().of(Operation::Delete);
     assert!(
         (5..=10).contains(&tries),
-        "{tries} tries to remove something: one a run for what is old, and one for its own claim"
+        "{tries} attempts: each run tries once for old objects and once for its own claim"
     );
-    // One that may remove tidies up.
+    // A run that may remove objects removes the old claims.
     let access = Access::open(store.mended(), None).expect("opened");
     make(&access, room.path(), Patience::None).expect("a level");
     assert!(objects(access.store().as_ref(), LOCKS).is_empty());
@@ -343,18 +340,18 @@ fn where_nothing_may_be_removed_runs_follow_each_other_all_the_same() {
 }
 
 #[test]
-fn a_run_that_failed_leaves_data_and_the_next_one_removes_it() {
+fn the_next_run_removes_the_data_of_a_failed_one() {
     let room = scratch();
     std::fs::write(room.path().join("file"), torture::noise(1, 16 << 20)).expect("written");
-    let sound = Arc::new(Memory::default());
+    let sound = Arc::new(MemoryStore::default());
     drop(backup::create_plain(sound.clone()));
-    let store = Arc::new(Faulty::new(sound.clone()).with(Fault::at(Verb::Put, 3)));
+    let store = Arc::new(Faulty::new(sound.clone()).with(Fault::at(Operation::Put, 3)));
     let access = Access::open(store, None).expect("opened");
     make(&access, room.path(), Patience::None).expect_err("a put fails");
     let data = data_prefix(&backup::name());
     assert!(
         !objects(sound.as_ref(), &data).is_empty(),
-        "the test needs something to be left"
+        "the failed run left nothing"
     );
     let made = make(&access, room.path(), Patience::None)
         .expect("a level")
@@ -364,10 +361,6 @@ fn a_run_that_failed_leaves_data_and_the_next_one_removes_it() {
         .into_iter()
         .map(|name| name.contains(made.as_str()))
         .collect();
-    assert_eq!(
-        of,
-        BTreeSet::from([true]),
-        "only the level's own data is there"
-    );
+    assert_eq!(of, BTreeSet::from([true]), "data of the failed run is left");
     assert!(objects(sound.as_ref(), LOCKS).is_empty());
 }

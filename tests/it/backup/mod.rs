@@ -1,4 +1,4 @@
-//! Levels made from real trees, read back by programs that know nothing of us.
+//! Levels of real trees, read back by programs that know nothing of Freezer.
 #![expect(clippy::disallowed_methods, reason = "the oracles are other programs")]
 
 mod blocks;
@@ -20,12 +20,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-/// Puts the segments of the only level in `store` end to end and pipes them through `filter` into
-/// stock tar.
+/// Pipes the segments of a level, in order, through `filter` into stock tar.
 fn extract_by_hand(store: &Path, prefix: &str, filter: &str, target: &Path) {
     std::fs::create_dir_all(target).expect("made");
     let script = format!(
-        "set -o pipefail; cat '{}'/{prefix}segments/* | {filter} | tar --xattrs --xattrs-include='*' --acls -xpf - -C '{}'",
+        "set -o pipefail; cat '{}'/{prefix}segments/* | {filter} \
+         | tar --xattrs --xattrs-include='*' --acls -xpf - -C '{}'",
         store.display(),
         target.display()
     );
@@ -41,7 +41,7 @@ fn extract_by_hand(store: &Path, prefix: &str, filter: &str, target: &Path) {
 }
 
 #[test]
-fn the_segments_of_a_level_end_to_end_are_a_compressed_tar_that_stock_tar_extracts() {
+fn stock_tar_extracts_the_segments_of_a_level_put_together() {
     let room = tempfile::tempdir().expect("a directory");
     let tree = room.path().join("tree");
     std::fs::create_dir(&tree).expect("made");
@@ -101,10 +101,10 @@ fn segments_are_a_tar(room: &Path, tree: &Path, filters: &[(Compression, &str)])
 }
 
 #[test]
-fn nothing_but_what_the_manifest_names_is_stored() {
+fn only_objects_that_the_manifest_names_are_stored() {
     let room = tempfile::tempdir().expect("a directory");
     std::fs::write(room.path().join("a"), b"hello").expect("written");
-    let store = Arc::new(freezer::store::memory::Memory::default());
+    let store = Arc::new(freezer::store::memory::MemoryStore::default());
     let access = backup::create_plain(store.clone());
     let report = backup::back_up(&access, &[room.path()], |_| {});
     let mut names = Vec::new();

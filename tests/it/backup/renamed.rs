@@ -1,4 +1,4 @@
-//! What was renamed, or has other metadata, after the last level by the system's own clock.
+//! Files that were renamed, or got new metadata, after the last level by the system's own clock.
 
 use crate::support::oracle::{self, Holes, compare};
 use crate::support::{backup, reading, torture};
@@ -9,7 +9,7 @@ use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId};
 use freezer::platform::SystemClock;
 use freezer::restore::{Options, restore};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use rustix::fs::{XattrFlags, setxattr};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// Bytes of stream that headers may have; contents here have far more.
+/// More stream bytes than the headers of a level have here. The contents are far longer.
 const HEADERS: u64 = 40_000;
 
 struct Place {
@@ -31,7 +31,7 @@ impl Place {
         fs::create_dir(room.path().join("tree")).expect("made");
         Self {
             room,
-            access: backup::create_plain(Arc::new(Memory::default())),
+            access: backup::create_plain(Arc::new(MemoryStore::default())),
         }
     }
 
@@ -52,8 +52,8 @@ impl Place {
         self.back_up_with(Levels::default())
     }
 
-    /// Once the file system's clock has gone on far enough for what was changed so far to be
-    /// settled; then the level must be what the tree is.
+    /// Waits until the file system's clock is past all changes so far, makes a level, and checks
+    /// that it gives the tree.
     fn back_up_with(&self, levels: Levels) -> Manifest {
         let tick = |name: &str| {
             let probe = self.room.path().join(name);
@@ -140,7 +140,7 @@ fn a_renamed_directory_stores_no_data_again() {
         (renamed.counts.entries, renamed.counts.new),
         (full.counts.entries, full.counts.entries - 1)
     );
-    // In it, and below it: something else.
+    // Below the renamed directory, files are new, changed and gone.
     place.rename("a new name", "z");
     place.rename("z/part 3", "z/part x");
     place.write("z/part x/new", 2000, 9_000);
@@ -180,7 +180,7 @@ fn directories_that_swap_their_names_store_no_data_again() {
 }
 
 #[test]
-fn renamed_files_store_no_data_again_also_where_names_go_from_one_to_the_next() {
+fn renamed_files_store_no_data_again_even_if_names_shift() {
     let place = Place::new();
     for number in 0..5 {
         place.write(&format!("log.{number}"), number, 50_000);
@@ -231,24 +231,24 @@ fn a_change_of_metadata_alone_after_the_last_level_stores_no_data() {
 }
 
 #[test]
-fn a_name_that_something_else_has_taken_is_not_taken_for_it() {
+fn another_file_under_a_known_name_is_stored() {
     let place = Place::new();
     place.write("a", 1, 50_000);
     place.write("b", 2, 50_000);
     place.back_up();
-    // The same size; its inode may well be that of the one before.
+    // The size is the same, and the inode may be that of the removed file.
     fs::remove_file(place.at("a")).expect("removed");
     place.write("c", 3, 50_000);
     let manifest = place.back_up();
     assert!(manifest.bytes.stream > 50_000);
-    // Written in place and renamed.
+    // This file is changed in place and renamed.
     place.write("b", 4, 50_000);
     place.rename("b", "d");
     assert!(place.back_up().bytes.stream > 50_000);
 }
 
 #[test]
-fn where_inodes_lie_or_raw_levels_are_to_be_whole_renamed_files_are_stored() {
+fn renamed_files_are_stored_where_inodes_lie_or_levels_must_be_complete() {
     let place = Place::new();
     place.write("file", 1, 50_000);
     place.back_up();

@@ -1,43 +1,44 @@
-//! A run that goes to several stores of which one fails, at every call in turn.
+//! A run that stores in two places, one of which fails at every call in turn.
 
 use crate::support::reading::{self, Whole};
 use crate::support::{backup, scratch, torture};
-use freezer::backup::{BackupRequest, Levels, Lock, run};
+use freezer::backup::{BackupLock, BackupRequest, Levels, run};
 use freezer::catalog::{Access, Catalog, LockRequest, Patience, with_lock};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId};
-use freezer::platform::ManualClock;
+use freezer::platform::{Clock, ManualClock};
 use freezer::store::Store;
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::mirror::{self, Mirror, OnFailure};
-use freezer::upkeep::{Pair, Wanted, sync};
+use freezer::upkeep::{LevelsToCopy, Pair, SyncOptions, sync};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 
 fn request(source: &Path) -> BackupRequest {
     let mut request = backup::request(&[source]);
     request.levels = Levels::default();
     request.segment_bytes = 8 << 10;
-    request.lock = Some(Lock {
+    request.lock = Some(BackupLock {
         host: "here".to_owned(),
         patience: Patience::None,
     });
     request
 }
 
-/// A store and a copy that is known to be complete up to now.
+/// Opens a copy of a store in another place.
 fn pair(access: &Access, place: Arc<dyn Store>) -> Access {
     access
         .copy_at(place, IfMissing::Create)
         .expect("an empty place")
 }
 
-const PATIENCE: mirror::Patience = mirror::Patience {
+const PATIENCE: mirror::WaitLimits = mirror::WaitLimits {
     for_one: Duration::from_mins(1),
     in_all: Duration::from_mins(1),
 };
@@ -51,138 +52,125 @@ fn both(good: &Access, other: Arc<dyn Store>) -> (Access, Arc<Mirror>) {
     (good.through(mirror.clone()), mirror)
 }
 
-#[track_caller]
-fn check(access: &Access, held: &BTreeMap<LevelId, Whole>, what: &str) -> usize {
-    let levels = Catalog::new(access.store())
-        .levels(&backup::name())
-        .expect("listed");
-    for level in &levels {
-        assert!(
-            reading::whole(access, &backup::name(), level) == held[level],
-            "{what}: {level}"
-        );
-    }
-    levels.len()
+/// A source that changes, the levels that were made of it, and what each holds.
+struct Rounds {
+    room: TempDir,
+    clock: ManualClock,
+    held: BTreeMap<LevelId, Whole>,
 }
 
-#[test]
-fn one_of_two_stores_may_fail_at_any_call_and_the_other_has_everything() {
-    let room = scratch();
-    let clock = ManualClock::at(Timestamp::now() + SignedDuration::from_hours(1));
-    let write = |round: u64| {
-        for file in 0..4 {
-            if round == 0 || file == round % 4 {
-                std::fs::write(
-                    room.path().join(format!("file {file}")),
-                    torture::noise(round * 10 + file, 20_000),
-                )
-                .expect("written");
-            }
+impl Rounds {
+    fn new() -> Self {
+        Self {
+            room: scratch(),
+            clock: ManualClock::at(Timestamp::now() + SignedDuration::from_hours(1)),
+            held: BTreeMap::new(),
         }
-    };
-    let pass = || {
-        use freezer::platform::Clock;
-        clock.set(clock.now() + SignedDuration::from_hours(24));
-    };
-    let mut call = 0;
-    loop {
-        let good = backup::create_plain(Arc::new(Memory::default()));
-        let faulty = Arc::new(Faulty::new(Memory::default()).with(Fault::at_any(call).for_good()));
-        let mut held = BTreeMap::new();
-        let Ok(copy) = good.copy_at(faulty.clone(), IfMissing::Create) else {
-            call += 1;
-            continue; // it fails before the run: the program then leaves it out
-        };
-        let (access, mirror) = both(&good, copy.store());
-        let mut failed = false;
-        for round in 0..3 {
-            write(round);
-            let report = run(
-                &request(room.path()),
-                &access,
-                &clock,
-                &Silent,
-                &Cancel::new(),
-            )
-            .unwrap_or_else(|error| panic!("{call}: {error:?}"));
-            let level = report.manifest.id;
-            held.insert(
-                level.clone(),
-                reading::whole(&good, &backup::name(), &level),
+    }
+
+    /// Changes the source, and makes a level a day after the one before. `good` is the store that
+    /// does not fail.
+    #[track_caller]
+    fn back_up(&mut self, access: &Access, good: &Access, round: u64, what: &str) {
+        for file in (0..4).filter(|file| round == 0 || *file == round % 4) {
+            let path = self.room.path().join(format!("file {file}"));
+            std::fs::write(path, torture::noise(round * 10 + file, 20_000)).expect("written");
+        }
+        let request = request(self.room.path());
+        let level = run(&request, access, &self.clock, &Silent, &Cancel::new())
+            .unwrap_or_else(|error| panic!("{what}: {error:?}"))
+            .manifest
+            .id;
+        let whole = reading::whole(good, &backup::name(), &level);
+        self.held.insert(level, whole);
+        self.clock
+            .set(self.clock.now() + SignedDuration::from_hours(24));
+    }
+
+    /// Checks all levels of a store, and returns their number.
+    #[track_caller]
+    fn check(&self, access: &Access, what: &str) -> usize {
+        let levels = Catalog::new(access.store())
+            .levels(&backup::name())
+            .expect("listed");
+        for level in &levels {
+            assert!(
+                reading::whole(access, &backup::name(), level) == self.held[level],
+                "{what}: {level}"
             );
-            pass();
-            failed = mirror.outcomes()[1].failure.is_some();
         }
-        assert_eq!(
-            check(&good, &held, &format!("call {call}, the good one")),
-            3
-        );
-        assert!(mirror.outcomes()[0].failure.is_none());
-        let mended = pair(&good, faulty.mended());
-        let count = check(&mended, &held, &format!("call {call}, the other"));
-        assert!(
-            failed || count == 3,
-            "call {call}: it has {count} levels and nobody says that it failed"
-        );
-        if !failed {
-            break;
-        }
-        assert!(count < 3 || failed);
-        // What it missed is brought, and the next run goes to both.
-        let (name, cancel, store) = (backup::name(), Cancel::new(), mended.store());
-        let request_ = LockRequest {
+        levels.len()
+    }
+
+    /// Copies all levels that `to` lacks.
+    fn bring_up_to_date(&self, from: &Access, to: &Access) {
+        let (name, cancel, store) = (backup::name(), Cancel::new(), to.store());
+        let lock = LockRequest {
             backup: &name,
             host: "here",
             action: "sync",
             patience: Patience::None,
         };
-        let pair = Pair {
-            from: &good,
-            to: &mended,
-        };
-        let synced = with_lock(
+        let pair = Pair { from, to };
+        with_lock(
             store.as_ref(),
-            &Catalog::new(mended.store()),
-            request_,
-            &clock,
+            &Catalog::new(to.store()),
+            lock,
+            &self.clock,
             &cancel,
             |_| true,
-            |held| sync(pair, &name, held, (Wanted::Newer, 2), &Silent, &cancel),
-        );
-        synced
-            .expect("locked")
-            .unwrap_or_else(|error| panic!("{call}: {error:?}"));
-        assert_eq!(
-            check(&mended, &held, &format!("call {call}, brought up to date")),
-            3
-        );
-        let (access, mirror) = both(&good, mended.store());
-        write(3);
-        let report = run(
-            &request(room.path()),
-            &access,
-            &clock,
-            &Silent,
-            &Cancel::new(),
+            |held| {
+                let options = SyncOptions {
+                    levels: LevelsToCopy::Newer,
+                    jobs: 2,
+                };
+                sync(pair, &name, held, options, &Silent, &cancel)
+            },
         )
-        .expect("both are well");
-        held.insert(
-            report.manifest.id.clone(),
-            reading::whole(&good, &backup::name(), &report.manifest.id),
-        );
-        pass();
+        .expect("locked")
+        .unwrap_or_else(|error| panic!("{error:?}"));
+    }
+}
+
+#[test]
+fn one_of_two_stores_may_fail_at_any_call_and_the_other_is_complete() {
+    let mut call = 0;
+    loop {
+        let good = backup::create_plain(Arc::new(MemoryStore::default()));
+        let faulty =
+            Arc::new(Faulty::new(MemoryStore::default()).with(Fault::at_any(call).for_good()));
+        let Ok(copy) = good.copy_at(faulty.clone(), IfMissing::Create) else {
+            call += 1;
+            continue; // it fails before the run: the program then leaves it out
+        };
+        let what = format!("call {call}");
+        let (access, mirror) = both(&good, copy.store());
+        let mut rounds = Rounds::new();
+        for round in 0..3 {
+            rounds.back_up(&access, &good, round, &what);
+        }
+        let failed = mirror.outcomes()[1].failure.is_some();
+        assert_eq!(rounds.check(&good, &format!("{what}, the good store")), 3);
+        assert!(mirror.outcomes()[0].failure.is_none());
+        let mended = pair(&good, faulty.mended());
+        let count = rounds.check(&mended, &format!("{what}, the other store"));
         assert!(
-            mirror
-                .outcomes()
-                .iter()
-                .all(|outcome| outcome.failure.is_none()),
-            "{call}: {:?}",
-            mirror.outcomes()
+            failed || count == 3,
+            "{what}: the store has {count} levels, and no outcome says that it failed"
         );
-        assert_eq!(
-            check(&mended, &held, &format!("call {call}, afterwards")),
-            4
+        if !failed {
+            break;
+        }
+        rounds.bring_up_to_date(&good, &mended);
+        assert_eq!(rounds.check(&mended, &format!("{what}, up to date")), 3);
+        let (access, mirror) = both(&good, mended.store());
+        rounds.back_up(&access, &good, 3, &what);
+        let outcomes = mirror.outcomes();
+        assert!(
+            outcomes.iter().all(|outcome| outcome.failure.is_none()),
+            "{what}: {outcomes:?}"
         );
+        assert_eq!(rounds.check(&mended, &format!("{what}, afterwards")), 4);
         call += 1;
     }
     assert!(call > 30, "only {call} calls");

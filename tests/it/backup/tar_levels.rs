@@ -1,4 +1,4 @@
-//! The streams of levels, read by stock GNU tar alone.
+//! The streams of levels, extracted by stock GNU tar alone.
 
 use super::levels::{Dice, Series, edit, set_mtime};
 use crate::support::oracle::{self, Holes, compare};
@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The stream of a level as a tar file, put together and decompressed by other programs.
+/// Returns the stream of a level as a tar file, made by other programs.
 fn stream(series: &Series, manifest: &Manifest) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let name = backup::name();
@@ -57,7 +57,7 @@ fn unpack(arguments: &[&str], archive: &Path, target: &Path) {
 }
 
 #[test]
-fn stock_tar_makes_every_point_in_time_of_a_chain_from_the_streams_of_its_levels() {
+fn stock_tar_restores_every_point_in_time_from_the_streams_of_a_chain() {
     for seed in 0..4 {
         let mut series = Series::plain();
         series.levels.same_content = SameContent::Store;
@@ -88,7 +88,7 @@ fn stock_tar_makes_every_point_in_time_of_a_chain_from_the_streams_of_its_levels
 }
 
 #[test]
-fn an_export_of_any_point_in_time_of_a_chain_is_one_whole_tar() {
+fn an_export_of_any_point_in_time_is_one_complete_tar() {
     let series = Series::new();
     let mut dice = Dice::new(77);
     let mut history = Vec::new();
@@ -112,7 +112,8 @@ fn an_export_of_any_point_in_time_of_a_chain_is_one_whole_tar() {
     }
 }
 
-/// A name that is no UTF-8, an ACL, a hole, a time before 1970, a file of several frames.
+/// Writes a name that is not UTF-8, an ACL, a hole, a time before 1970 and a file of several
+/// frames.
 fn odd_things(tree: &Path) {
     let odd = tree.join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
     fs::write(&odd, torture::noise(1, 9 << 20)).expect("written");
@@ -146,7 +147,7 @@ fn odd_things(tree: &Path) {
 }
 
 #[test]
-fn the_rescue_script_gives_any_point_in_time_of_a_chain_as_one_whole_tar() {
+fn the_rescue_script_gives_any_point_in_time_as_one_complete_tar() {
     for series in [Series::plain(), Series::new()] {
         let mut dice = Dice::new(99);
         let mut history = Vec::new();
@@ -196,7 +197,7 @@ fn the_rescue_script_gives_any_point_in_time_of_a_chain_as_one_whole_tar() {
 }
 
 #[test]
-fn the_stream_names_what_kept_its_content_and_has_no_member_of_it() {
+fn the_stream_names_files_that_kept_their_content_and_has_no_member_of_them() {
     let series = Series::plain();
     for number in 0..200 {
         series.write(&format!("file {number:03}"), torture::noise(number, 2000));
@@ -223,7 +224,7 @@ fn the_stream_names_what_kept_its_content_and_has_no_member_of_it() {
         b" GNU.dumpdir=Yfile 000\0",
     ] {
         let is_there = bytes.windows(record.len()).any(|window| window == record);
-        // Files before the first that is not as it was are known to have no member.
+        // The files in the first step that are unchanged are known to have no member.
         assert_eq!(
             is_there,
             !record.ends_with(b"Yfile 000\0"),
@@ -249,7 +250,7 @@ fn the_stream_names_what_kept_its_content_and_has_no_member_of_it() {
 }
 
 #[test]
-fn what_a_new_exclusion_takes_away_goes_from_what_tar_makes_too() {
+fn a_file_that_a_new_pattern_excludes_is_gone_from_what_tar_restores() {
     let mut series = Series::plain();
     series.write("keep", b"kept");
     series.write("drop", b"dropped");

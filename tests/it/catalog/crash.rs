@@ -1,16 +1,16 @@
-//! Publishing and withdrawing, cut off at every call to the store in turn.
+//! Publishing and withdrawing levels, cut off at every call to the store in turn.
 
 use super::{back_up, backup, catalog, data_of, level, objects};
 use freezer::catalog::names::LevelOf;
 use freezer::model::LevelId;
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
-use freezer::store::{self, Kind, Store};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{self, ErrorKind, Store, StoreExt};
 use std::sync::{Arc, Once};
 
-/// All that a level names exists, for each level that exists.
+/// Asserts that exactly these levels exist, and everything that they name.
 #[track_caller]
-fn assert_whole(store: &Arc<Memory>, expected: &[LevelId]) {
+fn assert_whole(store: &Arc<MemoryStore>, expected: &[LevelId]) {
     let docs = backup("h", "docs");
     assert_eq!(catalog(store).levels(&docs).expect("listed"), expected);
     for level in expected {
@@ -26,8 +26,8 @@ fn assert_whole(store: &Arc<Memory>, expected: &[LevelId]) {
     }
 }
 
-fn one_level() -> Memory {
-    let store = Arc::new(Memory::default());
+fn one_level() -> MemoryStore {
+    let store = Arc::new(MemoryStore::default());
     back_up(&store, &backup("h", "docs"), &level(0)).expect("no fault");
     Arc::into_inner(store).expect("nobody else holds it")
 }
@@ -134,7 +134,7 @@ fn a_level_whose_removal_is_cut_off_at_any_call_is_whole_or_gone_and_the_rest_st
 fn a_lost_answer_to_the_last_put_leaves_a_whole_level() {
     let docs = backup("h", "docs");
     let store = Arc::new(
-        Faulty::new(one_level()).with(Fault::at(freezer::store::Verb::Put, 6).after_effect()),
+        Faulty::new(one_level()).with(Fault::at(freezer::store::Operation::Put, 6).after_effect()),
     );
     back_up(&store, &docs, &level(1)).expect_err("the answer was lost");
     assert_whole(&store.mended(), &[level(0), level(1)]);
@@ -158,7 +158,7 @@ fn an_existing_level_is_never_replaced() {
 fn a_store_that_cannot_say_whether_a_level_exists_is_not_written_to() {
     let store = Arc::new(
         Faulty::new(one_level())
-            .with(Fault::at(freezer::store::Verb::Get, 0).with_kind(Kind::Denied)),
+            .with(Fault::at(freezer::store::Operation::Get, 0).with_kind(ErrorKind::Denied)),
     );
     catalog(&store)
         .publish(&backup("h", "docs"), &level(0), b"another".to_vec())
@@ -166,9 +166,9 @@ fn a_store_that_cannot_say_whether_a_level_exists_is_not_written_to() {
     assert_whole(&store.mended(), &[level(0)]);
 }
 
-/// Between two listings, a run that was under way publishes its level.
+/// A store in which a run publishes its level after the first listing.
 struct PublishedBetweenListings {
-    inner: Memory,
+    inner: MemoryStore,
     level: (store::ObjectName, Once),
 }
 
@@ -191,17 +191,13 @@ impl Store for PublishedBetweenListings {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &store::ObjectName, limit: u64) -> Result<Vec<u8>, store::Error> {
-        self.inner.get(name, limit)
-    }
-
-    fn get_range(
+    fn read(
         &self,
         name: &store::ObjectName,
-        offset: u64,
-        length: usize,
-    ) -> Result<Vec<u8>, store::Error> {
-        self.inner.get_range(name, offset, length)
+        wanted: store::Selection<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), store::Error> {
+        self.inner.read(name, wanted, take)
     }
 
     fn delete(&self, name: &store::ObjectName) -> Result<(), store::Error> {
@@ -211,6 +207,10 @@ impl Store for PublishedBetweenListings {
     fn location(&self) -> String {
         self.inner.location()
     }
+
+    fn powers(&self) -> store::Powers<'_> {
+        self.inner.powers()
+    }
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn a_level_that_is_published_while_leftovers_are_looked_for_is_none() {
     let docs = backup("h", "docs");
     let manifest = freezer::catalog::names::manifest_name(&docs, &level(0));
     let store = Arc::new(PublishedBetweenListings {
-        inner: Memory::default(),
+        inner: MemoryStore::default(),
         level: (manifest, Once::new()),
     });
     for object in data_of(&docs, &level(0)) {

@@ -1,14 +1,14 @@
-//! Finding backups and points in time by what people call them.
+//! Finding backups by the names that people use.
 
 use super::{back_up, backup, backups, catalog, level};
 use freezer::catalog::{Catalog, CatalogError};
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectName, Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ObjectName, Operation, Store};
 use std::sync::Arc;
 
-fn store_of(levels: &[(&str, &str, u32)]) -> Arc<Memory> {
-    let store = Arc::new(Memory::default());
+fn store_of(levels: &[(&str, &str, u32)]) -> Arc<MemoryStore> {
+    let store = Arc::new(MemoryStore::default());
     levels.iter().for_each(|(host, name, minute)| {
         back_up(&store, &backup(host, name), &level(*minute)).expect("no fault")
     });
@@ -128,7 +128,7 @@ fn an_unknown_name_is_answered_with_near_ones() {
         Err("there is no backup \"zzzzzzzz\"".to_owned())
     );
     assert_eq!(
-        find(&super::catalog(&Arc::new(Memory::default())), "docs"),
+        find(&super::catalog(&Arc::new(MemoryStore::default())), "docs"),
         Err("there is no backup \"docs\"".to_owned())
     );
 }
@@ -154,7 +154,9 @@ fn a_name_too_long_for_an_object_is_found_by_itself_and_as_listed() {
 
 #[test]
 fn a_store_that_fails_is_an_error_and_never_no_backup() {
-    let store = Arc::new(Faulty::new(Memory::default()).with(Fault::at(Verb::List, 0).for_good()));
+    let store = Arc::new(
+        Faulty::new(MemoryStore::default()).with(Fault::at(Operation::List, 0).for_good()),
+    );
     let failing = catalog(&store);
     assert!(matches!(backups(&failing), Err(CatalogError::List { .. })));
     assert!(matches!(

@@ -1,23 +1,25 @@
-//! A store is made once, also where it cannot see to that by itself.
+//! A store is made once, also where it cannot create an object only if there is none.
 
 use super::objects;
 use crate::support::backup::{CHEAP, passphrase};
 use freezer::catalog::{Access, AccessError, names};
 
-use freezer::store::memory::Memory;
-use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{
+    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store, StoreExt,
+};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A store that may be behind, as several machines that are one store can be, and that refuses to
-/// replace when it is asked to.
+/// A store whose answers may be out of date, as those of several machines behind one store can be,
+/// and that refuses to replace an object when it is asked to.
 struct Behind {
-    inner: Arc<Memory>,
-    /// How many looks at the identity still show nothing.
+    inner: Arc<MemoryStore>,
+    /// How many more reads of the identity find nothing.
     blind: AtomicU32,
-    /// Whether the answer to the first try of storing the identity is lost, so that the second is
-    /// refused.
+    /// Whether the answer to the first attempt to store the identity is lost, so that the second
+    /// attempt is refused.
     loses_an_answer: bool,
 }
 
@@ -26,7 +28,12 @@ impl Store for Behind {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Selection<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
         let is_blind = || {
             self.blind
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |looks| {
@@ -35,13 +42,9 @@ impl Store for Behind {
                 .is_ok()
         };
         if *name == names::identity_name() && is_blind() {
-            return Err(Error::new(Kind::Missing, Verb::Get, name));
+            return Err(Error::new(ErrorKind::Missing, Operation::Get, name));
         }
-        self.inner.get(name, limit)
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        self.inner.get_range(name, offset, length)
+        self.inner.read(name, wanted, take)
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -52,19 +55,26 @@ impl Store for Behind {
         self.inner.delete(name)
     }
 
-    fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        match self.inner.get(name, 1 << 20) {
-            Ok(_) => Ok(false),
-            Err(_) => self.inner.put(name, body).map(|()| !self.loses_an_answer),
-        }
-    }
-
     fn location(&self) -> String {
         "behind:".to_owned()
     }
+
+    fn powers(&self) -> Powers<'_> {
+        Powers {
+            put_unless_there: Some(Box::new(|name, body| match self.inner.get(name, 1 << 20) {
+                Ok(_) => Ok(false),
+                Err(_) => self.inner.put(name, body).map(|()| !self.loses_an_answer),
+            })),
+            ..Powers::none()
+        }
+    }
 }
 
-fn make(inner: &Arc<Memory>, blind: u32, loses_an_answer: bool) -> Result<Access, AccessError> {
+fn make(
+    inner: &Arc<MemoryStore>,
+    blind: u32,
+    loses_an_answer: bool,
+) -> Result<Access, AccessError> {
     let store = Behind {
         inner: Arc::clone(inner),
         blind: AtomicU32::new(blind),
@@ -81,7 +91,7 @@ fn make(inner: &Arc<Memory>, blind: u32, loses_an_answer: bool) -> Result<Access
 
 #[test]
 fn a_store_that_a_look_did_not_show_is_not_made_again() {
-    let inner = Arc::new(Memory::default());
+    let inner = Arc::new(MemoryStore::default());
     make(&inner, 0, false).expect("made");
     let before = objects(inner.as_ref());
     let identity = inner.get(&names::identity_name(), 1 << 20).expect("there");
@@ -103,7 +113,7 @@ fn a_store_that_a_look_did_not_show_is_not_made_again() {
 
 #[test]
 fn an_identity_whose_answer_was_lost_is_ones_own() {
-    let inner = Arc::new(Memory::default());
+    let inner = Arc::new(MemoryStore::default());
     make(&inner, 0, true).expect("made");
     Access::open(inner, Some(&passphrase())).expect("its key is there");
 }

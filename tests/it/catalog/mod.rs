@@ -1,4 +1,4 @@
-//! Which backups exist, and what a cut at any moment leaves of that.
+//! Which backups exist, also after a cut at any moment.
 
 mod crash;
 mod finding;
@@ -6,7 +6,7 @@ mod made_once;
 mod order;
 
 use freezer::catalog::names::{self, Folder};
-use freezer::catalog::{Catalog, CatalogError};
+use freezer::catalog::{Catalog, CatalogError, objects_below};
 use freezer::model::{BackupName, LevelId};
 use freezer::store::{self, Store};
 use std::sync::Arc;
@@ -15,14 +15,14 @@ fn backup(host: &str, name: &str) -> BackupName {
     BackupName::new(host, name).expect("legal")
 }
 
-/// The level that began at that minute of an hour.
+/// Returns the level that began at this minute of an hour.
 fn level(minute: u32) -> LevelId {
     format!("20261122T14{minute:02}00.000Z-{minute:08x}")
         .parse()
         .expect("a level id")
 }
 
-/// The data objects of a small level.
+/// Returns the data objects of a small level.
 fn data_of(backup: &BackupName, level: &LevelId) -> Vec<store::ObjectName> {
     let lanes = [Folder::Segments, Folder::Index, Folder::Frames];
     lanes
@@ -64,11 +64,8 @@ fn backups(catalog: &Catalog) -> Result<Vec<(String, u64, LevelId)>, CatalogErro
 }
 
 fn objects(store: &dyn Store) -> Vec<String> {
-    let mut all = Vec::new();
-    let mut keep = |info: store::ObjectInfo| {
-        all.push(info.name.to_string());
-        true
-    };
-    store.list("", &mut keep).expect("listed");
-    all
+    let all = objects_below(store, "").expect("listed");
+    all.into_iter()
+        .map(|object| object.name.to_string())
+        .collect()
 }

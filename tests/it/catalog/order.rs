@@ -1,5 +1,5 @@
-//! In which order levels were made, and when, whatever the clocks said and whatever else lies in the
-//! store.
+//! The order in which levels were made, and their dates, whatever the clocks said and whatever else
+//! lies in the store.
 
 use crate::support::backup;
 use freezer::catalog::names::{Folder, data_name, manifest_name};
@@ -7,14 +7,14 @@ use freezer::catalog::{Access, Catalog, CatalogError, Located, Order, OrderMemor
 use freezer::format::frame::{Compression, Sealer};
 use freezer::format::manifest::{Bytes, Counts, LevelParts, Manifest, ManifestParts, RootNode};
 use freezer::model::{LevelId, LevelSerial};
-use freezer::store::memory::Memory as MemoryStore;
-use freezer::store::{Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{Operation, Store, StoreExt};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use std::sync::Arc;
 
-/// A store of levels that have manifests and next to no data.
+/// A store of levels that have manifests and hardly any data.
 struct Shelf {
     store: Arc<MemoryStore>,
     access: Access,
@@ -36,7 +36,7 @@ impl Shelf {
         }
     }
 
-    /// Makes a level as a run does whose clock says this.
+    /// Makes a level as a run does at this time by its clock.
     fn add(&mut self, clock: Timestamp) -> LevelId {
         let others = self.listed();
         let random = u32::try_from(self.serial).expect("small");
@@ -94,7 +94,7 @@ impl Shelf {
         self.junk(level, manifest.seal(&sealer).expect("sealed"));
     }
 
-    /// Stores anything under the name of a manifest.
+    /// Stores bytes that are no manifest under the name of one.
     fn junk(&self, level: &LevelId, bytes: Vec<u8>) {
         self.store
             .put(&manifest_name(&backup::name(), level), &vec![bytes])
@@ -175,15 +175,15 @@ fn where_no_clock_was_wrong_one_listing_tells_the_order() {
     let mut shelf = Shelf::new();
     let levels: Vec<LevelId> = (1..5).map(|at| shelf.add(day(at))).collect();
     let before = (
-        shelf.store.calls().of(Verb::Get),
-        shelf.store.calls().of(Verb::List),
+        shelf.store.calls().of(Operation::Get),
+        shelf.store.calls().of(Operation::List),
     );
     assert!(shelf.order(NOW).levels().eq(&levels));
-    assert_eq!(shelf.store.calls().of(Verb::Get), before.0);
-    assert_eq!(shelf.store.calls().of(Verb::List), before.1 + 1);
+    assert_eq!(shelf.store.calls().of(Operation::Get), before.0);
+    assert_eq!(shelf.store.calls().of(Operation::List), before.1 + 1);
     shelf.assert_meant("", NOW, &levels[3]);
     assert_eq!(
-        shelf.store.calls().of(Verb::Get),
+        shelf.store.calls().of(Operation::Get),
         before.0 + 1,
         "the manifest that is meant, once"
     );
@@ -251,7 +251,7 @@ fn a_stray_object_moves_neither_the_newest_nor_a_date_nor_the_next_level() {
             std::slice::from_ref(&stray)
         );
         assert_eq!(shelf.order(NOW).ahead(at(NOW)).count(), 0);
-        // Whoever names it is told why not.
+        // A user who names it gets the reason.
         let named = shelf
             .locate(stray.as_str(), NOW)
             .expect("there is such a name");
@@ -259,14 +259,14 @@ fn a_stray_object_moves_neither_the_newest_nor_a_date_nor_the_next_level() {
         let next = shelf.add(day(4));
         assert_eq!(next.started(), day(4));
         shelf.assert_meant("", NOW, &next);
-        // A genuine manifest under another name is one too.
+        // A genuine manifest under another name is a stray too.
         let stored = shelf
             .store
             .get(&manifest_name(&backup::name(), &next), u64::MAX)
             .expect("there");
         shelf.junk(&stray, stored);
         shelf.assert_meant("", NOW, &next);
-        // What shows all points in time shows no such folder.
+        // A mount that shows all points in time shows no folder for it.
         let mut memory = OrderMemory::default();
         let shown = Order::read_with(&mut memory, &shelf.access, &backup::name(), at(NOW))
             .and_then(|order| order.without_strays(&mut memory, &shelf.access, &backup::name()))
@@ -318,7 +318,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
     fn the_order_is_that_of_the_runs_whatever_clocks_and_strangers_there_were(
-        runs in prop::collection::vec((0_i64..20, prop::bool::weighted(0.8), prop::bool::weighted(0.2)), 1..12),
+        runs in prop::collection::vec(
+            (0_i64..20, prop::bool::weighted(0.8), prop::bool::weighted(0.2)),
+            1..12,
+        ),
         now in 0_i64..25,
     ) {
         let mut shelf = Shelf::new();
@@ -337,12 +340,15 @@ proptest! {
         }
         let now = day(now).to_string();
         let order = shelf.order(&now);
-        let of_levels: Vec<&LevelId> = order.levels().filter(|level| made.contains(level)).collect();
+        let mut points = order.points().to_vec();
+        points.retain(|point| made.contains(&point.level));
+        let of_levels: Vec<&LevelId> = points.iter().map(|point| &point.level).collect();
         prop_assert_eq!(of_levels, made.iter().collect::<Vec<_>>());
-        prop_assert!(order.points().iter().filter(|point| made.contains(&point.level)).all(|point| point.date == point.level.started()));
+        prop_assert!(points.iter().all(|point| point.date == point.level.started()));
+        let located = shelf.locate("", &now);
         match made.last() {
-            Some(last) => prop_assert_eq!(&shelf.locate("", &now).expect("found").level, last),
-            None => prop_assert!(shelf.locate("", &now).map_or(true, |located| located.manifest.is_err())),
+            Some(last) => prop_assert_eq!(&located.expect("found").level, last),
+            None => prop_assert!(located.map_or(true, |located| located.manifest.is_err())),
         }
     }
 }

@@ -188,7 +188,7 @@ fn a_part_of_the_data_is_read_and_all_parts_together_find_all_damage() {
     assert!(
         user.fails(2, "check --read-data-subset 4/3")
             .err
-            .contains("neither a share")
+            .contains("is no part of the data")
     );
     user.fails(2, "check --read-data --read-data-subset 5%");
 }

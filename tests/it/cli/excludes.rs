@@ -119,7 +119,12 @@ proptest! {
     fn a_pattern_leaves_out_what_gnu_tar_leaves_out(pattern in pattern()) {
         let root = tempfile::tempdir().expect("a directory");
         make_tree(root.path(), &PATHS);
-        prop_assert_eq!(we_leave_out(&PATHS, &pattern), tar_leaves_out(root.path(), &PATHS, &pattern), "pattern {:?}", pattern);
+        prop_assert_eq!(
+            we_leave_out(&PATHS, &pattern),
+            tar_leaves_out(root.path(), &PATHS, &pattern),
+            "pattern {:?}",
+            pattern,
+        );
     }
 }
 

@@ -44,7 +44,7 @@ fn a_store_that_is_not_encrypted_refuses_a_passphrase() {
         "{said:?}"
     );
     assert!(
-        said.err.contains("others may read pass: chmod 600"),
+        said.err.contains("other users may read pass: chmod 600"),
         "{said:?}"
     );
 }
@@ -133,7 +133,7 @@ fn keys_are_added_changed_and_removed_without_touching_data() {
             in_use["id"].as_str().expect("text")
         ),
     );
-    assert!(last.err.contains("only key"), "{last:?}");
+    assert!(last.err.contains("is the last key"), "{last:?}");
 
     user.succeeds("key change --encrypt-pass-file other --new-pass-file pass");
     user.fails(1, "ls docs --encrypt-pass-file other");

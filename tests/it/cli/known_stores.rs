@@ -67,7 +67,7 @@ fn a_rolled_back_store_is_told_by_every_reader_and_refused_by_every_writer() {
         says(&said, "has lost its newest points");
         assert_eq!(
             said.code,
-            if reader == "check" { 3 } else { 0 },
+            i32::from(reader == "check"),
             "{reader}: {said:?}"
         );
     }

@@ -114,7 +114,7 @@ fn whole_members_and_blocks_exclude_each_other() {
     let user = User::with_docs();
     let said = user.fails(2, "backup docs --engine rsync --tar-levels");
     assert!(
-        said.err.contains("--tar-levels wants whole files"),
+        said.err.contains("--tar-levels needs whole files"),
         "{said:?}"
     );
     assert!(
@@ -128,7 +128,7 @@ fn whole_members_and_blocks_exclude_each_other() {
 fn every_length_of_time_is_one_or_refused() {
     let user = User::with_docs();
     let said = user.fails(2, "backup docs --checkpoint-interval often");
-    assert!(said.err.contains("write a time"), "{said:?}");
+    assert!(said.err.contains("write a length of time"), "{said:?}");
     user.succeeds("backup docs --checkpoint-interval 0s --checksum");
     let said = user.succeeds("backup docs --checksum --json");
     assert!(

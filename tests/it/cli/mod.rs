@@ -4,6 +4,7 @@
 mod damage;
 mod empty;
 mod excludes;
+mod exit_codes;
 mod help;
 mod keys;
 mod known_stores;

@@ -46,7 +46,10 @@ fn a_job_file_of_the_original_works() {
     user.write("job.conf", job);
     user.succeeds("--config job.conf");
     assert!(user.path("st/freezer.json").exists());
-    user.write("restore.conf", "[job]\naction = restore\nbackup_name = papers\ncontainer = ~/st\nrestore_abs_path = ~/out\n");
+    user.write(
+        "restore.conf",
+        "[job]\naction = restore\nbackup_name = papers\ncontainer = ~/st\nrestore_abs_path = ~/out\n",
+    );
     user.succeeds("--config=restore.conf");
     assert!(user.path("out/sub/b.txt").exists());
 }

@@ -66,7 +66,7 @@ fn without_a_terminal_nothing_goes_unless_it_was_said() {
         said.err.contains("there is no terminal to ask on"),
         "{said:?}"
     );
-    assert!(said.err.contains("hint: say --yes"), "{said:?}");
+    assert!(said.err.contains("hint: give --yes"), "{said:?}");
     assert_eq!(user.points(), 5);
     let said = user.succeeds("prune docs --keep-last 1 --yes");
     assert!(

@@ -46,7 +46,7 @@ fn a_repack_is_shown_asked_for_and_done() {
     let said = user.succeeds("prune docs --dry-run");
     assert!(
         said.err
-            .contains("lie among what is needed: freezer repack"),
+            .contains("lie among data that is needed: freezer repack"),
         "{said:?}"
     );
     let said = user.succeeds("repack docs --dry-run");

@@ -68,7 +68,7 @@ fn a_store_of_its_own_is_left_alone() {
     user.succeeds("backup docs --hostname here -q --store two");
     let said = user.fails(1, "sync one two");
     assert!(
-        said.err.contains("is another store than")
+        said.err.contains("is a different store, not a copy of")
             && said.err.contains("hint: name an empty place"),
         "{said:?}"
     );

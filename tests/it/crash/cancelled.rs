@@ -1,4 +1,4 @@
-//! Cancelled at any moment, and a store that dies while a long file is read.
+//! A run that is cancelled at any moment, and a store that dies while a long file is read.
 
 use super::{Start, build, passphrases, same_content, small_objects};
 use crate::support::{backup, reading, scratch};
@@ -7,12 +7,12 @@ use freezer::catalog::Catalog;
 use freezer::model::{Cancel, Progress, Trouble};
 use freezer::platform::SystemClock;
 use freezer::store::faulty::Faulty;
-use freezer::store::memory::Memory;
-use freezer::store::{Kind, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ErrorKind, Operation};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Asks to stop when it is told for the n-th time that something is done.
+/// A progress that asks to stop when it is called for the n-th time.
 struct CancelAt {
     told: AtomicU64,
     bytes: AtomicU64,
@@ -60,7 +60,10 @@ fn a_run_that_is_cancelled_leaves_no_level_and_the_next_run_succeeds() {
             let progress = CancelAt::new(at);
             let outcome = run(&request, &access, &SystemClock, &progress, &progress.cancel);
             let error = outcome.expect_err("it was cancelled");
-            assert!(matches!(error, BackupError::Cancelled), "{at}: {error:?}");
+            assert!(
+                matches!(error, BackupError::Interrupted(_)),
+                "{at}: {error:?}"
+            );
             assert!(
                 start
                     .check(&access, &format!("cancelled at {at}"))
@@ -86,12 +89,12 @@ const LONG_BYTES: usize = 48 << 20;
 fn a_wish_to_stop_is_heard_inside_a_long_file() {
     let room = scratch();
     std::fs::write(room.path().join("long"), vec![7; LONG_BYTES]).expect("written");
-    let access = backup::create_plain(Arc::new(Memory::default()));
+    let access = backup::create_plain(Arc::new(MemoryStore::default()));
     let progress = CancelAt::new(3);
     let mut request = backup::request(&[room.path()]);
     small_objects(&mut request);
     let outcome = run(&request, &access, &SystemClock, &progress, &progress.cancel);
-    assert!(matches!(outcome, Err(BackupError::Cancelled)));
+    assert!(matches!(outcome, Err(BackupError::Interrupted(_))));
     let read = progress.bytes.into_inner();
     assert!(read < 4 << 20, "it read {read} bytes before it stopped");
     assert!(
@@ -106,12 +109,12 @@ fn a_wish_to_stop_is_heard_inside_a_long_file() {
 fn a_store_that_dies_ends_the_run_inside_a_long_file() {
     let room = scratch();
     std::fs::write(room.path().join("long"), vec![7; LONG_BYTES]).expect("written");
-    let sound = Arc::new(Memory::default());
+    let sound = Arc::new(MemoryStore::default());
     drop(backup::create_plain(sound.clone()));
     let store = Arc::new(
         Faulty::new(sound).with(
-            freezer::store::faulty::Fault::at(Verb::Put, 1)
-                .with_kind(Kind::Full)
+            freezer::store::faulty::Fault::at(Operation::Put, 1)
+                .with_kind(ErrorKind::Full)
                 .for_good(),
         ),
     );
@@ -121,7 +124,7 @@ fn a_store_that_dies_ends_the_run_inside_a_long_file() {
     small_objects(&mut request);
     let outcome = run(&request, &access, &SystemClock, &progress, &progress.cancel);
     assert!(
-        matches!(&outcome, Err(BackupError::Store(error)) if error.kind() == Kind::Full),
+        matches!(&outcome, Err(BackupError::Store(error)) if error.kind() == ErrorKind::Full),
         "{outcome:?}"
     );
     let read = progress.bytes.into_inner();

@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Ends and reaps it, also when the test fails.
+/// A process that is ended and reaped, also when the test fails.
 struct Killed(Child);
 
 impl Drop for Killed {
@@ -40,7 +40,7 @@ fn freezer(room: &Path, options: &[&str]) -> Command {
     command
 }
 
-/// How many objects of data there are, of all levels together.
+/// Counts the data objects of all levels.
 fn objects(folder: &Path) -> usize {
     let below = |entry: fs::DirEntry| {
         if entry.path().is_dir() {
@@ -87,7 +87,7 @@ fn a_backup_that_is_killed_leaves_no_half_level_and_needs_no_repair() {
     let whole = reading::whole(&open(), &name, &first[0]);
 
     for round in 1..3 {
-        // Takes some seconds to its end.
+        // This run would take some seconds.
         let slow = [
             "--no-incremental",
             "--compression",
@@ -96,7 +96,7 @@ fn a_backup_that_is_killed_leaves_no_half_level_and_needs_no_repair() {
             "1MiB",
         ];
         let before = data_of(&store);
-        // What this run has stored: what the one before left goes meanwhile.
+        // Count the objects of this run: those of the one before go meanwhile.
         let stored = || {
             data_of(&store)
                 .difference(&before)
@@ -184,7 +184,7 @@ fn a_large_backup_that_is_killed_is_gone_on_with() {
             .max()
     };
     for round in 0..2 {
-        // The second run takes from the first, and makes a checkpoint of its own.
+        // The second run takes data from the first, and makes its own checkpoint.
         let before = of_runs();
         let newest = || {
             of_runs()
@@ -266,8 +266,8 @@ fn a_large_backup_that_is_killed_is_gone_on_with() {
     );
 }
 
-/// The levels that have data. A run that is killed between the making of a folder and its first
-/// object leaves the folder, which is no data.
+/// Returns the levels that have data. A run that is killed after it made a folder and before it
+/// stored the first object in it leaves the folder, which is no data.
 fn data_of(store: &Path) -> BTreeSet<String> {
     let of_backup = fs::read_dir(store.join("data/host/tree"))
         .expect("listed")
@@ -278,8 +278,8 @@ fn data_of(store: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a level holds: its entries, each with the digest of its content. The content of all levels
-/// would not fit in memory.
+/// The entries of a level, each with the digest of its content. The content of all levels would not
+/// fit in memory.
 type Digests = Vec<(Entry, [u8; 32])>;
 
 /// Kills runs of a chain in which the tree changes all the time.
@@ -301,12 +301,12 @@ fn kill_a_chain(kills: u64) {
     };
     let mut kept: Vec<(LevelId, Digests)> = Vec::new();
     let (_nobody, never) = std::sync::mpsc::channel::<()>();
-    // How long a run that is not killed has taken of late: a machine that has been busy for a while
-    // would else be waited for in all later rounds.
+    // How long the last runs took that were not killed. Otherwise a machine that was busy for a
+    // while would slow down all later rounds.
     let mut whole_run = Duration::from_millis(60);
     let mut cut_off = 0;
     for round in 0..4 * kills {
-        // A run that was done before it was killed proves nothing: another takes its place.
+        // A run that ended before it was killed proves nothing, so another takes its place.
         if round >= kills && cut_off > kills / 4 {
             break;
         }

@@ -1,5 +1,5 @@
-//! A run that is cut off at any moment: it says so, leaves no half level, harms no other, and the
-//! next run needs no repair.
+//! A run that is cut off at any moment: it reports that, leaves no half level and harms no other,
+//! and the next run needs no repair.
 
 mod cancelled;
 mod cut;
@@ -11,15 +11,15 @@ use crate::support::{backup, torture};
 use freezer::catalog::{Access, Catalog};
 use freezer::format::frame::Compression;
 use freezer::model::{LevelId, Passphrase};
-use freezer::store::Store;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
+use freezer::store::{Store, StoreExt};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Small, yet enough for several objects in each lane: a hard link, a sparse file, directories,
-/// many names.
+/// Makes a small tree that still gives several objects in each lane: a hard link, a sparse file,
+/// directories, many names.
 fn build(tree: &Path) {
     let folder = |name: &str| fs::create_dir(tree.join(name)).expect("made");
     let write = |name: &str, bytes: &[u8]| fs::write(tree.join(name), bytes).expect("written");
@@ -27,7 +27,7 @@ fn build(tree: &Path) {
     folder("names");
     folder("names/deep");
     for number in 0..90 {
-        // Long names that have little in common: the index of few of them has several blocks.
+        // Long names that have little in common give an index of several blocks with few entries.
         let name: String = torture::noise(number, 110)
             .iter()
             .map(|byte| format!("{byte:02x}"))
@@ -45,7 +45,7 @@ fn build(tree: &Path) {
     std::os::unix::fs::symlink("big", tree.join("link")).expect("linked");
 }
 
-/// What every run of these tests asks for: many small objects.
+/// Asks for many small objects, as every run of these tests does.
 fn small_objects(request: &mut freezer::backup::BackupRequest) {
     request.compression = Compression::None;
     request.compression_level = 0;
@@ -53,14 +53,14 @@ fn small_objects(request: &mut freezer::backup::BackupRequest) {
     request.upload_jobs = 1;
 }
 
-/// With and without encryption.
+/// Returns the passphrases of the tests: with encryption and without.
 fn passphrases() -> [Option<Passphrase>; 2] {
     [None, Some(backup::passphrase())]
 }
 
-/// A store with one level, and what that holds.
+/// A store with one level, and the content of that.
 struct Start {
-    store: Memory,
+    store: MemoryStore,
     passphrase: Option<Passphrase>,
     level: LevelId,
     whole: Whole,
@@ -68,7 +68,7 @@ struct Start {
 
 impl Start {
     fn new(tree: &Path, passphrase: Option<Passphrase>) -> Self {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         let access = match passphrase {
             None => backup::create_plain(store.clone()),
             Some(_) => backup::create_encrypted(store.clone()),
@@ -85,8 +85,8 @@ impl Start {
         }
     }
 
-    /// The same store once more.
-    fn copy(&self) -> Memory {
+    /// Returns a copy of the store.
+    fn copy(&self) -> MemoryStore {
         copy_of(&self.store)
     }
 
@@ -94,7 +94,7 @@ impl Start {
         Access::open(store, self.passphrase.as_ref()).expect("a sound store opens")
     }
 
-    /// All levels that are listed read back; returns the new ones.
+    /// Asserts that all levels read back. Returns the new ones.
     #[track_caller]
     fn check(&self, access: &Access, what: &str) -> Vec<LevelId> {
         let levels = Catalog::new(access.store())
@@ -120,8 +120,8 @@ impl Start {
     }
 }
 
-fn copy_of(store: &Memory) -> Memory {
-    let copy = Memory::default();
+fn copy_of(store: &MemoryStore) -> MemoryStore {
+    let copy = MemoryStore::default();
     let mut each = |object: freezer::store::ObjectInfo| {
         let body = store.get(&object.name, u64::MAX).expect("listed");
         copy.put(&object.name, &vec![body]).expect("stored");
@@ -131,7 +131,7 @@ fn copy_of(store: &Memory) -> Memory {
     copy
 }
 
-/// Whether two levels of one tree hold the same; where their bytes are stored may differ.
+/// Returns whether two levels of one tree are equal, wherever their bytes are stored.
 fn same_content(one: &Whole, other: &Whole) -> bool {
     let metadata = |whole: &Whole| -> Vec<_> {
         whole

@@ -1,27 +1,19 @@
-//! The damage matrix for frame tables of several blocks: that many frames take long to back up, so
-//! the level is written by hand.
+//! The damage matrix for frame tables of several blocks. A backup of so many frames would take
+//! long, so the level is written by hand.
 
-use super::harms;
+use super::{harms, short_frames, tree_of_many_files};
 use crate::support::reading::{self, Readable, Whole};
-use crate::support::stored_tree::{Planned, Recipe, StoredTree, reader};
-use crate::support::torture::noise;
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectInfo, ObjectName, Store};
+use crate::support::stored_tree::{StoredTree, reader};
+use freezer::catalog::objects_below;
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ObjectName, Store, StoreExt};
 use std::sync::Arc;
 
 fn stored(encrypted: bool) -> StoredTree {
-    let files =
-        (0..200).map(|number| Planned::file(&format!("file {number:05}"), noise(number, 1000)));
-    let recipe = Recipe {
-        encrypted,
-        frame_bytes: 150,
-        segment_bytes: 5_000,
-        ..Recipe::default()
-    };
     StoredTree::write(
-        Arc::new(Memory::default()),
-        std::iter::once(Planned::directory("")).chain(files),
-        recipe,
+        Arc::new(MemoryStore::default()),
+        tree_of_many_files(),
+        short_frames(encrypted),
     )
 }
 
@@ -37,14 +29,11 @@ fn whole(stored: &StoredTree) -> Whole {
 }
 
 fn objects(stored: &StoredTree) -> Vec<ObjectName> {
-    let mut found = Vec::new();
-    let mut each = |object: ObjectInfo| {
-        found.push(object.name);
-        true
-    };
-    stored.store.list("data/", &mut each).expect("listed");
-    found.retain(|name| name.as_str().contains("/frames/"));
-    found
+    let data = objects_below(stored.store.as_ref(), "data/").expect("listed");
+    data.into_iter()
+        .map(|object| object.name)
+        .filter(|name| name.as_str().contains("/frames/"))
+        .collect()
 }
 
 #[test]

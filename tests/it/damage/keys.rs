@@ -1,4 +1,4 @@
-//! Harm to what opens a store: its identity and its keys.
+//! Damage to the documents that open a store: its identity and its keys.
 
 use super::{Change, Sound, harms};
 use crate::support::backup::{self, CHEAP};
@@ -6,8 +6,8 @@ use freezer::catalog::{Access, AccessError, names};
 use freezer::format::frame::Compression;
 use freezer::format::identity::{Cipher, Identity};
 use freezer::model::{Passphrase, Secret};
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectName, Store};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ObjectName, Store, StoreExt};
 use std::sync::Arc;
 
 fn key_of(sound: &Sound) -> ObjectName {
@@ -21,9 +21,9 @@ fn key_of(sound: &Sound) -> ObjectName {
     keys.remove(0)
 }
 
-/// If it opens, all must be as it was; gives the error if it does not.
+/// Asserts that everything is as it was if the store opens. Returns the error if it does not.
 #[track_caller]
-fn refused(sound: &Sound, store: &Arc<Memory>, what: &str) -> Option<AccessError> {
+fn refused(sound: &Sound, store: &Arc<MemoryStore>, what: &str) -> Option<AccessError> {
     match Access::open(store.clone(), sound.passphrase.as_ref()) {
         Err(error) => Some(error),
         Ok(access) => {
@@ -47,7 +47,7 @@ fn a_harmed_identity_or_key_is_an_error_that_names_it() {
             let deleted = body.is_none();
             let store = sound.harmed(&[Change(name.clone(), body)]);
             match refused(&sound, &store, &what) {
-                // A harm to white space, a comment or a date.
+                // The damage hit white space, a comment or a date.
                 None => assert!(!deleted, "{what}: it opens all the same"),
                 Some(AccessError::Document { object, .. }) => assert_eq!(object, name, "{what}"),
                 Some(AccessError::IdentityLost(_)) => {
@@ -59,7 +59,7 @@ fn a_harmed_identity_or_key_is_an_error_that_names_it() {
                 Some(AccessError::WrongPassphrase(_) | AccessError::Key(_)) => {
                     assert_eq!(name, key_of(&sound), "{what}")
                 }
-                // A flip in the cipher's name gives an unknown one; in the store's id, another.
+                // A flip in the cipher's name makes it unknown; one in the id makes another store.
                 Some(AccessError::NotEncrypted(_)) => {
                     panic!("{what}: an encrypted store is taken for a plain one")
                 }
@@ -111,7 +111,7 @@ fn a_wrong_passphrase_says_so_and_a_forged_plain_store_is_refused() {
         error.to_string(),
         "a passphrase was given, but the store memory: is not encrypted"
     );
-    // Even without a passphrase: what it holds is not plain.
+    // This holds even without a passphrase, as the data is not plain.
     let access = Access::open(store, None).expect("a plain store needs none");
     assert!(matches!(
         access.manifest(&backup::name(), &sound.levels[0]),
@@ -122,7 +122,7 @@ fn a_wrong_passphrase_says_so_and_a_forged_plain_store_is_refused() {
 #[test]
 fn a_key_of_another_store_opens_nothing() {
     let sound = Sound::new(Compression::Gzip, Some(backup::passphrase()));
-    let other = Arc::new(Memory::default());
+    let other = Arc::new(MemoryStore::default());
     let access = backup::create_encrypted(other.clone());
     let key = names::key_name(access.opened_by().expect("it is encrypted"));
     let body = other.get(&key, u64::MAX).expect("it is there");
@@ -134,7 +134,7 @@ fn a_key_of_another_store_opens_nothing() {
         Access::open(store, sound.passphrase.as_ref()),
         Err(AccessError::WrongPassphrase(_))
     ));
-    // Beside a key that does open, it does no harm.
+    // Next to a key that opens, it does no harm.
     let store = sound.harmed(&[Change(names::key_name("00000000"), Some(body))]);
     Access::open(store, sound.passphrase.as_ref()).expect("its own key opens it");
 }

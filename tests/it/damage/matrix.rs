@@ -6,7 +6,7 @@ use freezer::catalog::names::Folder;
 use freezer::format::frame::Compression;
 use freezer::store::ObjectName;
 
-/// Harms one object of the newest level in every way; gives what could then be read of that level.
+/// Harms one object of the newest level in every way. Returns what could be read of it each time.
 fn harm_each(sound: &Sound, name: &ObjectName, mut judge: impl FnMut(&str, Readable)) {
     let sound_bytes = sound.bytes(name);
     for (kind, body) in harms(&sound_bytes) {
@@ -47,7 +47,7 @@ fn harm_each(sound: &Sound, name: &ObjectName, mut judge: impl FnMut(&str, Reada
     }
 }
 
-/// The first, one in the middle, the last.
+/// Returns the first, one in the middle and the last.
 fn some_of(names: &[ObjectName]) -> [&ObjectName; 3] {
     [&names[0], &names[names.len() / 2], &names[names.len() - 1]]
 }
@@ -92,7 +92,7 @@ fn matrix(sound: &Sound) {
 }
 
 /// The block with the first entries is in the manifest too: without its object everything reads,
-/// and a check tells of it.
+/// and a check reports that the object is missing.
 fn the_manifest_stands_in_for(sound: &Sound, name: &ObjectName) {
     let sound_bytes = sound.bytes(name);
     for (kind, body) in harms(&sound_bytes) {

@@ -1,14 +1,17 @@
-//! Every kind of damage to every kind of object, against every way of reading: an error or the
-//! right answer, never anything else; what is not touched still reads; and the next backup works.
+//! Every kind of damage to every kind of object, against every way of reading. A reader gets an
+//! error or the right answer, never anything else. Untouched files still read, and the next backup
+//! works.
 
 mod frame_table;
 mod keys;
 mod matrix;
 mod one_reader;
 mod repair;
+mod repair_frame_table;
 mod swapped;
 
 use crate::support::reading::{self, Readable, Whole};
+use crate::support::stored_tree::{Planned, Recipe};
 use crate::support::{backup, copy_of, torture};
 use freezer::backup::BackupRequest;
 use freezer::catalog::names::{self, Folder, LevelOf, Meaning};
@@ -16,27 +19,27 @@ use freezer::catalog::{Access, Catalog};
 use freezer::format::frame::Compression;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Passphrase};
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectInfo, ObjectName, Store};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ObjectInfo, ObjectName, Store, StoreExt};
 use freezer::upkeep::{Checked, Damage, Depth, Portion, check};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A store with two levels of a tree that changed in between, so that both have several objects in
-/// each lane.
+/// A store with two levels of a tree that changed in between. Both have several objects in each
+/// lane.
 struct Sound {
-    store: Memory,
+    store: MemoryStore,
     passphrase: Option<Passphrase>,
     levels: [LevelId; 2],
     wholes: [Whole; 2],
-    /// What the next backup is made of.
+    /// The tree that the next backup reads.
     tree: tempfile::TempDir,
     compression: Compression,
 }
 
-/// A tree whose index has several blocks, and whose stream has several frames.
+/// Makes a tree whose index has several blocks, and whose stream has several frames.
 fn build(tree: &Path, turn: u64) {
     for folder in 0..6 {
         let folder = tree.join(format!("folder-{folder}"));
@@ -61,7 +64,7 @@ fn build(tree: &Path, turn: u64) {
 impl Sound {
     fn new(compression: Compression, passphrase: Option<Passphrase>) -> Self {
         let tree = crate::support::scratch();
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         let access = match &passphrase {
             None => backup::create_plain(store.clone()),
             Some(_) => backup::create_encrypted(store.clone()),
@@ -92,7 +95,7 @@ impl Sound {
         sound
     }
 
-    /// The objects of a level in a folder.
+    /// Returns the objects of a level in a folder.
     fn objects(&self, level: usize, folder: Folder) -> Vec<ObjectName> {
         let of = LevelOf {
             backup: backup::name(),
@@ -116,8 +119,8 @@ impl Sound {
         names::manifest_name(&backup::name(), &self.levels[level])
     }
 
-    /// The store after some harm.
-    fn harmed(&self, harm: &[Change]) -> Arc<Memory> {
+    /// Returns the store after some damage.
+    fn harmed(&self, harm: &[Change]) -> Arc<MemoryStore> {
         let store = copy_of(&self.store);
         for change in harm {
             match &change.1 {
@@ -132,13 +135,13 @@ impl Sound {
         self.store.get(name, u64::MAX).expect("it is there")
     }
 
-    fn open(&self, store: &Arc<Memory>) -> Access {
+    fn open(&self, store: &Arc<MemoryStore>) -> Access {
         Access::open(store.clone(), self.passphrase.as_ref()).expect("the store opens")
     }
 
-    /// Reads a level in every way, and has it checked; `None` if it does not open.
+    /// Reads a level in every way, and checks it. Returns `None` if it does not open.
     #[track_caller]
-    fn examine(&self, store: &Arc<Memory>, level: usize, what: &str) -> Option<Readable> {
+    fn examine(&self, store: &Arc<MemoryStore>, level: usize, what: &str) -> Option<Readable> {
         let (access, id, whole) = (self.open(store), &self.levels[level], &self.wholes[level]);
         let all = Readable::all_of(whole);
         let opened = reading::open(&access, &backup::name(), id, &reading::reader());
@@ -160,8 +163,8 @@ impl Sound {
         readable
     }
 
-    /// What a check of a level with all its bytes finds, and what it says.
-    fn check(&self, store: &Arc<Memory>, level: usize) -> (Checked, Vec<String>) {
+    /// Checks a level with all its bytes. Returns the damage and the result.
+    fn check(&self, store: &Arc<MemoryStore>, level: usize) -> (Checked, Vec<String>) {
         let mut told = Vec::new();
         let mut tell = |_: &[LevelId], damage: Damage| told.push(damage.to_string());
         let (access, id) = (self.open(store), &self.levels[level]);
@@ -178,9 +181,9 @@ impl Sound {
         (checked, told)
     }
 
-    /// Makes one more level, which must be sound, whatever the others are.
+    /// Makes one more level, which must be sound even if the others are not.
     #[track_caller]
-    fn back_up_again(&self, store: &Arc<Memory>, what: &str) {
+    fn back_up_again(&self, store: &Arc<MemoryStore>, what: &str) {
         let access = self.open(store);
         let id = backup::back_up(&access, &[self.tree.path()], |request| {
             small_objects(request, self.compression)
@@ -207,13 +210,14 @@ impl Sound {
     }
 }
 
-/// A frame table this short has its one block in the manifest; `frame_table` has longer ones.
+/// The folders whose objects are harmed. A frame table this short has its one block in the
+/// manifest; `frame_table` has longer ones.
 const LANES: [Folder; 2] = [Folder::Segments, Folder::Index];
 
-/// An object gets another body, or goes.
+/// A change to an object: another body, or `None` for its removal.
 struct Change(ObjectName, Option<Vec<u8>>);
 
-/// Objects of a few frames or blocks each.
+/// Asks for objects of a few frames or blocks each.
 fn small_objects(request: &mut BackupRequest, compression: Compression) {
     request.compression = compression;
     request.compression_level = compression.default_level();
@@ -221,7 +225,7 @@ fn small_objects(request: &mut BackupRequest, compression: Compression) {
     request.upload_jobs = 1;
 }
 
-/// What is done to one object's bytes.
+/// Returns what each kind of damage leaves of an object; `None` where it is deleted.
 fn harms(body: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
     let mut harms = vec![("deleted".to_owned(), None)];
     for length in [0, body.len() / 2, body.len() - 1] {
@@ -240,4 +244,23 @@ fn harms(body: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
     }
     harms.push(("longer by a byte".to_owned(), Some([body, b"x"].concat())));
     harms
+}
+
+/// Returns a tree of so many files that a frame table of short frames has several blocks.
+fn tree_of_many_files() -> impl Iterator<Item = Planned> {
+    let files = (0..200).map(|number| {
+        let content = torture::noise(number, 1000);
+        Planned::file(&format!("file {number:05}"), content)
+    });
+    std::iter::once(Planned::directory("")).chain(files)
+}
+
+/// Asks for short frames, so that the frame table has several blocks.
+fn short_frames(encrypted: bool) -> Recipe {
+    Recipe {
+        encrypted,
+        frame_bytes: 150,
+        segment_bytes: 5_000,
+        ..Recipe::default()
+    }
 }

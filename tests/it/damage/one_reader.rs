@@ -3,10 +3,10 @@
 use crate::support::{backup, reading};
 use freezer::catalog::{Access, Catalog};
 use freezer::model::{BackupName, LevelId};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use std::sync::Arc;
 
-/// A level of a tree that is one file; others of its kind differ in nothing but the bytes.
+/// Makes a level of a tree that is one file. Two such levels differ only in the file's bytes.
 fn level_of(access: &Access, backup: &BackupName, text: &str) -> LevelId {
     let tree = crate::support::scratch();
     std::fs::write(tree.path().join("file"), text).expect("written");
@@ -33,8 +33,8 @@ fn text_of(
 fn levels_of_two_backups_and_two_stores_do_not_mix() {
     let reader = reading::reader();
     let accesses = [
-        backup::create_plain(Arc::new(Memory::default())),
-        backup::create_encrypted(Arc::new(Memory::default())),
+        backup::create_plain(Arc::new(MemoryStore::default())),
+        backup::create_encrypted(Arc::new(MemoryStore::default())),
     ];
     for (access, store) in accesses.iter().zip(["one", "two"]) {
         for name in ["docs", "mail"] {
@@ -49,7 +49,7 @@ fn levels_of_two_backups_and_two_stores_do_not_mix() {
 #[test]
 fn a_level_made_after_the_newest_was_withdrawn_does_not_show_its_bytes() {
     let reader = reading::reader();
-    let access = backup::create_plain(Arc::new(Memory::default()));
+    let access = backup::create_plain(Arc::new(MemoryStore::default()));
     let docs = backup::name();
     for text in ["first ", "second", "third "] {
         let level = level_of(&access, &docs, text);

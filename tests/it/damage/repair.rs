@@ -1,27 +1,25 @@
-//! The damage matrix for repairs: what can be mended is as it was, what is lost is stored again by
-//! the next backup, and nothing that could be read before is worse.
+//! The damage matrix for repairs: mended blocks are as they were, the next backup stores lost data
+//! again, and nothing that could be read before is worse.
 
 use super::{Change, Readable, Sound, harms, small_objects};
-use crate::support::stored_tree::{Planned, Recipe, StoredTree};
-use crate::support::torture::noise;
 use crate::support::{backup, copy_of, reading};
 use freezer::backup::Levels;
-use freezer::catalog::names::{self, Folder};
-use freezer::catalog::{Access, Catalog, LockRequest, Patience, lost_parts, with_lock};
-use freezer::format::frame::{Compression, Sealer};
+use freezer::catalog::names::Folder;
+use freezer::catalog::{Access, Catalog, LockRequest, Patience, objects_below, with_lock};
+use freezer::format::frame::Compression;
 use freezer::format::manifest::Manifest;
 use freezer::model::progress::Silent;
 use freezer::model::{BackupName, Cancel, LevelId};
 use freezer::platform::SystemClock;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::store::trial::Trial;
-use freezer::store::{ObjectInfo, ObjectName, Store};
+use freezer::store::{ObjectName, Store, StoreExt};
 use freezer::upkeep::{Depth, Portion, Repaired, check, remove_unreadable, repair};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// As the program does it, with a yes.
-fn repair_all(access: &Access, backup: &BackupName) -> (Repaired, u64) {
+/// Repairs as the program does after a yes.
+pub(super) fn repair_all(access: &Access, backup: &BackupName) -> (Repaired, u64) {
     let (catalog, store, cancel) = (Catalog::new(access.store()), access.store(), Cancel::new());
     let request = LockRequest {
         backup,
@@ -48,21 +46,16 @@ fn repair_all(access: &Access, backup: &BackupName) -> (Repaired, u64) {
     repaired.expect("nobody else has the lock")
 }
 
-fn everything(store: &dyn Store) -> BTreeMap<ObjectName, Vec<u8>> {
-    let mut names = Vec::new();
-    let mut each = |object: ObjectInfo| {
-        names.push(object.name);
-        true
-    };
-    store.list("", &mut each).expect("listed");
-    names
-        .into_iter()
-        .map(|name| (name.clone(), store.get(&name, u64::MAX).expect("listed")))
+pub(super) fn everything(store: &dyn Store) -> BTreeMap<ObjectName, Vec<u8>> {
+    let body = |name: &ObjectName| store.get(name, u64::MAX).expect("listed");
+    let all = objects_below(store, "").expect("listed");
+    all.into_iter()
+        .map(|object| (object.name.clone(), body(&object.name)))
         .collect()
 }
 
-/// How much of each level can be read; nothing where it does not open.
-fn readable(sound: &Sound, store: &Arc<Memory>, what: &str) -> [Option<Readable>; 2] {
+/// Returns how much of each level can be read; `None` where it does not open.
+fn readable(sound: &Sound, store: &Arc<MemoryStore>, what: &str) -> [Option<Readable>; 2] {
     [0, 1].map(|level| {
         let view = reading::open(
             &sound.open(store),
@@ -85,14 +78,14 @@ fn is_as_good(before: &Option<Readable>, after: &Option<Readable>) -> bool {
     }
 }
 
-/// Harms a store, repairs it, makes the next level. Gives what the repair did, and that level.
+/// Harms a store, repairs it and makes the next level. Returns what the repair did, and that level.
 #[track_caller]
 fn mend(sound: &Sound, changes: &[Change], what: &str) -> (Repaired, Manifest) {
     let store = sound.harmed(changes);
     let before = readable(sound, &store, what);
     let bytes_before = everything(store.as_ref());
     let access = sound.open(&store);
-    // A trial changes nothing, and says what the repair then does.
+    // A trial changes nothing, and reports what the repair then does.
     let levels = Catalog::new(access.store())
         .levels(&backup::name())
         .expect("listed");
@@ -113,8 +106,7 @@ fn mend(sound: &Sound, changes: &[Change], what: &str) -> (Repaired, Manifest) {
     let (repaired, removed) = repair_all(&access, &backup::name());
     assert_eq!(format!("{tried:?}"), format!("{repaired:?}"), "{what}");
     assert_eq!(removed, repaired.unreadable.len() as u64, "{what}");
-    // No object went but manifests that nobody can open, and none changed but blocks that were
-    // damaged.
+    // Only manifests went that nobody can open, and only blocks changed that were damaged.
     let after = everything(store.as_ref());
     for (name, body) in &bytes_before {
         match after.get(name) {
@@ -139,7 +131,7 @@ fn mend(sound: &Sound, changes: &[Change], what: &str) -> (Repaired, Manifest) {
             "{what}: {before:?} and then {now:?}"
         );
     }
-    // Once more finds what is left of it, and mends nothing.
+    // A second repair finds the damage that is left, and mends nothing.
     let (again, removed) = repair_all(&access, &backup::name());
     assert_eq!(
         (again.index.mended, again.frame_tables.mended, removed),
@@ -154,7 +146,7 @@ fn mend(sound: &Sound, changes: &[Change], what: &str) -> (Repaired, Manifest) {
         ),
         "{what}"
     );
-    // The next level is whole, and so is one after it.
+    // The next level is whole, and so is the one after it.
     let next = |_: u32| {
         let report = backup::back_up(&access, &[sound.tree.path()], |request| {
             small_objects(request, sound.compression);
@@ -244,7 +236,7 @@ fn matrix(passphrase: Option<freezer::model::Passphrase>) {
                 .as_ref()
                 .is_some_and(|harmed| harmed.starts_with(&body));
             let (repaired, _) = mend(&sound, &[Change(name.clone(), harmed)], &what);
-            // The first block is in the manifest too.
+            // The manifest holds the first block too.
             let is_known = position == 0;
             assert_eq!(
                 repaired.index.mended > 0,
@@ -322,179 +314,5 @@ fn a_store_that_does_not_answer_is_not_taken_for_damaged() {
             after == before,
             "call {call}: the store was changed: {ended:?}"
         );
-    }
-}
-
-/// A level with a frame table of several blocks, written by hand, in a store that opens.
-fn with_long_table(encrypted: bool) -> (Arc<Memory>, Access, StoredTree) {
-    let store = Arc::new(Memory::default());
-    let access = if encrypted {
-        backup::create_encrypted(store.clone())
-    } else {
-        backup::create_plain(store.clone())
-    };
-    let files =
-        (0..200).map(|number| Planned::file(&format!("file {number:05}"), noise(number, 1000)));
-    let recipe = Recipe {
-        encrypted,
-        frame_bytes: 150,
-        segment_bytes: 5_000,
-        ..Recipe::default()
-    };
-    let tree = std::iter::once(Planned::directory("")).chain(files);
-    let stored = StoredTree::write_level(
-        store.clone(),
-        tree,
-        recipe,
-        access.store_id(),
-        access.protection(),
-    );
-    let sealer = Sealer::new(
-        access.store_id(),
-        stored.manifest.id.clone(),
-        access.protection(),
-    );
-    let sealed = stored.manifest.seal(&sealer).expect("sealed");
-    store
-        .put(
-            &names::manifest_name(&stored.backup, &stored.manifest.id),
-            &vec![sealed],
-        )
-        .expect("stored");
-    (store, access, stored)
-}
-
-#[test]
-fn a_frame_table_is_written_again_from_the_headers_of_its_frames_and_without_headers_left_alone() {
-    for encrypted in [true, false] {
-        let (store, access, stored) = with_long_table(encrypted);
-        let whole = reading::whole(&access, &stored.backup, &stored.manifest.id);
-        let all = Readable::all_of(&whole);
-        let tables: Vec<_> = everything(store.as_ref())
-            .into_iter()
-            .filter(|(name, _)| name.as_str().contains("/frames/"))
-            .collect();
-        assert!(tables.len() > 1, "{} objects", tables.len());
-        let read = |what: &str| {
-            let view = reading::open(
-                &access,
-                &stored.backup,
-                &stored.manifest.id,
-                &reading::reader(),
-            )
-            .expect("it opens");
-            reading::examine(&view, &whole, what)
-        };
-        let mut cases: Vec<(String, Vec<Change>)> = Vec::new();
-        for (name, body) in &tables {
-            cases.extend(harms(body).into_iter().map(|(kind, harmed)| {
-                (format!("{name} {kind}"), vec![Change(name.clone(), harmed)])
-            }));
-        }
-        cases.push((
-            "all tables deleted".to_owned(),
-            tables
-                .iter()
-                .map(|(name, _)| Change(name.clone(), None))
-                .collect(),
-        ));
-        for (what, changes) in cases {
-            let is_hurt = changes.iter().any(|Change(name, harmed)| {
-                let body = &tables
-                    .iter()
-                    .find(|(other, _)| other == name)
-                    .expect("one of them")
-                    .1;
-                !harmed
-                    .as_ref()
-                    .is_some_and(|harmed| harmed.starts_with(body))
-            });
-            for Change(name, harmed) in changes {
-                match harmed {
-                    Some(harmed) => store.put(&name, &vec![harmed]).expect("stored"),
-                    None => store.delete(&name).expect("removed"),
-                }
-            }
-            let before = read(&what);
-            let (repaired, _) = repair_all(&access, &stored.backup);
-            let after = read(&what);
-            if encrypted {
-                assert_eq!(after, all, "{what}: {repaired:?}");
-                assert_eq!(
-                    repaired.frame_tables.mended > 0,
-                    is_hurt,
-                    "{what}: {repaired:?}"
-                );
-                assert!(
-                    repaired.frame_tables.left == 0 && repaired.lost.is_empty(),
-                    "{what}: {repaired:?}"
-                );
-            } else {
-                assert_eq!(after, before, "{what}");
-                assert_eq!(
-                    repaired.frame_tables.left > 0,
-                    is_hurt,
-                    "{what}: {repaired:?}"
-                );
-                assert_eq!(
-                    !lost_parts(store.as_ref(), &stored.backup)
-                        .expect("listed")
-                        .is_empty(),
-                    is_hurt,
-                    "{what}"
-                );
-            }
-            for (name, body) in &tables {
-                store.put(name, &vec![body.clone()]).expect("stored");
-            }
-            // All is there again: so are files that were noted as lost.
-            repair_all(&access, &stored.backup);
-            assert!(
-                lost_parts(store.as_ref(), &stored.backup)
-                    .expect("listed")
-                    .is_empty(),
-                "{what}"
-            );
-        }
-    }
-}
-
-#[test]
-fn a_frame_table_whose_segments_are_hurt_too_is_not_guessed() {
-    let (store, access, stored) = with_long_table(true);
-    let whole = reading::whole(&access, &stored.backup, &stored.manifest.id);
-    let objects = everything(store.as_ref());
-    let table = objects
-        .keys()
-        .find(|name| name.as_str().contains("/frames/"))
-        .expect("one");
-    let segments: Vec<_> = objects
-        .keys()
-        .filter(|name| name.as_str().contains("/segments/"))
-        .collect();
-    for harm in 0..3 {
-        let segment = segments[1];
-        let mut body = objects[segment].clone();
-        match harm {
-            0 => body[16] ^= 1, // the raw length in the first header
-            1 => body[20] ^= 1, // the payload's length
-            _ => body.truncate(body.len() / 2),
-        }
-        store.put(segment, &vec![body]).expect("stored");
-        store.delete(table).expect("removed");
-        repair_all(&access, &stored.backup);
-        let view = reading::open(
-            &access,
-            &stored.backup,
-            &stored.manifest.id,
-            &reading::reader(),
-        )
-        .expect("it opens");
-        // What reads is right: `examine` panics at anything else.
-        let readable = reading::examine(&view, &whole, &format!("harm {harm}"));
-        assert!(readable.files < Readable::all_of(&whole).files);
-        for (name, body) in &objects {
-            store.put(name, &vec![body.clone()]).expect("stored");
-        }
     }
 }

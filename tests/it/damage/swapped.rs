@@ -1,5 +1,5 @@
-//! Objects in each other's place, and older ones in the place of newer: each is genuine, but not
-//! there.
+//! Objects that swap their places, and old objects in the places of newer ones: each is genuine,
+//! but in the wrong place.
 
 use super::{Change, LANES, Readable, Sound};
 use crate::support::backup;
@@ -14,8 +14,7 @@ fn swap(sound: &Sound, one: &ObjectName, other: &ObjectName) -> Vec<Change> {
     ]
 }
 
-/// Both levels are asked everything. `hurt` are those that must have noticed; the others must read
-/// whole.
+/// Reads both levels in every way. The levels in `hurt` must notice; the others must read whole.
 #[track_caller]
 fn judge(sound: &Sound, changes: &[Change], hurt: [bool; 2], what: &str) {
     let store = sound.harmed(changes);
@@ -37,8 +36,8 @@ fn judge(sound: &Sound, changes: &[Change], hurt: [bool; 2], what: &str) {
 
 fn swaps(sound: &Sound) {
     for folder in LANES {
-        // From the back: the first block of an index stands in the manifest too, and nothing reads
-        // the object for it.
+        // Begin at the back: the first block of an index is in the manifest too, so no reader
+        // fetches the object for it.
         let backwards = |level| {
             sound
                 .objects(level, folder)

@@ -1,4 +1,4 @@
-//! The example bytes of docs/format.md are what the program reads and writes.
+//! The example bytes in docs/format.md are what the program reads and writes.
 
 pub(crate) mod mutated;
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 const DOCUMENT: &str = include_str!("../../../docs/format.md");
 const TEXT: &[u8] = b"to be or not to be";
 
-/// The indented block that follows the line `Example: <title>`.
+/// Returns the indented block after the line `Example: <title>`.
 fn example(title: &str) -> String {
     let start = DOCUMENT
         .find(&format!("Example: {title}"))
@@ -75,7 +75,7 @@ fn the_documented_key_opens_the_documented_frame() {
 }
 
 #[test]
-fn the_documented_signature_is_what_is_written() {
+fn a_signature_is_written_as_documented() {
     let document = include_str!("../../../docs/format/signature.md");
     let (_, block) = document
         .split_once("```hex signature\n")
@@ -103,7 +103,7 @@ fn the_documented_signature_is_what_is_written() {
 }
 
 #[test]
-fn the_documented_live_ranges_are_what_is_written() {
+fn live_ranges_are_written_as_documented() {
     use freezer::format::live;
     let ranges = freezer::model::Ranges::new(vec![4096..20_480, 544_768..675_840]);
     let documented = hex(&example(

@@ -1,19 +1,22 @@
-//! A short run of what the fuzz targets do (`fuzz/`), on inputs that were sound before bytes of
-//! them were changed.
+//! A short run of the fuzz targets (`fuzz/`), on sound inputs of which some bytes were changed.
 
 #[path = "../../../fuzz/entry_points.rs"]
 pub(crate) mod entry_points;
 
 use entry_points as entry;
-use freezer::format::frame::{Compression, Encoder, ExpectedFrame, Lane, Protection, Sealer};
+use freezer::format::frame::{
+    Compression, Decoder, Encoder, ExpectedFrame, FrameError, FrameKeys, Lane, MAX_RAW_BYTES,
+    Protection, Sealer,
+};
 use freezer::format::identity::{Cipher, Identity};
 use freezer::format::keys::{KdfCost, KeySlot, MasterKey};
 use freezer::format::signature::{SignatureKey, SignatureWriter};
 use freezer::model::{FrameNo, StoreId, StreamOffset};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::sync::Arc;
 
-/// What happens to an input.
+/// A change of an input.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
     Set(Index, u8),
@@ -65,7 +68,7 @@ pub(crate) fn changed(sound: &[u8], changes: &[Change]) -> Vec<u8> {
     bytes
 }
 
-/// A payload as [`entry::payload`] takes it.
+/// Makes an input for [`entry::payload`].
 fn payload(compression: Compression, raw: &[u8]) -> Vec<u8> {
     let sealer = Sealer::new(StoreId([3; 16]), entry::level(), Protection::Checksum);
     let mut encoder =
@@ -80,6 +83,8 @@ fn payload(compression: Compression, raw: &[u8]) -> Vec<u8> {
 
 const RAW: &[u8] =
     b"to be or not to be, to be or not to be: that is the question, that is the question";
+
+const CHECKPOINT: &[u8] = include_bytes!("../../../fuzz/seeds/checkpoint/taken");
 
 fn identity() -> Vec<u8> {
     Identity {
@@ -120,12 +125,12 @@ fn signature() -> Vec<u8> {
 
 fn manifest() -> Vec<u8> {
     use crate::support::backup;
-    use std::sync::{Arc, OnceLock};
+    use std::sync::OnceLock;
     static MANIFEST: OnceLock<Vec<u8>> = OnceLock::new();
     let make = || {
         let room = crate::support::scratch();
         std::fs::write(room.path().join("file"), "hello").expect("written");
-        let access = backup::create_plain(Arc::new(freezer::store::memory::Memory::default()));
+        let access = backup::create_plain(Arc::new(freezer::store::memory::MemoryStore::default()));
         let report = backup::back_up(&access, &[room.path()], |_| {});
         serde_json::to_vec(&report.manifest).expect("JSON")
     };
@@ -138,10 +143,7 @@ fn the_inputs_are_sound_before_they_are_changed() {
         entry::payload(&payload(compression, RAW));
     }
     freezer::format::manifest::Manifest::decode(&manifest()).expect("sound");
-    freezer::format::checkpoint::Checkpoint::decode(include_bytes!(
-        "../../../fuzz/seeds/checkpoint/taken"
-    ))
-    .expect("sound");
+    freezer::format::checkpoint::Checkpoint::decode(CHECKPOINT).expect("sound");
     Identity::decode(&identity()).expect("sound");
     let slot = KeySlot::decode(&key()).expect("sound");
     assert!(
@@ -153,16 +155,22 @@ fn the_inputs_are_sound_before_they_are_changed() {
 
 proptest! {
     #[test]
-    fn frames_nobody_sealed_are_refused(bytes: Vec<u8>, changes in changes()) {
+    fn frames_that_nobody_sealed_are_refused(bytes: Vec<u8>, changes in changes()) {
         entry::frame(&bytes);
         let sealer = Sealer::new(StoreId([4; 16]), entry::level(), Protection::Checksum);
         let mut encoder = Encoder::new(Compression::Zstd, 3).expect("a level of the method");
-        let elsewhere = sealer.seal(&mut encoder, Lane::Index, FrameNo(7), RAW).expect("sealed");
+        let elsewhere = sealer
+            .seal(&mut encoder, Lane::Index, FrameNo(7), RAW)
+            .expect("sealed");
         entry::frame(&changed(&elsewhere, &changes));
     }
 
     #[test]
-    fn payloads_that_were_changed_are_refused_or_have_the_length_they_say(which in 0_usize..5, changes in changes(), raw: Vec<u8>) {
+    fn payloads_that_were_changed_are_refused_or_have_the_length_they_say(
+        which in 0_usize..5,
+        changes in changes(),
+        raw: Vec<u8>,
+    ) {
         let compression = Compression::ALL[which];
         entry::payload(&changed(&payload(compression, RAW), &changes));
         entry::payload(&changed(&payload(compression, &raw), &changes));
@@ -171,18 +179,28 @@ proptest! {
     #[test]
     fn documents_that_were_changed_are_refused_or_sound(changes in changes()) {
         entry::manifest(&changed(&manifest(), &changes));
-        entry::checkpoint(&changed(include_bytes!("../../../fuzz/seeds/checkpoint/taken"), &changes));
+        entry::checkpoint(&changed(CHECKPOINT, &changes));
         entry::identity(&changed(&identity(), &changes));
-        entry::claim(&changed(include_bytes!("../../../fuzz/seeds/claim/running"), &changes));
-        entry::lost(&changed(include_bytes!("../../../fuzz/seeds/lost/two-ranges"), &changes));
+        entry::claim(&changed(
+            include_bytes!("../../../fuzz/seeds/claim/running"),
+            &changes,
+        ));
+        entry::lost(&changed(
+            include_bytes!("../../../fuzz/seeds/lost/two-ranges"),
+            &changes,
+        ));
         entry::key(&changed(&key(), &changes));
-        entry::repacked(&changed(include_bytes!("../../../fuzz/seeds/repacked/once"), &changes));
+        entry::repacked(&changed(
+            include_bytes!("../../../fuzz/seeds/repacked/once"),
+            &changes,
+        ));
     }
 
     #[test]
     fn live_ranges_of_any_bytes_are_refused_or_sound(changes in changes(), bytes: Vec<u8>) {
         entry::live_ranges(&bytes);
-        entry::live_ranges(&changed(include_bytes!("../../../fuzz/seeds/live_ranges/two"), &changes));
+        let sound = include_bytes!("../../../fuzz/seeds/live_ranges/two");
+        entry::live_ranges(&changed(sound, &changes));
     }
 
     #[test]
@@ -192,7 +210,10 @@ proptest! {
     }
 
     #[test]
-    fn names_and_references_that_were_changed_are_refused_or_lead_back(which in 0_usize..8, changes in changes()) {
+    fn names_and_references_that_were_changed_are_refused_or_lead_back(
+        which in 0_usize..8,
+        changes in changes(),
+    ) {
         let sound = [
             "manifests/web-1/docs%2Fold/20261122T223450.123Z-1a2b3c4d",
             "data/web-1/docs/20261122T223450.123Z-1a2b3c4d/segments/00000017",
@@ -218,16 +239,28 @@ proptest! {
     }
 
     #[test]
-    fn frames_of_any_bytes_come_back_as_they_were(which in 0_usize..5, raw in any_raw(), encrypted: bool) {
-        let keys = || freezer::format::frame::FrameKeys::new(&[1; 32].into(), &[2; 32].into());
-        let protection = if encrypted { Protection::Encrypted(std::sync::Arc::new(keys())) } else { Protection::Checksum };
+    fn frames_of_any_bytes_come_back_as_they_were(
+        which in 0_usize..5,
+        raw in any_raw(),
+        encrypted: bool,
+    ) {
+        let protection = if encrypted {
+            Protection::Encrypted(Arc::new(FrameKeys::new(&[1; 32].into(), &[2; 32].into())))
+        } else {
+            Protection::Checksum
+        };
         let compression = Compression::ALL[which];
         let sealer = Sealer::new(StoreId([3; 16]), entry::level(), protection);
         let opener = sealer.opener();
-        let mut encoder = Encoder::new(compression, *compression.levels().start()).expect("a level of the method");
-        let mut decoder = freezer::format::frame::Decoder::new();
-        let pieces: Vec<(FrameNo, &[u8])> = (0..).map(FrameNo).zip(raw.iter().map(|raw| &raw[..])).collect();
-        for ((number, raw), stored) in pieces.iter().zip(sealer.seal_data(&mut encoder, &pieces).expect("sealed")) {
+        let level = *compression.levels().start();
+        let mut encoder = Encoder::new(compression, level).expect("a level of the method");
+        let mut decoder = Decoder::new();
+        let pieces: Vec<(FrameNo, &[u8])> = (0..)
+            .map(FrameNo)
+            .zip(raw.iter().map(|raw| &raw[..]))
+            .collect();
+        let stored = sealer.seal_data(&mut encoder, &pieces).expect("sealed");
+        for ((number, raw), stored) in pieces.iter().zip(stored) {
             prop_assert_eq!(stored.raw_length as usize, raw.len());
             let expected = ExpectedFrame {
                 number: *number,
@@ -235,16 +268,23 @@ proptest! {
                 compression,
                 checksum: stored.checksum,
             };
-            let back = opener.open_data(&mut decoder, &expected, stored.bytes.clone()).expect("opened");
-            prop_assert!(&back == raw);
-            let other = ExpectedFrame { number: FrameNo(number.0 + 1), ..expected };
-            prop_assert!(opener.open_data(&mut decoder, &other, stored.bytes).is_err());
+            let back = opener.open_data(&mut decoder, &expected, stored.bytes.clone());
+            prop_assert!(&back.expect("opened") == raw);
+            let other = ExpectedFrame {
+                number: FrameNo(number.0 + 1),
+                ..expected
+            };
+            prop_assert!(
+                opener
+                    .open_data(&mut decoder, &other, stored.bytes)
+                    .is_err()
+            );
         }
     }
 }
 
-/// Several frames: noise and runs, of lengths around those where something changes: nothing, a
-/// cipher's block, several ciphers' blocks at once, a codec's window.
+/// Several frames of noise or of equal bytes. Their lengths are around those where something
+/// changes: 0, a block of the cipher, several such blocks at once, the window of a codec.
 fn any_raw() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let length = prop_oneof![
         0_usize..70,
@@ -262,7 +302,6 @@ fn any_raw() -> impl Strategy<Value = Vec<Vec<u8>>> {
 
 #[test]
 fn a_frame_of_the_greatest_length_comes_back_and_a_longer_one_is_refused() {
-    use freezer::format::frame::{Decoder, FrameError, MAX_RAW_BYTES};
     let sealer = Sealer::new(StoreId([3; 16]), entry::level(), Protection::Checksum);
     let mut encoder = Encoder::new(Compression::Zstd, 1).expect("a level of the method");
     let mut raw = vec![5; MAX_RAW_BYTES];
@@ -285,7 +324,7 @@ fn a_frame_of_the_greatest_length_comes_back_and_a_longer_one_is_refused() {
 type Target = fn(&[u8]);
 
 #[test]
-fn what_the_fuzzers_start_from_or_found_is_taken_by_their_targets() {
+fn the_targets_accept_every_seed() {
     let targets: [(&str, Target); 14] = [
         ("checkpoint", entry::checkpoint),
         ("claim", entry::claim),

@@ -1,11 +1,11 @@
-//! Damage to what is stored: an error for what it hits, and everything else reads.
+//! Damage in the store: an error for the files it hits, while all others read.
 
 use crate::support::stored_tree::{Planned, Recipe, StoredTree};
 use freezer::fs::view::{ROOT, View};
 use freezer::fs::{Errno, ReadError};
 use freezer::model::{Kind, NodeId};
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectName, Store};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ObjectName, Store, StoreExt};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ fn objects(store: &dyn Store) -> Vec<(ObjectName, u64)> {
     objects
 }
 
-/// Reads everything. Returns how many files failed; panics when anything is wrong rather than
+/// Reads everything. Returns how many files failed. Panics where bytes are wrong rather than
 /// missing.
 fn read_all(view: &View, tree: &[Planned]) -> usize {
     let mut failed = 0;
@@ -95,7 +95,7 @@ fn harm(store: &dyn Store, name: &ObjectName, harm: &Harm) {
 }
 
 #[test]
-fn damage_is_an_error_for_what_it_hits_and_everything_else_reads() {
+fn damage_is_an_error_for_the_files_it_hits_and_all_others_read() {
     for encrypted in [true, false] {
         let tree = tree();
         let recipe = Recipe {
@@ -104,7 +104,7 @@ fn damage_is_an_error_for_what_it_hits_and_everything_else_reads() {
             segment_bytes: 100_000,
             ..Recipe::default()
         };
-        let fresh = || StoredTree::write(Arc::new(Memory::default()), tree.clone(), recipe);
+        let fresh = || StoredTree::write(Arc::new(MemoryStore::default()), tree.clone(), recipe);
         let names = objects(&*fresh().store);
         assert!(names.len() > 5, "{names:?}");
         for (place, (name, length)) in names.iter().enumerate() {
@@ -155,7 +155,7 @@ fn damage_is_an_error_for_what_it_hits_and_everything_else_reads() {
 
 #[test]
 fn an_error_names_the_segment() {
-    let stored = StoredTree::write(Arc::new(Memory::default()), tree(), Recipe::default());
+    let stored = StoredTree::write(Arc::new(MemoryStore::default()), tree(), Recipe::default());
     let (name, _) = objects(&*stored.store)
         .into_iter()
         .find(|(name, _)| name.as_str().contains("/segments/"))

@@ -1,4 +1,4 @@
-//! Reading from a store that takes its time.
+//! Reading from a store that answers slowly.
 
 use crate::support::{backup, reading, scratch, torture};
 use freezer::catalog::Access;
@@ -7,18 +7,20 @@ use freezer::fs::{FileReader, ReadOptions};
 use freezer::model::{Cancel, TreePath};
 use freezer::platform::pause;
 use freezer::store::disk_cache::DiskCache;
-use freezer::store::memory::Memory;
-use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Rope, Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{
+    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+};
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A store whose answers take long, and that gives no more bytes than so many at once.
+/// A store whose answers take 15 ms, and which fails requests for more than `most` bytes.
 struct Far<S> {
     inner: Arc<S>,
     most: usize,
-    /// How many it has given.
+    /// Bytes returned so far.
     given: Arc<AtomicUsize>,
 }
 
@@ -27,17 +29,21 @@ impl<S: Store> Store for Far<S> {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, Error> {
-        self.inner.get(name, limit)
-    }
-
-    fn get_range(&self, name: &ObjectName, offset: u64, length: usize) -> Result<Vec<u8>, Error> {
-        pause(Duration::from_millis(15), &Cancel::new());
-        if length > self.most {
-            return Err(Error::new(Kind::Failed, Verb::Get, name));
+    fn read(
+        &self,
+        name: &ObjectName,
+        wanted: Selection<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        if let Selection::Pieces { lengths, .. } = wanted {
+            pause(Duration::from_millis(15), &Cancel::new());
+            let length = lengths.iter().sum();
+            if length > self.most {
+                return Err(Error::new(ErrorKind::Failed, Operation::Get, name));
+            }
+            self.given.fetch_add(length, Ordering::Relaxed);
         }
-        self.given.fetch_add(length, Ordering::Relaxed);
-        self.inner.get_range(name, offset, length)
+        self.inner.read(name, wanted, take)
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
@@ -51,11 +57,15 @@ impl<S: Store> Store for Far<S> {
     fn location(&self) -> String {
         self.inner.location()
     }
+
+    fn powers(&self) -> Powers<'_> {
+        self.inner.powers()
+    }
 }
 
 const FILE_BYTES: usize = 48 << 20;
 
-/// A large file in a store, as it is, and through another that is far away.
+/// A large file in a store, and the same store as one that is far away.
 fn large_file(store: Arc<dyn Store>, far: impl FnOnce() -> Arc<dyn Store>) -> (Vec<u8>, View) {
     large_file_by(ReadOptions::default(), store, far)
 }
@@ -96,8 +106,8 @@ fn read_in_order(view: &View, content: &[u8]) {
 }
 
 #[test]
-fn frames_that_follow_each_other_come_with_one_request_where_each_request_takes_long() {
-    let memory = Arc::new(Memory::default());
+fn consecutive_frames_of_a_far_store_come_with_one_request() {
+    let memory = Arc::new(MemoryStore::default());
     let counted = Arc::clone(&memory);
     let (content, view) = large_file(memory.clone(), move || {
         Arc::new(Far {
@@ -106,16 +116,16 @@ fn frames_that_follow_each_other_come_with_one_request_where_each_request_takes_
             given: Arc::default(),
         })
     });
-    let before = memory.calls().of(Verb::Get);
+    let before = memory.calls().of(Operation::Get);
     read_in_order(&view, &content);
-    let requests = memory.calls().of(Verb::Get) - before;
+    let requests = memory.calls().of(Operation::Get) - before;
     // Frames inside large files have 256 KiB: 192 of them.
     assert!((3..=60).contains(&requests), "{requests} requests");
 }
 
 #[test]
 fn a_request_of_many_frames_that_fails_fails_no_read() {
-    let memory = Arc::new(Memory::default());
+    let memory = Arc::new(MemoryStore::default());
     let inner = Arc::clone(&memory);
     let (content, view) = large_file(memory, move || {
         Arc::new(Far {
@@ -128,8 +138,8 @@ fn a_request_of_many_frames_that_fails_fails_no_read() {
 }
 
 #[test]
-fn a_file_that_several_threads_read_not_quite_in_order_comes_once() {
-    let memory = Arc::new(Memory::default());
+fn a_file_that_several_threads_read_not_quite_in_order_is_fetched_once() {
+    let memory = Arc::new(MemoryStore::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
     let far = Far {
         inner,
@@ -178,8 +188,8 @@ fn a_file_that_several_threads_read_not_quite_in_order_comes_once() {
 }
 
 #[test]
-fn what_a_small_cache_has_no_room_for_is_not_fetched_ahead() {
-    let memory = Arc::new(Memory::default());
+fn no_more_is_fetched_ahead_than_a_small_cache_has_room_for() {
+    let memory = Arc::new(MemoryStore::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
     let far = Far {
         inner,
@@ -201,8 +211,8 @@ fn what_a_small_cache_has_no_room_for_is_not_fetched_ahead() {
 }
 
 #[test]
-fn a_small_read_anywhere_costs_one_node_and_one_frame_at_most() {
-    let memory = Arc::new(Memory::default());
+fn a_small_read_anywhere_costs_at_most_one_node_and_one_frame() {
+    let memory = Arc::new(MemoryStore::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
     let far = Far {
         inner,
@@ -216,8 +226,13 @@ fn a_small_read_anywhere_costs_one_node_and_one_frame_at_most() {
         .expect("there");
     let file = view.file(node).expect("a file");
     let mut buffer = [0; 4096];
-    let seen = || (memory.calls().of(Verb::Get), given.load(Ordering::Relaxed));
-    // In the midst of frames: over the edge of two a read needs both.
+    let seen = || {
+        (
+            memory.calls().of(Operation::Get),
+            given.load(Ordering::Relaxed),
+        )
+    };
+    // In the middle of frames: across the edge of two, a read needs both.
     for place in [47, 3, 29, 11, 40, 17, 22, 35].map(|mib| (mib << 20) + 40_000) {
         let before = seen();
         assert_eq!(
@@ -242,8 +257,8 @@ fn a_small_read_anywhere_costs_one_node_and_one_frame_at_most() {
 }
 
 #[test]
-fn a_file_that_was_read_whole_through_a_disk_cache_takes_no_request_again() {
-    let (memory, room) = (Arc::new(Memory::default()), scratch());
+fn a_file_read_whole_through_a_disk_cache_takes_no_request_again() {
+    let (memory, room) = (Arc::new(MemoryStore::default()), scratch());
     let source = scratch();
     let content = torture::noise(7, FILE_BYTES);
     fs::write(source.path().join("large"), &content).expect("written");
@@ -253,7 +268,7 @@ fn a_file_that_was_read_whole_through_a_disk_cache_takes_no_request_again() {
     })
     .manifest
     .id;
-    // Each time as another process would: nothing is at hand but what is on the disk.
+    // Each time as another process would: only the files on the disk are left.
     let open = || {
         let far = Far {
             inner: memory.clone(),

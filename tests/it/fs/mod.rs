@@ -5,5 +5,6 @@ mod far;
 mod model;
 mod opening;
 mod points;
+mod prefetch;
 mod timeline;
 mod waiting;

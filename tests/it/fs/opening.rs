@@ -1,11 +1,11 @@
-//! What it costs to look into a point in time.
+//! The cost of looking into a point in time.
 
 use crate::support::{backup, scratch};
 use freezer::fs::view::{ROOT, View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
 use freezer::store::faulty::Faulty;
-use freezer::store::memory::Memory;
-use freezer::store::{Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{Operation, Store};
 use std::fs;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn the_top_of_a_large_tree_is_listed_with_nothing_but_the_manifest() {
             .expect("written");
         }
     }
-    let store = Arc::new(Faulty::new(Memory::default()));
+    let store = Arc::new(Faulty::new(MemoryStore::default()));
     let access = backup::create_encrypted(Arc::clone(&store) as Arc<dyn Store>);
     let manifest = backup::back_up(&access, &[source.path()], |_| ()).manifest;
     assert!(
@@ -42,14 +42,14 @@ fn the_top_of_a_large_tree_is_listed_with_nothing_but_the_manifest() {
     };
     let reader =
         Arc::new(FileReader::new(&ReadOptions::default()).expect("threads can be started"));
-    let before = store.calls().of(Verb::Get);
+    let before = store.calls().of(Operation::Get);
     let view = View::open(parts, &reader).expect("opened");
     let mut names = 0;
-    let count = |_: freezer::fs::view::Child<'_>| {
+    let count = |_: freezer::fs::view::ChildEntry<'_>| {
         names += 1;
         ControlFlow::Continue(())
     };
     view.list(ROOT, None, count).expect("listed");
     assert_eq!(names, 40);
-    assert_eq!(store.calls().of(Verb::Get), before);
+    assert_eq!(store.calls().of(Operation::Get), before);
 }

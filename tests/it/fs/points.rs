@@ -2,16 +2,18 @@
 
 use crate::support::stored_tree::{Planned, Recipe, StoredTree, reader};
 use freezer::format::frame::Protection;
-use freezer::fs::points::{Forest, Found, Lasting, PointSource, SourceError, TOP};
+use freezer::fs::forest::{
+    FolderOwner, Forest, ForestEntry, PointSource, SourceError, TOP, Validity,
+};
 use freezer::fs::view::View;
 use freezer::fs::{FileReader, ReadError};
 use freezer::model::{Dated, Kind, LevelId, StoreId};
 use freezer::store::Store;
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-/// Levels that come while somebody looks.
+/// Levels that are added while a forest shows them.
 struct Levels {
     store: Arc<dyn Store>,
     reader: Arc<FileReader>,
@@ -21,7 +23,7 @@ struct Levels {
 
 impl Levels {
     fn new() -> Arc<Self> {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         Arc::new(Self {
             store,
             reader: reader(1 << 20),
@@ -82,14 +84,14 @@ fn forest(levels: &Arc<Levels>) -> Forest {
         Arc::clone(levels) as Arc<dyn PointSource>,
         Arc::clone(&levels.reader),
         jiff::tz::TimeZone::UTC,
-        (5, 6),
+        FolderOwner { uid: 5, gid: 6 },
     )
 }
 
 fn names(forest: &Forest, directory: u64) -> Vec<String> {
     let mut names = Vec::new();
     let mut after = 0;
-    // One at a time, as a listing that is cut anywhere goes on.
+    // One entry at a time, as a listing may be cut anywhere.
     loop {
         let mut next = None;
         forest
@@ -108,12 +110,12 @@ fn names(forest: &Forest, directory: u64) -> Vec<String> {
     }
 }
 
-fn child(forest: &Forest, directory: u64, name: &str) -> Option<Found<'static>> {
+fn child(forest: &Forest, directory: u64, name: &str) -> Option<ForestEntry<'static>> {
     let found = forest
         .child(directory, name.as_bytes())
         .expect("read")
         .ok()?;
-    Some(Found { name: b"", ..found })
+    Some(ForestEntry { name: b"", ..found })
 }
 
 fn content(forest: &Forest, inode: u64) -> String {
@@ -142,8 +144,8 @@ fn each_point_is_a_folder_named_by_its_time_and_latest_leads_to_the_newest() {
     );
     let latest = child(&forest, TOP, "latest").expect("there");
     assert_eq!(
-        (latest.attributes.kind, latest.lasting),
-        (Kind::Symlink, Lasting::Now)
+        (latest.attributes.kind, latest.validity),
+        (Kind::Symlink, Validity::Now)
     );
     assert_eq!(
         &*forest.link_target(latest.inode).expect("a link"),
@@ -167,7 +169,7 @@ fn files_of_different_points_have_different_inodes_and_each_its_own_content() {
         .inode;
     let file = |point| child(&forest, point, "file").expect("there");
     assert_ne!(file(first).inode, file(second).inode);
-    assert_eq!(file(first).lasting, Lasting::Forever);
+    assert_eq!(file(first).validity, Validity::Forever);
     assert_eq!(
         (
             content(&forest, file(first).inode),

@@ -1,4 +1,4 @@
-//! All points in time of a backup side by side, and what looking at them costs.
+//! All points in time of a backup side by side, and the cost of looking at them.
 
 use crate::support::{backup, scratch};
 use freezer::backup::Levels;
@@ -6,8 +6,8 @@ use freezer::catalog::{Access, Catalog};
 use freezer::fs::timeline::{Timeline, Versions};
 use freezer::model::{LevelId, TreePath};
 use freezer::store::faulty::Faulty;
-use freezer::store::memory::Memory;
-use freezer::store::{Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{Operation, Store, StoreExt};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ fn path_of(directory: usize, file: usize) -> String {
 
 /// Levels of a tree in which a few files change each time.
 struct Series {
-    store: Arc<Faulty<Memory>>,
+    store: Arc<Faulty<MemoryStore>>,
     access: Access,
     levels: Vec<LevelId>,
-    /// Index bytes of the first level would have to be read this often for all of them.
+    /// Requests that would be needed to read all blocks of all levels, if none were shared.
     blocks: u64,
 }
 
@@ -36,7 +36,7 @@ impl Series {
             fs::create_dir(source.path().join(format!("directory {directory:02}"))).expect("made");
             (0..FILES).for_each(|file| write(source.path(), &path_of(directory, file), "first"));
         }
-        let store = Arc::new(Faulty::new(Memory::default()));
+        let store = Arc::new(Faulty::new(MemoryStore::default()));
         let access = backup::create_encrypted(Arc::clone(&store) as Arc<dyn Store>);
         let (mut made, mut blocks) = (Vec::new(), 0);
         for level in 0..levels {
@@ -88,9 +88,9 @@ impl Series {
     }
 
     fn gets(&self, of: impl FnOnce() -> Versions) -> (Versions, u64) {
-        let before = self.store.calls().of(Verb::Get);
+        let before = self.store.calls().of(Operation::Get);
         let found = of();
-        (found, self.store.calls().of(Verb::Get) - before)
+        (found, self.store.calls().of(Operation::Get) - before)
     }
 }
 
@@ -103,8 +103,8 @@ fn path(text: &str) -> TreePath {
 }
 
 #[test]
-fn a_history_asks_nothing_of_points_in_time_in_which_nothing_changed() {
-    // One file changes at first and in the middle; all other levels are as the one before.
+fn a_history_reads_nothing_of_points_in_time_without_changes() {
+    // One file changes at first and in the middle; all other levels change nothing.
     let series = Series::new(30, |level| {
         if level == 15 {
             vec![(7, 7)]
@@ -117,7 +117,7 @@ fn a_history_asks_nothing_of_points_in_time_in_which_nothing_changed() {
         let path = path(&path_of(file.0, file.1));
         let (found, gets) = series.gets(|| timeline.history(&path).expect("sound"));
         assert_eq!(found.versions.len(), versions, "{found:?}");
-        // A block of each run on the way, which may be two deep.
+        // A block of each run on the way, which may be two blocks deep.
         assert!(
             gets <= 2 * versions as u64 + 2,
             "{gets} requests for {versions} versions in 30 points in time"
@@ -145,7 +145,7 @@ fn a_history_asks_nothing_of_points_in_time_in_which_nothing_changed() {
 }
 
 #[test]
-fn to_find_files_each_part_of_the_index_is_read_once_however_many_points_have_it() {
+fn finding_files_reads_each_part_of_the_index_once_however_many_points_have_it() {
     let changes = |level: usize| {
         (0..24)
             .map(|file| {
@@ -158,19 +158,19 @@ fn to_find_files_each_part_of_the_index_is_read_once_however_many_points_have_it
     };
     let series = Series::new(40, changes);
     let timeline = series.open();
-    let before = series.store.calls().of(Verb::Get);
+    let before = series.store.calls().of(Operation::Get);
     let all: Vec<Versions> = timeline
         .find(|_| true)
         .collect::<Result<_, _>>()
         .expect("sound");
-    let gets = series.store.calls().of(Verb::Get) - before;
+    let gets = series.store.calls().of(Operation::Get) - before;
     assert_eq!(all.len(), 1 + DIRECTORIES * (1 + FILES));
     assert!(
         gets <= series.blocks,
         "{gets} requests where {} would read every block by itself",
         series.blocks
     );
-    // What a path was is what asking for it alone says.
+    // A search and a question for one path give the same versions.
     for found in all.iter().step_by(97) {
         assert_eq!(timeline.history(&found.path).expect("sound"), *found);
     }
@@ -184,7 +184,7 @@ fn to_find_files_each_part_of_the_index_is_read_once_however_many_points_have_it
 }
 
 #[test]
-fn a_point_in_time_that_cannot_be_opened_is_named_and_the_others_are_there() {
+fn a_point_in_time_that_cannot_be_opened_is_named_and_the_others_are_shown() {
     let series = Series::new(3, |_| vec![(1, 1)]);
     let name = freezer::catalog::names::manifest_name(&backup::name(), &series.levels[1]);
     let body = series.store.get(&name, u64::MAX).expect("it is there");

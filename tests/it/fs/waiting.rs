@@ -1,12 +1,12 @@
-//! Who may wait for a store, and for how long.
+//! Which calls wait for a store, and for how long.
 
 use crate::support::stored_tree::{Planned, Recipe, StoredTree};
 use freezer::fs::view::ROOT;
 use freezer::fs::{FileReader, ReadError, ReadOptions};
 use freezer::model::NodeId;
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
-use freezer::store::{Kind, Store, Verb};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ErrorKind, Operation, Store};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -37,12 +37,12 @@ fn big_tree() -> Vec<Planned> {
         .collect()
 }
 
-fn faulty_tree() -> (Arc<Faulty<Memory>>, StoredTree) {
+fn faulty_tree() -> (Arc<Faulty<MemoryStore>>, StoredTree) {
     faulty_tree_in_frames_of(50_000)
 }
 
-fn faulty_tree_in_frames_of(frame_bytes: usize) -> (Arc<Faulty<Memory>>, StoredTree) {
-    let memory = Memory::default();
+fn faulty_tree_in_frames_of(frame_bytes: usize) -> (Arc<Faulty<MemoryStore>>, StoredTree) {
+    let memory = MemoryStore::default();
     let store = Arc::new(Faulty::new(memory));
     let stored = StoredTree::write(
         Arc::clone(&store) as Arc<dyn Store>,
@@ -60,7 +60,7 @@ fn a_view_at_hand_never_calls_the_store_and_answers_the_same_once_it_was_read() 
     let (store, stored) = faulty_tree();
     let view = stored.view();
     let at_hand = view.at_hand();
-    let gets = || store.calls().of(Verb::Get);
+    let gets = || store.calls().of(Operation::Get);
     assert_eq!(gets(), 0, "opening a view loads nothing");
     let node = NodeId(2000);
     assert!(matches!(
@@ -91,7 +91,7 @@ fn a_view_at_hand_never_calls_the_store_and_answers_the_same_once_it_was_read() 
 
 #[test]
 fn many_readers_of_one_frame_cost_one_fetch() {
-    // All of the tree in one frame: there is no next one that reading ahead could fetch as well.
+    // The whole tree is one frame, so that there is no next one to fetch ahead.
     let (store, stored) = faulty_tree_in_frames_of(50_000_000);
     let view = stored.view();
     let nodes: Vec<_> = (1..9).map(NodeId).collect();
@@ -99,8 +99,8 @@ fn many_readers_of_one_frame_cost_one_fetch() {
         view.attributes(*node).expect("there");
     }
     view.entry(NodeId(1)).expect("there");
-    let gate = store.gate(Verb::Get);
-    let before = store.calls().of(Verb::Get);
+    let gate = store.gate(Operation::Get);
+    let before = store.calls().of(Operation::Get);
     let readers: Vec<_> = nodes
         .into_iter()
         .map(|node| {
@@ -122,7 +122,7 @@ fn many_readers_of_one_frame_cost_one_fetch() {
     }
     assert_eq!(view.cache_counts().fetched, 1);
     assert!(
-        store.calls().of(Verb::Get) - before <= 2,
+        store.calls().of(Operation::Get) - before <= 2,
         "the frame, and a block of the frame table"
     );
 }
@@ -131,7 +131,7 @@ fn many_readers_of_one_frame_cost_one_fetch() {
 fn a_store_that_does_not_answer_is_an_error_after_the_deadline_and_nothing_before() {
     let (store, stored) = faulty_tree();
     let view = stored.view_through(&reader(Duration::from_millis(50)));
-    let gate = store.gate(Verb::Get);
+    let gate = store.gate(Operation::Get);
     let error = view
         .attributes(NodeId(2000))
         .expect_err("nothing was loaded");
@@ -147,9 +147,10 @@ fn a_store_that_does_not_answer_is_an_error_after_the_deadline_and_nothing_befor
 
 #[test]
 fn an_error_of_the_store_is_not_remembered() {
-    let memory = Memory::default();
-    let faulty =
-        Arc::new(Faulty::new(memory).with(Fault::at(Verb::Get, 0).with_kind(Kind::Denied)));
+    let memory = MemoryStore::default();
+    let faulty = Arc::new(
+        Faulty::new(memory).with(Fault::at(Operation::Get, 0).with_kind(ErrorKind::Denied)),
+    );
     let stored = StoredTree::write(
         Arc::clone(&faulty) as Arc<dyn Store>,
         big_tree(),
@@ -164,9 +165,10 @@ fn an_error_of_the_store_is_not_remembered() {
 }
 
 #[test]
-fn who_joined_a_fetch_that_fails_has_one_of_its_own() {
+fn a_reader_that_joined_a_fetch_that_fails_makes_one_of_its_own() {
     for number in 0..8 {
-        let faulty = Arc::new(Faulty::new(Memory::default()).with(Fault::at(Verb::Get, number)));
+        let faulty =
+            Arc::new(Faulty::new(MemoryStore::default()).with(Fault::at(Operation::Get, number)));
         let stored = StoredTree::write(
             Arc::clone(&faulty) as Arc<dyn Store>,
             big_tree(),
@@ -176,7 +178,7 @@ fn who_joined_a_fetch_that_fails_has_one_of_its_own() {
             },
         );
         let view = stored.view();
-        let gate = faulty.gate(Verb::Get);
+        let gate = faulty.gate(Operation::Get);
         let read = || {
             let mut buffer = [0; 12];
             view.file(NodeId(2000))?.read(0, &mut buffer)?;
@@ -185,7 +187,7 @@ fn who_joined_a_fetch_that_fails_has_one_of_its_own() {
         let ends: Vec<_> = thread::scope(|scope| {
             let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
             gate.wait_for(1);
-            // Time for the others to find the fetch under way. Who is late begins one anyway.
+            // Time for the others to find the fetch under way. A late one begins its own anyway.
             freezer::platform::pause(Duration::from_millis(30), &freezer::model::Cancel::new());
             gate.open();
             readers

@@ -126,7 +126,9 @@ fn file(path: PathBuf, code: &str, module: &Path, modules: &BTreeSet<Path>) -> F
     for root in ["crate", "self", "super"] {
         for found in paths(&rest, root) {
             let written = [vec![root.to_owned()], found.segments].concat();
-            named.extend(absolute(&written, module, modules));
+            // A module alone is who may see an item: `pub(in crate::a)`.
+            let target = absolute(&written, module, modules);
+            named.extend(target.filter(|target| !modules.contains(target)));
         }
     }
     let children = modules
@@ -258,7 +260,7 @@ fn circles_are_found_through_facades_and_not_because_of_them() {
     let code = |module: &str| match module {
         "a" => "mod one;\nmod two;\npub use one::One;\npub(crate) use two::{Two as Second, deep};",
         "a::one" => "use super::{\n    Second, three,\n};\nfn f() { three::g() }",
-        "a::two" => "pub mod deep;\nuse std::fs;\npub use deep::Two;",
+        "a::two" => "pub mod deep;\npub(in crate::a) fn h() {}\nuse std::fs;\npub use deep::Two;",
         "a::two::deep" => "fn f() -> crate::a::One { fs::x() }",
         _ => "use crate::b::One;\npub fn g() {}",
     };

@@ -370,7 +370,8 @@ fn every_record_that_is_named_by_its_title_is_there() {
 
 #[test]
 fn references_are_found_however_they_are_written() {
-    let page = "# Top\n\n## 2. Keys: `keys`\n\n```\n# none\n```\n\n### What's in `it`?\n## Twice\n## Twice\n";
+    let page = "# Top\n\n## 2. Keys: `keys`\n\n```\n# none\n```\n\n### What's in `it`?\n\
+                ## Twice\n## Twice\n";
     let anchors: Vec<String> = anchors(page).into_iter().collect();
     assert_eq!(
         anchors,

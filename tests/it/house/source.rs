@@ -255,7 +255,8 @@ fn parts(list: &str) -> Vec<&str> {
 
 #[test]
 fn paths_are_found_however_they_are_written() {
-    let source = "use crate::model::{Name, Entry};\nuse crate::{\n    fs::view::View, store,\n    format::{frame, segment::Writer},\n};\n\
+    let source = "use crate::model::{Name, Entry};\nuse crate::{\n    fs::view::View, store,\n    \
+                  format::{frame, segment::Writer},\n};\n\
                   // crate::commented\nlet s = \"crate::quoted\"; let r = r#\"crate::raw \" \"#;\n\
                   fn f() -> crate::index::Tree { mycrate::x('\\'', '{') }\n";
     let found: Vec<(usize, String)> = paths(&code_of(source), "crate")
@@ -276,8 +277,9 @@ fn paths_are_found_however_they_are_written() {
 
 #[test]
 fn what_only_tests_see_is_left_out() {
-    let source = "use a::B;\n#[cfg(test)]\nuse c::{D, E};\nstruct S {\n    f: u8,\n    #[cfg(test)]\n    \
-                  g: C<'a>,\n}\n#[cfg(all(test, unix))]\nmod tests {\n    fn f() { '}' }\n}\nfn h() {}\n";
+    let source = "use a::B;\n#[cfg(test)]\nuse c::{D, E};\nstruct S {\n    f: u8,\n    \
+                  #[cfg(test)]\n    g: C<'a>,\n}\n#[cfg(all(test, unix))]\nmod tests {\n    \
+                  fn f() { '}' }\n}\nfn h() {}\n";
     let left: Vec<String> = without_tests(&code_of(source))
         .split_whitespace()
         .map(str::to_owned)

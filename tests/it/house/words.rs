@@ -34,6 +34,11 @@ const OTHER_SENSES: &[(&str, &str, &str)] = &[
         "the kernel's word for the uses of an inode number",
     ),
     ("repository", "docs/design", "the Git repository"),
+    (
+        "task",
+        "docs/design",
+        "moka's word, in the name of a function",
+    ),
     ("task", "src/api", "tokio's word for what its threads run"),
     ("task", "src/store", "Rust's word for what an executor runs"),
     ("task", "src/cli", "the task scheduler of Windows"),

@@ -1,10 +1,10 @@
-//! Blocks that are not what was written: an error that names the block, or nothing wrong at all.
+//! Damaged blocks give an error that names the block, or do no harm.
 
 use super::{directory, file, open, path, write};
 use freezer::index::{IndexError, MemoryBlocks, RunRoot};
 use freezer::model::{Entry, NodeId, TreePath, Xattr};
 
-/// A file that needs a block of its own.
+/// Makes a file that needs a block of its own.
 fn large(path: TreePath) -> Entry {
     let mut entry = file(path, 2);
     entry.metadata.xattrs = vec![Xattr {
@@ -14,7 +14,7 @@ fn large(path: TreePath) -> Entry {
     entry
 }
 
-/// Several blocks, most of them small enough to damage every byte.
+/// Makes entries for several blocks, most of them small enough to damage every byte.
 fn entries() -> Vec<Entry> {
     let mut entries = vec![directory(TreePath::root())];
     entries.extend(["a", "b", "c"].map(|name| directory(path(name))));
@@ -25,7 +25,7 @@ fn entries() -> Vec<Entry> {
     entries
 }
 
-/// Reads everything in every way. `Err` if any of it is refused.
+/// Reads everything in every way. Returns an error if any part is refused.
 fn read((root, blocks): (RunRoot, MemoryBlocks)) -> Result<Vec<(NodeId, Entry)>, IndexError> {
     let tree = open((root, blocks))?;
     let all: Vec<_> = tree.all().collect::<Result<_, _>>()?;
@@ -33,12 +33,12 @@ fn read((root, blocks): (RunRoot, MemoryBlocks)) -> Result<Vec<(NodeId, Entry)>,
         assert_eq!(
             tree.entry(*node)?.as_ref(),
             Some(entry),
-            "by rank it is another than in order"
+            "the entry by rank differs from the one in order"
         );
         assert_eq!(
             tree.lookup(&entry.path)?.as_ref(),
             Some(&(*node, entry.clone())),
-            "by path it is another than in order"
+            "the entry by path differs from the one in order"
         );
         tree.children(*node, None)
             .try_for_each(|child| child.map(drop))?;
@@ -70,11 +70,12 @@ fn every_flip_and_cut_of_every_small_block_is_refused_or_gives_another_sound_tre
         for bit in [0, 3, 7] {
             let mut bad = root.clone();
             bad.node[at] ^= 1 << bit;
-            // Places of blocks are their keeper's business: memory looks at the number alone.
+            // Blocks in memory are found by their number alone, whatever the rest of the address
+            // says.
             let read = read((bad, blocks.clone()));
             assert!(
                 read.is_err() || read.is_ok_and(|all| all == sound),
-                "root, bit {bit} of byte {at}: wrong, and not noticed"
+                "root, bit {bit} of byte {at}: the damage was not noticed"
             );
         }
     }

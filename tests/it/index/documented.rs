@@ -1,4 +1,4 @@
-//! docs/format/index.md against the code: its example bytes are read from it.
+//! The example bytes in docs/format/index.md are what the code reads and writes.
 
 use super::{directory, file, open, path, write};
 use freezer::index::{
@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 const DOCUMENT: &str = include_str!("../../../docs/format/index.md");
 
-/// The bytes of an example: the block fenced with "```hex NAME". Each line may end with `#` and a
-/// remark.
+/// Returns the bytes of an example: those of the block fenced with "```hex NAME". A line may end
+/// with `#` and a remark.
 fn example(name: &str) -> Vec<u8> {
     let fence = format!("```hex {name}\n");
     let (_, after) = DOCUMENT
@@ -44,11 +44,11 @@ fn assert_bytes(found: &[u8], name: &str) {
     assert_eq!(
         hex(found),
         hex(&example(name)),
-        "example {name:?} of the document is not what is written"
+        "the code writes other bytes than example {name:?} of the document"
     );
 }
 
-/// The entry that the document describes.
+/// Makes the entry that the document describes.
 fn hello() -> Entry {
     let extent = Extent {
         at: FileOffset(0),
@@ -123,7 +123,7 @@ fn the_inner_node_is_as_documented() {
 }
 
 #[test]
-fn what_is_gone_is_as_documented() {
+fn a_mark_that_an_entry_is_gone_is_as_documented() {
     let folders = ["", "old", "z"].map(|name| directory(path(name)));
     let [x, y, gone, stays] =
         ["old/x", "old/y", "z/file", "z/stays"].map(|name| file(path(name), 1));

@@ -1,4 +1,4 @@
-//! The frame table against a list of its rows.
+//! Compares the frame table with a list of its rows.
 
 use freezer::index::{
     BlockCache, FrameRow, FrameTable, FrameTableWriter, IndexError, MemoryBlocks, RunRoot,
@@ -50,45 +50,84 @@ fn open((root, blocks): (RunRoot, MemoryBlocks)) -> FrameTable {
 
 proptest! {
     #[test]
-    fn every_byte_of_the_stream_is_found_in_its_frame(rows in tables(), probe: proptest::sample::Index) {
+    fn every_byte_of_the_stream_is_found_in_its_frame(
+        rows in tables(),
+        probe: proptest::sample::Index,
+    ) {
         let table = open(write(&rows));
         prop_assert_eq!(table.frames(), rows.len() as u64);
-        prop_assert_eq!(&table.rows().collect::<Result<Vec<_>, _>>().expect("sound"), &rows);
+        prop_assert_eq!(
+            &table.rows().collect::<Result<Vec<_>, _>>().expect("sound"),
+            &rows
+        );
         let end = rows.last().map_or(StreamOffset(0), FrameRow::end);
         prop_assert_eq!(table.stream_end().expect("sound"), end);
         for at in [end.0, end.0.saturating_add(1), u64::MAX] {
-            let past = table.locate(StreamOffset(at)).expect_err("nothing is there");
-            prop_assert!(matches!(past, IndexError::PastEnd { end: told, .. } if told == end), "{past:?}");
+            let past = table
+                .locate(StreamOffset(at))
+                .expect_err("nothing is there");
+            prop_assert!(
+                matches!(past, IndexError::PastEnd { end: told, .. } if told == end),
+                "{past:?}"
+            );
         }
         prop_assert_eq!(table.row(rows.len() as u64).expect("sound"), None);
-        for position in (!rows.is_empty()).then(|| probe.index(rows.len())).into_iter().chain(0..rows.len().min(40)) {
+        for position in (!rows.is_empty())
+            .then(|| probe.index(rows.len()))
+            .into_iter()
+            .chain(0..rows.len().min(40))
+        {
             let row = rows[position];
-            for at in [row.start.0, row.start.0 + u64::from(row.raw_length / 2), row.end().0 - 1] {
+            for at in [
+                row.start.0,
+                row.start.0 + u64::from(row.raw_length / 2),
+                row.end().0 - 1,
+            ] {
                 prop_assert_eq!(table.locate(StreamOffset(at)).expect("sound"), row);
             }
             prop_assert_eq!(table.row(position as u64).expect("sound"), Some(row));
-            prop_assert_eq!(table.next(&row).expect("sound"), rows.get(position + 1).copied());
+            prop_assert_eq!(
+                table.next(&row).expect("sound"),
+                rows.get(position + 1).copied()
+            );
         }
     }
 }
 
 proptest! {
     #[test]
-    fn what_was_left_out_is_told_apart_from_what_is_there(rows in tables(), kept: u64, probe: proptest::sample::Index) {
+    fn a_removed_frame_is_told_apart_from_the_others(
+        rows in tables(),
+        kept: u64,
+        probe: proptest::sample::Index,
+    ) {
         let stays = |row: &FrameRow| (kept >> (row.number.0 % 64)) & 1 == 1;
         let left: Vec<FrameRow> = rows.iter().copied().filter(stays).collect();
         let (mut writer, mut blocks) = (FrameTableWriter::new(), MemoryBlocks::default());
-        left.iter().for_each(|row| writer.push_later(row, &mut blocks).expect("rows in order"));
-        let table = open((writer.finish(&mut blocks).expect("memory takes all"), blocks));
-        prop_assert_eq!(&table.rows().collect::<Result<Vec<_>, _>>().expect("sound"), &left);
+        left.iter()
+            .for_each(|row| writer.push_later(row, &mut blocks).expect("rows in order"));
+        let table = open((
+            writer.finish(&mut blocks).expect("memory takes all"),
+            blocks,
+        ));
+        prop_assert_eq!(
+            &table.rows().collect::<Result<Vec<_>, _>>().expect("sound"),
+            &left
+        );
         let end = left.last().map_or(StreamOffset(0), FrameRow::end);
-        for position in (!rows.is_empty()).then(|| probe.index(rows.len())).into_iter().chain(0..rows.len().min(40)) {
+        for position in (!rows.is_empty())
+            .then(|| probe.index(rows.len()))
+            .into_iter()
+            .chain(0..rows.len().min(40))
+        {
             let row = rows[position];
             for at in [row.start, StreamOffset(row.end().0 - 1)] {
                 match table.locate(at) {
                     Ok(found) => prop_assert_eq!(found, row),
                     Err(IndexError::Gone { .. }) => prop_assert!(!stays(&row) && at < end),
-                    Err(IndexError::PastEnd { end: told, .. }) => prop_assert!(at >= end && told == end),
+                    Err(IndexError::PastEnd { end: told, .. }) => {
+                        prop_assert!(at >= end && told == end)
+                    }
                     Err(other) => panic!("{other}"),
                 }
             }
@@ -133,7 +172,7 @@ fn rows_that_leave_a_gap_overlap_or_are_empty_are_refused() {
             "{bad:?}"
         );
     }
-    // Frames that are left out had a byte each at least.
+    // Each missing frame had at least one byte.
     for bad in [
         row(1, 11, 10),
         row(2, 10, 10),

@@ -1,4 +1,4 @@
-//! The index and the frame table through their public faces.
+//! The index and the frame table, through their public interfaces.
 
 mod damage;
 mod documented;
@@ -14,7 +14,7 @@ use freezer::model::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A path, as people write it.
+/// Makes a path from its text.
 fn path(text: &str) -> TreePath {
     TreePath::parse(text.as_bytes()).expect("a legal path")
 }
@@ -50,7 +50,7 @@ fn directory(path: TreePath) -> Entry {
     }
 }
 
-/// A file with `pieces` extents and a hole before each.
+/// Makes a file of `pieces` extents, with a hole before each.
 fn file(path: TreePath, pieces: u64) -> Entry {
     let extent = |piece| Extent {
         at: FileOffset(piece * 20 + 10),
@@ -68,9 +68,9 @@ fn file(path: TreePath, pieces: u64) -> Entry {
     }
 }
 
-/// In the order of the index, whatever order they come in.
+/// Sorts entries into the order of the index.
 fn in_order(entries: impl IntoIterator<Item = Entry>) -> Vec<Entry> {
-    // As the format says it: the directory's components, then the name.
+    // The order that the format describes: the components of the directory, then the name.
     let key = |entry: &Entry| -> (Vec<Vec<u8>>, Vec<u8>) {
         let directory = entry.path.parent().unwrap_or_default();
         (

@@ -1,4 +1,4 @@
-//! Trees of several runs: random edits, level by level, against a map in memory.
+//! Compares trees of several runs with a map in memory, under random edits from level to level.
 
 use super::{directory, file, in_order, name, path};
 use freezer::index::{
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// What happens between two levels. Numbers choose among what there is.
+/// An edit between two levels. Its numbers choose among the entries that exist.
 #[derive(Clone, Debug)]
 enum Edit {
     File {
@@ -38,7 +38,7 @@ enum Edit {
     FileForDirectory {
         which: usize,
     },
-    /// Another name of a file; what the file's other names say is noticed, or not.
+    /// Another name of a file. The entries of its other names change as well, or not.
     Link {
         which: usize,
         inside: usize,
@@ -52,18 +52,22 @@ fn edits() -> impl Strategy<Value = Edit> {
     let letter = || proptest::sample::select(b"abcdefgh".to_vec());
     let padding = || proptest::sample::select(vec![0usize, 10, 700, 3_000]);
     proptest::prop_oneof![
-        4 => (at(), letter(), padding()).prop_map(|(inside, name, padding)| Edit::File { inside, name, padding }),
+        4 => (at(), letter(), padding())
+            .prop_map(|(inside, name, padding)| Edit::File { inside, name, padding }),
         2 => (at(), letter()).prop_map(|(inside, name)| Edit::Directory { inside, name }),
         2 => (at(), padding()).prop_map(|(which, padding)| Edit::Change { which, padding }),
         2 => at().prop_map(|which| Edit::Remove { which }),
-        1 => (at(), at(), letter()).prop_map(|(which, inside, name)| Edit::Rename { which, inside, name }),
+        1 => (at(), at(), letter())
+            .prop_map(|(which, inside, name)| Edit::Rename { which, inside, name }),
         1 => at().prop_map(|which| Edit::FileForDirectory { which }),
         1 => (at(), at(), letter(), any::<bool>())
-            .prop_map(|(which, inside, name, is_noticed)| Edit::Link { which, inside, name, is_noticed }),
+            .prop_map(|(which, inside, name, is_noticed)| {
+                Edit::Link { which, inside, name, is_noticed }
+            }),
     ]
 }
 
-/// The tree as it should be.
+/// The expected tree.
 #[derive(Clone, Default)]
 struct Model {
     entries: BTreeMap<TreePath, Entry>,
@@ -227,7 +231,7 @@ fn padded(mut entry: Entry, padding: usize) -> Entry {
     entry
 }
 
-/// The runs of a tree, newest first.
+/// The runs of a tree, the newest first.
 #[derive(Clone, Default)]
 struct Runs {
     runs: Vec<TreeRun>,
@@ -239,7 +243,7 @@ impl Runs {
         Tree::of_runs(self.runs.clone(), &BlockCache::new(1 << 20)).expect("sound runs")
     }
 
-    /// Puts a run on top of the oldest `kept` that makes the tree of these entries.
+    /// Adds a run that makes the tree of these entries, on top of the `kept` oldest runs.
     fn add(&mut self, entries: &[Entry], kept: usize) -> u64 {
         let (mut blocks, mut written) = (MemoryBlocks::default(), 0);
         let mut firsts = HashMap::new();
@@ -317,7 +321,7 @@ fn without_links(found: &Entry) -> Entry {
     }
 }
 
-/// Asks the tree everything and compares the answers.
+/// Asks the tree everything, and compares the answers with the model.
 fn examine(
     tree: &Tree,
     model: &Model,
@@ -420,29 +424,69 @@ proptest! {
 
     #[test]
     fn a_tree_of_several_runs_answers_as_the_map_of_its_entries(
-        levels in proptest::collection::vec((proptest::collection::vec(edits(), 1..12), any::<usize>()), 1..9),
+        levels in proptest::collection::vec(
+            (proptest::collection::vec(edits(), 1..12), any::<usize>()),
+            1..9,
+        ),
     ) {
         let (mut model, mut runs, mut seen) = (Model::new(), Runs::default(), BTreeSet::new());
         let mut history: Vec<(Tree, BTreeMap<TreePath, Entry>)> = Vec::new();
         for (edits, kept) in &levels {
             edits.iter().for_each(|edit| model.edit(edit));
             seen.extend(model.entries.keys().cloned());
-            // As many runs stay as chance wants, most often all.
-            let kept = if kept % 3 == 0 { kept / 3 % (runs.runs.len() + 1) } else { runs.runs.len() };
+            // A random number of runs stays, most often all of them.
+            let kept = if kept % 3 == 0 {
+                kept / 3 % (runs.runs.len() + 1)
+            } else {
+                runs.runs.len()
+            };
             runs.add(&model.in_order(), kept);
             let tree = runs.tree();
             examine(&tree, &model, &seen)?;
             for (before, was) in &history {
-                let found: Vec<_> = before.differences(&tree).collect::<Result<_, _>>().expect("sound");
-                let bare = |found: &Option<(NodeId, Entry)>| found.as_ref().map(|(_, entry)| without_links(entry));
-                let found: Vec<_> = found.iter().map(|found| (found.path.clone(), bare(&found.before), bare(&found.after))).collect();
+                let found: Vec<_> = before
+                    .differences(&tree)
+                    .collect::<Result<_, _>>()
+                    .expect("sound");
+                let bare = |found: &Option<(NodeId, Entry)>| {
+                    found.as_ref().map(|(_, entry)| without_links(entry))
+                };
+                let found: Vec<_> = found
+                    .iter()
+                    .map(|found| (found.path.clone(), bare(&found.before), bare(&found.after)))
+                    .collect();
                 let paths: BTreeSet<_> = was.keys().chain(model.entries.keys()).collect();
-                let wanted = paths.into_iter().map(|path| (path.clone(), was.get(path).cloned(), model.entries.get(path).cloned()));
-                let wanted: BTreeSet<_> = wanted.filter(|(_, was, is)| was != is).map(|(path, ..)| path).collect();
-                prop_assert_eq!(found.iter().map(|(path, ..)| path.clone()).collect::<BTreeSet<_>>(), wanted);
-                prop_assert_eq!(found.iter().map(|(path, ..)| path.clone()).collect::<BTreeSet<_>>().len(), found.len());
+                let wanted = paths.into_iter().map(|path| {
+                    (
+                        path.clone(),
+                        was.get(path).cloned(),
+                        model.entries.get(path).cloned(),
+                    )
+                });
+                let wanted: BTreeSet<_> = wanted
+                    .filter(|(_, was, is)| was != is)
+                    .map(|(path, ..)| path)
+                    .collect();
+                prop_assert_eq!(
+                    found
+                        .iter()
+                        .map(|(path, ..)| path.clone())
+                        .collect::<BTreeSet<_>>(),
+                    wanted
+                );
+                prop_assert_eq!(
+                    found
+                        .iter()
+                        .map(|(path, ..)| path.clone())
+                        .collect::<BTreeSet<_>>()
+                        .len(),
+                    found.len()
+                );
                 for (path, before, after) in found {
-                    prop_assert_eq!((before, after), (was.get(&path).cloned(), model.entries.get(&path).cloned()));
+                    prop_assert_eq!(
+                        (before, after),
+                        (was.get(&path).cloned(), model.entries.get(&path).cloned())
+                    );
                 }
             }
             history.push((tree, model.entries.clone()));
@@ -451,7 +495,7 @@ proptest! {
     }
 }
 
-/// Puts trees side by side, and compares what each path was in them.
+/// Puts trees side by side, and compares the history of each path.
 fn examine_side_by_side(
     history: &[(Tree, BTreeMap<TreePath, Entry>)],
     seen: &BTreeSet<TreePath>,
@@ -497,7 +541,7 @@ fn examine_side_by_side(
     {
         prop_assert!(series.history(stranger).expect("sound").spells.is_empty());
     }
-    // A filter leaves out and changes nothing else.
+    // A filter leaves out paths and changes nothing else.
     let named = |path: &TreePath| {
         path.file_name()
             .first()
@@ -514,7 +558,7 @@ fn examine_side_by_side(
     Ok(())
 }
 
-/// 40 directories of 50 files.
+/// Makes 40 directories of 50 files.
 fn wide() -> Model {
     let mut model = Model::new();
     for number in 0..40 {
@@ -528,17 +572,17 @@ fn wide() -> Model {
 }
 
 #[test]
-fn a_run_holds_what_changed_and_nothing_else() {
+fn a_run_holds_only_the_changed_entries() {
     let (mut model, mut runs) = (wide(), Runs::default());
     runs.add(&model.in_order(), 0);
     model.put(file(path("folder 07/new"), 1));
     model.put(file(path("folder 09/file 03"), 2));
     assert_eq!(runs.add(&model.in_order(), 1), 0);
     assert_eq!(runs.runs[0].root.entries, 2);
-    // Nothing else: it is all in the root.
+    // There is nothing else: the whole run is in the root.
     assert_eq!(runs.runs[0].root.height, 0);
     assert!(runs.runs[0].root.node.len() < 300);
-    // And nothing at all.
+    // A run without changes is empty.
     runs.add(&model.in_order(), 2);
     assert_eq!(runs.runs[0].root.entries, 0);
     assert_eq!(runs.tree().all().count(), model.entries.len());
@@ -553,7 +597,7 @@ fn a_directory_that_is_gone_takes_two_entries_whatever_was_in_it() {
     assert_eq!(
         runs.add(&model.in_order(), 1),
         3,
-        "the directory, all that is in it, and a file"
+        "the directory, everything in it, and a file"
     );
     assert_eq!(runs.runs[0].subtrees, 1);
     let tree = runs.tree();
@@ -563,7 +607,7 @@ fn a_directory_that_is_gone_takes_two_entries_whatever_was_in_it() {
     );
     assert_eq!(tree.lookup(&path("folder 05")).expect("sound"), None);
     assert_eq!(tree.all().count(), model.entries.len());
-    // It comes back with other things in it: what was gone stays so.
+    // The directory comes back with other entries: those that were gone stay gone.
     model.put(directory(path("folder 05")));
     model.put(file(path("folder 05/file 99"), 1));
     runs.add(&model.in_order(), 2);
@@ -660,12 +704,12 @@ fn a_flipped_byte_of_any_run_is_refused_or_gives_another_sound_tree() {
                     refused += 1;
                     continue;
                 };
-                // A byte that older runs' entries are hidden by may change what is hidden; what is
-                // read is sound all the same.
+                // Damage in a newer run may change which older entries it hides. The entries that
+                // are read are sound all the same.
                 let is_other = all != sound || tree.verify().is_err();
                 assert!(
                     is_other || run == 1,
-                    "bit {bit} of byte {at} of run {run}: not noticed"
+                    "bit {bit} of byte {at} of run {run}: the damage was not noticed"
                 );
                 for (node, entry) in &all {
                     assert_eq!(

@@ -1,4 +1,4 @@
-//! The tree against a sorted list of the same entries.
+//! Compares the tree with a sorted list of the same entries.
 
 use super::{directory, file, in_order, name, path, tree_of, write};
 use freezer::index::{
@@ -11,8 +11,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Trees whose directories are given, with files of many shapes in them: some large enough for a
-/// block of their own.
+/// Trees of given directories with files of many shapes, some of them large enough for a block of
+/// their own.
 fn trees() -> impl Strategy<Value = Vec<Entry>> {
     let component = proptest::collection::vec(
         proptest::sample::select(vec![1u8, b' ', b'a', b'b', 0xff]),
@@ -73,33 +73,73 @@ fn scanned(tree: &Tree, of: NodeId, after: Option<NodeId>) -> Vec<(NodeId, Vec<u
 
 proptest! {
     #[test]
-    fn the_tree_answers_as_a_list_of_its_entries_does(entries in trees(), stranger in proptest::collection::vec(1u8..120, 1..3)) {
+    fn the_tree_answers_as_a_list_of_its_entries_does(
+        entries in trees(),
+        stranger in proptest::collection::vec(1u8..120, 1..3),
+    ) {
         let tree = tree_of(&entries);
         let model = numbered(&entries);
         prop_assert_eq!(tree.entries(), model.len() as u64);
-        prop_assert_eq!(tree.all().collect::<Result<Vec<_>, _>>().expect("a sound tree"), model.clone());
-        let stranger = Name::new(stranger.iter().filter(|byte| **byte != b'/').copied().collect::<Vec<_>>()).unwrap_or(name("q"));
+        prop_assert_eq!(
+            tree.all()
+                .collect::<Result<Vec<_>, _>>()
+                .expect("a sound tree"),
+            model.clone()
+        );
+        let stranger = Name::new(
+            stranger
+                .iter()
+                .filter(|byte| **byte != b'/')
+                .copied()
+                .collect::<Vec<_>>(),
+        )
+        .unwrap_or(name("q"));
         for (node, entry) in &model {
             prop_assert_eq!(tree.entry(*node).expect("sound"), Some(entry.clone()));
-            prop_assert_eq!(tree.lookup(&entry.path).expect("sound"), Some((*node, entry.clone())));
+            prop_assert_eq!(
+                tree.lookup(&entry.path).expect("sound"),
+                Some((*node, entry.clone()))
+            );
             let attributes = tree.attributes(*node).expect("sound").expect("it exists");
-            prop_assert_eq!((attributes.inode, attributes.size), (entry.metadata.inode, entry.content.size()));
+            prop_assert_eq!(
+                (attributes.inode, attributes.size),
+                (entry.metadata.inode, entry.content.size())
+            );
             let unknown = entry.path.join(&stranger);
-            let known = model.iter().find(|(_, entry)| entry.path == unknown).cloned();
+            let known = model
+                .iter()
+                .find(|(_, entry)| entry.path == unknown)
+                .cloned();
             prop_assert_eq!(tree.lookup(&unknown).expect("sound"), known.clone());
             prop_assert_eq!(tree.child(*node, &stranger).expect("sound"), known);
 
             let children = children_in(&model, &entry.path);
             for (child, entry) in &children {
                 let name = Name::new(entry.path.file_name()).expect("legal");
-                prop_assert_eq!(tree.child(*node, &name).expect("sound"), Some((*child, entry.clone())));
-                prop_assert_eq!(tree.child_attributes(*node, &name).expect("sound").map(|(child, _)| child), Some(*child));
+                prop_assert_eq!(
+                    tree.child(*node, &name).expect("sound"),
+                    Some((*child, entry.clone()))
+                );
+                prop_assert_eq!(
+                    tree.child_attributes(*node, &name)
+                        .expect("sound")
+                        .map(|(child, _)| child),
+                    Some(*child)
+                );
             }
             for resume in 0..=children.len() {
                 let after = resume.checked_sub(1).map(|last| children[last].0);
-                let listed = tree.children(*node, after).collect::<Result<Vec<_>, _>>().expect("sound");
+                let listed = tree
+                    .children(*node, after)
+                    .collect::<Result<Vec<_>, _>>()
+                    .expect("sound");
                 prop_assert_eq!(&listed, &children[resume..]);
-                let lean: Vec<_> = listed.iter().map(|(node, entry)| (*node, entry.path.file_name().to_vec(), entry.metadata.inode)).collect();
+                let lean: Vec<_> = listed
+                    .iter()
+                    .map(|(node, entry)| {
+                        (*node, entry.path.file_name().to_vec(), entry.metadata.inode)
+                    })
+                    .collect();
                 prop_assert_eq!(scanned(&tree, *node, after), lean);
             }
         }
@@ -109,28 +149,33 @@ proptest! {
         prop_assert_eq!(tree.children(none, None).count(), 0);
         prop_assert_eq!(tree.entry(NodeId(u64::MAX)).expect("sound"), None);
     }
-
 }
 
 proptest! {
-    // Every directory against every entry: a few trees say it all.
+    // Every directory is tried with every entry, so a few trees are enough.
     #![proptest_config(proptest::test_runner::Config::with_cases(32))]
 
     #[test]
-    fn a_listing_that_resumes_after_an_entry_of_elsewhere_lists_what_comes_after_it(entries in trees()) {
+    fn a_listing_may_resume_after_an_entry_of_another_directory(entries in trees()) {
         let tree = tree_of(&entries);
         let model = numbered(&entries);
         for (of, directory) in &model {
             for (after, _) in &model {
-                let wanted: Vec<_> = children_in(&model, &directory.path).into_iter().filter(|(node, _)| node > after).collect();
-                let listed = tree.children(*of, Some(*after)).collect::<Result<Vec<_>, _>>().expect("sound");
+                let wanted: Vec<_> = children_in(&model, &directory.path)
+                    .into_iter()
+                    .filter(|(node, _)| node > after)
+                    .collect();
+                let listed = tree
+                    .children(*of, Some(*after))
+                    .collect::<Result<Vec<_>, _>>()
+                    .expect("sound");
                 prop_assert_eq!(listed, wanted);
             }
         }
     }
 }
 
-/// Names that have so little in common that a tree of 40,000 entries has three heights.
+/// Returns names with so little in common that a tree of 40,000 entries has three heights.
 fn directory_name(number: usize) -> String {
     format!("{number:03}-{}", "d".repeat(200))
 }
@@ -186,7 +231,7 @@ fn a_tree_of_many_blocks_has_a_small_root_and_loads_few_blocks_for_a_name() {
     assert_eq!(tree.all().count(), entries.len());
 }
 
-/// Counts loads, and fails them while it is broken.
+/// A source that counts loads, and fails them while it is broken.
 struct Counted {
     blocks: MemoryBlocks,
     loads: Arc<AtomicUsize>,
@@ -222,21 +267,21 @@ fn a_store_that_fails_is_an_error_and_never_an_empty_directory_and_is_asked_agai
     assert!(is_fetch(
         &tree
             .lookup(&path(&directory_name(1)))
-            .expect_err("it cannot be had")
+            .expect_err("the source is broken")
     ));
     let listed: Vec<_> = tree.children(NodeId(0), None).collect();
     assert!(
         matches!(listed.as_slice(), [Err(error)] if is_fetch(error)),
-        "one error, and no end without it"
+        "one error, and not an end without it"
     );
     tree.scan(NodeId(0), None, |_, _, _| ControlFlow::Continue(()))
-        .expect_err("it cannot be had");
+        .expect_err("the source is broken");
     source.broken.store(false, Ordering::Relaxed);
     assert_eq!(
         tree.children(NodeId(0), None).filter(Result::is_ok).count(),
         400
     );
-    // Broken again in the middle of a directory: what was listed stands, then comes the error.
+    // The source breaks in the middle of a directory: the listing stops with an error.
     let fresh = write(&many()).map(|(root, _)| {
         Tree::open(
             root,
@@ -249,13 +294,14 @@ fn a_store_that_fails_is_an_error_and_never_an_empty_directory_and_is_asked_agai
     assert!(matches!(listing.next(), Some(Ok(_))));
     source.broken.store(true, Ordering::Relaxed);
     let rest: Vec<_> = listing.collect();
-    assert!(
-        matches!(rest.split_last(), Some((Err(_), listed)) if listed.iter().all(Result::is_ok) && listed.len() < 99)
-    );
+    assert!(matches!(
+        rest.split_last(),
+        Some((Err(_), listed)) if listed.iter().all(Result::is_ok) && listed.len() < 99
+    ));
 }
 
 #[test]
-fn those_who_must_not_wait_get_what_is_in_memory_and_an_error_for_the_rest() {
+fn a_tree_that_must_not_wait_answers_from_memory_or_with_an_error() {
     let (root, blocks) = write(&many()).expect("sound entries");
     let loads = Arc::new(AtomicUsize::new(0));
     let source = Counted {
@@ -331,7 +377,7 @@ fn a_file_of_a_million_extents_has_a_block_of_its_own_and_a_small_root() {
 }
 
 #[test]
-fn what_cannot_be_kept_is_refused_and_the_writer_goes_on() {
+fn an_unfit_entry_is_refused_and_the_writer_goes_on() {
     let (mut writer, mut blocks) = (TreeWriter::new(), MemoryBlocks::default());
     let mut push = |entry: &Entry| writer.push(entry, &mut blocks);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What a restore leaves on disk.
+//! The files that a restore leaves on disk.
 
 mod random;
 mod real;
@@ -30,7 +30,7 @@ fn replace() -> Options {
     }
 }
 
-/// Replaces what there is, but in stores.
+/// Replaces entries, except in stores.
 fn outside_stores() -> Options {
     Options {
         keep_out: KeepOut {
@@ -41,7 +41,7 @@ fn outside_stores() -> Options {
     }
 }
 
-/// Makes a folder a store, with something in it.
+/// Makes a folder a store with an object.
 fn make_store(folder: &std::path::Path) {
     fs::create_dir_all(folder.join("data")).expect("made");
     let document = r#"{"format":"freezer store","version":1}"#;
@@ -49,7 +49,7 @@ fn make_store(folder: &std::path::Path) {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o500)).expect("changed");
 }
 
-/// Whether a store is as it was made.
+/// Whether a store is unchanged.
 fn is_untouched(folder: &std::path::Path) -> bool {
     let mode = fs::metadata(folder).expect("there").mode() & 0o7777;
     let names: std::collections::BTreeSet<_> = fs::read_dir(folder)
@@ -101,7 +101,7 @@ fn a_target_in_a_store_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn a_store_that_stands_in_the_target_is_left_out_and_told() {
+fn a_store_in_the_target_is_left_out_and_reported() {
     let (folder, _) = fresh();
     let target = folder.path();
     let store = target.join("a/store");
@@ -140,7 +140,7 @@ fn a_backup_of_a_store_is_restored_where_there_is_none() {
     assert_all_restored(&memory, &target);
 }
 
-/// A part of a store that is mounted elsewhere too, until this goes.
+/// A part of a store that is mounted elsewhere too, until this is dropped.
 struct Bound(PathBuf);
 
 impl Bound {
@@ -185,7 +185,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Restores everything, without trouble.
+/// Restores everything, and expects no errors.
 fn restore_all(memory: &Memory, target: &std::path::Path, options: &Options) -> Summary {
     let progress = Collected::default();
     let summary = restore(memory, &[], target, options, &progress, &Cancel::new())
@@ -196,7 +196,7 @@ fn restore_all(memory: &Memory, target: &std::path::Path, options: &Options) -> 
     summary
 }
 
-/// One of everything that can be made without being root.
+/// One entry of each kind that a user other than root can make.
 fn torture() -> Tree {
     let long = vec![b'n'; 255];
     let mut deep = Vec::new();
@@ -449,7 +449,7 @@ fn a_selection_keeps_its_place_and_brings_nothing_else() {
         .iter()
         .filter(|entry| expected[1..].contains(&entry.path.to_string().as_str()))
     {
-        // Its other name was not chosen.
+        // Its other name was not selected.
         let links = if entry.metadata.links == 2 {
             1
         } else {
@@ -476,7 +476,7 @@ fn a_selection_keeps_its_place_and_brings_nothing_else() {
 }
 
 #[test]
-fn a_listing_of_everything_has_directories_before_what_is_in_them() {
+fn a_listing_has_each_directory_before_its_entries() {
     let memory = torture().memory();
     let mut listed = Vec::new();
     list(&memory, &[], |entry| listed.push(entry.path.clone())).unwrap();
@@ -489,7 +489,7 @@ fn a_listing_of_everything_has_directories_before_what_is_in_them() {
 }
 
 #[test]
-fn what_the_backup_does_not_have_is_refused_before_anything_is_made() {
+fn a_missing_path_is_refused_before_anything_is_made() {
     let (_folder, target) = fresh();
     let memory = Tree::new().file("a", b"").memory();
     let refused = restore(
@@ -505,7 +505,7 @@ fn what_the_backup_does_not_have_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn a_target_that_holds_something_is_refused() {
+fn a_target_with_entries_is_refused() {
     let (folder, _) = fresh();
     fs::write(folder.path().join("mine"), b"mine").unwrap();
     let memory = Tree::new().file("mine", b"theirs").memory();
@@ -544,11 +544,11 @@ fn a_target_that_is_a_file_is_refused() {
 }
 
 #[test]
-fn what_is_replaced_is_replaced_whole_and_the_rest_stays() {
+fn replaced_files_are_whole_and_all_others_stay() {
     let (_folder, target) = fresh();
     let memory = torture().memory();
     restore_all(&memory, &target, &Options::default());
-    // Whoever has the old file open, or another name of it, keeps it.
+    // A program that has the old file open keeps it, and so does another name of it.
     let elsewhere = target.with_file_name("elsewhere");
     fs::hard_link(target.join("sparse"), &elsewhere).unwrap();
     fs::write(&elsewhere, b"old").unwrap();
@@ -606,7 +606,9 @@ fn a_directory_is_not_replaced_by_something_else() {
     let summary = restore(&memory, &[], &target, &replace(), &progress, &Cancel::new()).unwrap();
     assert_eq!(
         progress.told().troubles,
-        ["file: could not put it in the place of what is there: Is a directory (os error 21)"]
+        [
+            "file: could not put it in the place of the entry that is there: Is a directory (os error 21)"
+        ]
     );
     assert_eq!((summary.troubles, summary.files), (1, 1));
     assert_eq!(
@@ -616,7 +618,7 @@ fn a_directory_is_not_replaced_by_something_else() {
 }
 
 #[test]
-fn what_cannot_be_read_is_reported_and_not_there_while_the_rest_is() {
+fn unreadable_files_are_reported_and_not_made_and_all_others_are() {
     let (_folder, target) = fresh();
     let tree = torture()
         .file("bad", &[7; 10_000])
@@ -658,7 +660,7 @@ fn what_cannot_be_read_is_reported_and_not_there_while_the_rest_is() {
         }
     }
 
-    // What was there before stays in its place.
+    // The entry that was there before stays.
     restore_all(&tree.memory(), &target, &replace());
     let summary = restore(&memory, &[], &target, &replace(), &Silent, &Cancel::new()).unwrap();
     assert_eq!(summary.troubles, 3);
@@ -712,7 +714,7 @@ fn restoring_into_a_missing_place_makes_it_for_its_owner_alone_until_it_is_done(
     );
 }
 
-/// Asks for a stop as soon as anything is done.
+/// Asks for a stop as soon as one entry is done.
 struct Impatient(Cancel);
 
 impl Progress for Impatient {
@@ -726,7 +728,7 @@ impl Progress for Impatient {
 }
 
 #[test]
-fn a_restore_that_is_told_to_stop_says_so_and_leaves_whole_files_alone() {
+fn a_cancelled_restore_says_so_and_leaves_only_whole_files() {
     let (_folder, target) = fresh();
     let mut tree = Tree::new();
     for directory in 0..20 {
@@ -747,7 +749,7 @@ fn a_restore_that_is_told_to_stop_says_so_and_leaves_whole_files_alone() {
         &cancel,
     );
     assert!(
-        matches!(stopped, Err(RestoreError::Cancelled)),
+        matches!(stopped, Err(RestoreError::Interrupted(_))),
         "{stopped:?}"
     );
     let names = names_below(&target);

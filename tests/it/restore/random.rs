@@ -1,4 +1,4 @@
-//! Trees nobody thought of.
+//! Random trees.
 
 use super::tree::{Tree, assert_all_restored, path};
 use super::{fresh, replace, restore_all};
@@ -17,7 +17,7 @@ enum Thing {
 }
 
 fn thing() -> impl Strategy<Value = Thing> {
-    // Mostly for oneself, since what others may do is not tested here.
+    // Mostly for the owner alone: the rights of others are not tested here.
     let mode = prop_oneof![
         Just(0o644),
         Just(0o700),

@@ -1,4 +1,4 @@
-//! Real trees, backed up and restored, compared by rsync and by ourselves.
+//! Real trees, backed up and restored, compared by rsync and by this program.
 
 use super::{fresh, is_root};
 use crate::support::{backup, oracle, torture};
@@ -10,7 +10,7 @@ use freezer::fs::{FileReader, ReadOptions};
 use freezer::model::Cancel;
 use freezer::model::progress::Collected;
 use freezer::restore::{Existing, Options, restore};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use std::sync::Arc;
 
 fn view_of(access: &Access, report: &Report) -> View {
@@ -31,7 +31,7 @@ fn a_torture_tree_comes_back_and_comes_back_over_itself() {
     let left_out = torture::build(room.path());
     assert!(!is_root() || left_out.is_empty(), "{left_out:?}");
     let original = oracle::scan(room.path());
-    let access = backup::create_encrypted(Arc::new(Memory::default()));
+    let access = backup::create_encrypted(Arc::new(MemoryStore::default()));
     let report = backup::back_up(&access, &[room.path()], |request| {
         request.compression = Compression::Zstd
     });

@@ -5,7 +5,7 @@ use freezer::model::{
     StreamOffset, Time, TreePath, Xattr,
 };
 use freezer::platform::{Attributes, DirHandle, Sort, Xattrs};
-use freezer::restore::Source;
+use freezer::restore::RestoreSource;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::ControlFlow;
@@ -36,13 +36,13 @@ fn key(path: &TreePath) -> Key {
 pub struct Tree {
     entries: BTreeMap<Key, Entry>,
     stream: Vec<u8>,
-    /// Second names and the files they are names of.
+    /// Second names, and the first names of the same files.
     links: Vec<(TreePath, TreePath)>,
     broken: BTreeSet<TreePath>,
 }
 
 impl Tree {
-    /// A tree that is an empty root.
+    /// Returns a tree that is an empty root.
     pub fn new() -> Self {
         let tree = Self {
             entries: BTreeMap::new(),
@@ -53,8 +53,8 @@ impl Tree {
         tree.with("", 0o755, Content::Directory)
     }
 
-    /// Adds an entry owned by whoever runs the test, with a time of its own, so that one that is
-    /// not set shows.
+    /// Adds an entry that belongs to the user of the test. Its time is unlike any other, so that a
+    /// time that is not set shows.
     pub fn with(mut self, at: impl AsRef<[u8]>, mode: u32, content: Content) -> Self {
         let path = path(at);
         let mtime = Time::new(
@@ -97,7 +97,7 @@ impl Tree {
         self.sparse(at, content.len() as u64, &[(0, content)])
     }
 
-    /// A file of `size` bytes with data at some places.
+    /// Adds a file of `size` bytes with data at some places.
     pub fn sparse(mut self, at: impl AsRef<[u8]>, size: u64, data: &[(u64, &[u8])]) -> Self {
         let mut extents = Vec::new();
         for (offset, bytes) in data.iter().filter(|(_, bytes)| !bytes.is_empty()) {
@@ -117,7 +117,7 @@ impl Tree {
         self.with(at, 0o777, Content::Symlink(target.into()))
     }
 
-    /// Adds another name of what is at `of`.
+    /// Adds another name of the file at `of`.
     pub fn link(mut self, at: &str, of: &str) -> Self {
         let entry = Entry {
             path: path(at),
@@ -157,7 +157,7 @@ impl Tree {
         self
     }
 
-    /// The tree as an index would have it.
+    /// Returns the tree as an index has it.
     pub fn memory(&self) -> Memory {
         let mut entries: Vec<Entry> = self.entries.values().cloned().collect();
         for (_, of) in &self.links {
@@ -201,7 +201,7 @@ impl Memory {
         &self.entries[usize::try_from(node.0).expect("small")]
     }
 
-    /// The bytes of a file, holes included.
+    /// Returns the bytes of a file, holes included.
     pub fn content(&self, entry: &Entry) -> Vec<u8> {
         let Content::File { size, extents } = &entry.content else {
             panic!("{} is no file", entry.path)
@@ -221,7 +221,7 @@ impl Memory {
     }
 }
 
-impl Source for Memory {
+impl RestoreSource for Memory {
     type Error = io::Error;
     type Content = Entry;
 
@@ -263,7 +263,7 @@ impl Source for Memory {
             .expect("within one extent");
         let data = self.bytes(extent.stream.0 + (from - extent.at.0), length);
         if self.broken.contains(&entry.path) {
-            // Some of it is good.
+            // A part of it is readable.
             return match take(&data[..data.len() / 2]) {
                 ControlFlow::Continue(()) => Err(io::Error::other("frame 7 fails authentication")),
                 ControlFlow::Break(()) => Ok(()),
@@ -278,7 +278,7 @@ impl Source for Memory {
     }
 }
 
-/// Everything below a directory, by its path in it; the directory itself is the root.
+/// Returns everything below a directory, by paths in it; the directory itself is the root.
 pub fn names_below(root: &Path) -> BTreeSet<TreePath> {
     let mut names = BTreeSet::from([TreePath::root()]);
     let mut waiting = vec![(
@@ -304,7 +304,7 @@ pub fn names_below(root: &Path) -> BTreeSet<TreePath> {
     names
 }
 
-/// Compares all that is known of an entry with what is at its place below `root`.
+/// Compares all metadata of an entry with the entry at its place below `root`.
 pub fn assert_restored(memory: &Memory, entry: &Entry, root: &Path) {
     let at = &entry.path;
     let mut directory = DirHandle::open(root).expect("a directory");
@@ -327,7 +327,7 @@ pub fn assert_restored(memory: &Memory, entry: &Entry, root: &Path) {
                 assert_eq!(directory.read_link(&name).expect("a link"), *target, "{at}");
             }
             if let Content::File { size, extents } = &entry.content {
-                // A file may be closed to its own owner, which only root may ignore.
+                // A file may be closed to its owner; only root can read it then.
                 let readable = stat.mode | 0o400;
                 directory
                     .child(&name)
@@ -390,7 +390,7 @@ pub fn assert_restored(memory: &Memory, entry: &Entry, root: &Path) {
     }
 }
 
-/// Compares a whole tree with what is below `root`, both ways.
+/// Compares a whole tree with the entries below `root`, both ways.
 pub fn assert_all_restored(memory: &Memory, root: &Path) {
     let expected: BTreeSet<TreePath> = memory
         .entries

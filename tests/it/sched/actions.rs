@@ -15,7 +15,13 @@ fn all_that_works_with_a_store_is_done_one_after_the_other() {
     node.write("docs/a.txt", "hello");
     let (store, docs, target) = (node.path("store"), node.path("docs"), node.path("target"));
     let with = |action: &str, more: Value| {
-        let mut options = json!({ "action": action, "storage": "local", "container": store, "backup_name": "docs", "hostname": "h1" });
+        let mut options = json!({
+            "action": action,
+            "storage": "local",
+            "container": store,
+            "backup_name": "docs",
+            "hostname": "h1",
+        });
         options
             .as_object_mut()
             .expect("an object")
@@ -27,7 +33,12 @@ fn all_that_works_with_a_store_is_done_one_after_the_other() {
         &[
             with(
                 "backup",
-                json!({ "path_to_backup": docs, "mode": "fs", "engine_name": "tar", "exclude": ["*.tmp", "*.o"] }),
+                json!({
+                    "path_to_backup": docs,
+                    "mode": "fs",
+                    "engine_name": "tar",
+                    "exclude": ["*.tmp", "*.o"],
+                }),
             ),
             with("check", json!({ "read_data": true })),
             with("info", json!({})),
@@ -38,7 +49,12 @@ fn all_that_works_with_a_store_is_done_one_after_the_other() {
             json!({ "action": "repack", "storage": "local", "container": store }),
             with("repair", json!({})),
             json!({ "action": "sync", "from": store, "to": node.path("copy") }),
-            json!({ "action": "check", "storage": "local", "container": node.path("copy"), "read_data": true }),
+            json!({
+                "action": "check",
+                "storage": "local",
+                "container": node.path("copy"),
+                "read_data": true,
+            }),
         ],
         &[],
     );
@@ -133,7 +149,12 @@ fn a_mount_of_a_job_stays_when_the_job_has_ended_and_another_job_ends_it() {
     node.write("pass", "secret\n");
     std::fs::create_dir(node.path("mnt")).expect("a folder");
     let _unmounted = Unmounted(node.path("mnt"));
-    let at = json!({ "storage": "local", "container": node.path("store"), "backup_name": "docs", "encrypt_pass_file": node.path("pass") });
+    let at = json!({
+        "storage": "local",
+        "container": node.path("store"),
+        "backup_name": "docs",
+        "encrypt_pass_file": node.path("pass"),
+    });
     let with = |action: &str, more: Value| {
         let mut options = at.as_object().expect("an object").clone();
         options.insert("action".into(), action.into());
@@ -235,8 +256,16 @@ fn a_backup_that_is_not_whole_is_a_success_that_says_so_and_a_restore_that_is_no
         std::fs::remove_file(&segment).expect("removed");
         std::fs::write(&segment, bytes).expect("written");
     }
-    let restore = json!({ "freezer_action": { "action": "restore", "store": node.path("one"), "backup_name": "docs",
-        "restore_abs_path": node.path("target") }, "max_retries": 3, "max_retries_interval": 0 });
+    let restore = json!({
+        "freezer_action": {
+            "action": "restore",
+            "store": node.path("one"),
+            "backup_name": "docs",
+            "restore_abs_path": node.path("target"),
+        },
+        "max_retries": 3,
+        "max_retries_interval": 0,
+    });
     let runs = node.once(&[("r", job("c", &json!({}), &[restore]))], &[]);
     let outcome = &runs.iter().find(|run| run["job"] == "r").expect("it ran")["outcome"];
     let action = &outcome["actions"][0];
@@ -258,7 +287,11 @@ fn an_action_is_tried_again_and_a_mandatory_one_is_done_in_spite_of_a_failure() 
     let outcome = one(
         &node,
         &[
-            json!({ "freezer_action": exec(&third_time), "max_retries": 5, "max_retries_interval": 0 }),
+            json!({
+                "freezer_action": exec(&third_time),
+                "max_retries": 5,
+                "max_retries_interval": 0,
+            }),
             json!({ "freezer_action": exec("false"), "max_retries": 1, "max_retries_interval": 0 }),
             exec("touch not-done"),
             json!({ "freezer_action": exec("touch done"), "mandatory": true }),
@@ -280,10 +313,22 @@ fn an_action_is_tried_again_and_a_mandatory_one_is_done_in_spite_of_a_failure() 
 fn scripts_run_before_and_after_and_know_how_it_went() {
     let node = Node::new();
     let script = node.script("note", "echo \"$1 $FREEZER_RESULT\" >> notes");
-    let around = |command: &str| json!({ "action": "exec", "command": command, "pre_script": format!("{script} before"), "post_script": format!("{script} after") });
+    let around = |command: &str| {
+        json!({
+            "action": "exec",
+            "command": command,
+            "pre_script": format!("{script} before"),
+            "post_script": format!("{script} after"),
+        })
+    };
     assert_eq!(one(&node, &[around("true")], &[])["result"], "success");
     assert_eq!(node.read("notes"), "before \nafter success\n");
-    let failing = json!({ "action": "exec", "command": "touch never", "pre_script": "false", "post_script": format!("{script} after") });
+    let failing = json!({
+        "action": "exec",
+        "command": "touch never",
+        "pre_script": "false",
+        "post_script": format!("{script} after"),
+    });
     node.once(&[("k", job("c", &json!({}), &[failing]))], &[]);
     assert!(!node.path("never").exists());
     assert!(node.read("notes").ends_with("after fail\n"));
@@ -350,8 +395,16 @@ fn commands_of_the_server_are_refused_where_the_node_says_so() {
 #[test]
 fn secrets_are_in_a_file_for_the_owner_alone_and_in_no_argument() {
     let node = Node::new();
-    let agent = node.script("agent", "for word; do echo \"$word\" >> words; done; stat -c %a \"$4\" > mode; cp \"$4\" config; echo '{}'");
-    let action = json!({ "action": "backup", "secret_key": "hunter2", "path_to_backup": "/x", "incremental": true });
+    let agent = node.script(
+        "agent",
+        "for word; do echo \"$word\" >> words; done; stat -c %a \"$4\" > mode; cp \"$4\" config; echo '{}'",
+    );
+    let action = json!({
+        "action": "backup",
+        "secret_key": "hunter2",
+        "path_to_backup": "/x",
+        "incremental": true,
+    });
     let outcome = one(&node, &[action], &[&format!("--original-agent={agent}")]);
     assert_eq!(outcome["result"], "success", "{outcome}");
     let words = node.read("words");

@@ -63,7 +63,11 @@ fn the_thirty_commands_work() {
 
     user.node.write(
         "action",
-        &json!({ "freezer_action": { "action": "backup", "backup_name": "b", "path_to_backup": "/x" }, "max_retries": 4 }).to_string(),
+        &json!({
+            "freezer_action": { "action": "backup", "backup_name": "b", "path_to_backup": "/x" },
+            "max_retries": 4,
+        })
+        .to_string(),
     );
     let action = user.made(&["action", "create", "--file", "action"]);
     assert!(user.run(&["action", "list"]).contains("/x"));
@@ -81,8 +85,18 @@ fn the_thirty_commands_work() {
     // A job file of the original, as it is.
     user.node.write(
         "job",
-        &json!({ "description": "nightly", "job_schedule": { "schedule_interval": "1 days" },
-            "job_actions": [{ "freezer_action": { "action": "backup", "mode": "fs", "backup_name": "n", "path_to_backup": "/y" } }] })
+        &json!({
+            "description": "nightly",
+            "job_schedule": { "schedule_interval": "1 days" },
+            "job_actions": [{
+                "freezer_action": {
+                    "action": "backup",
+                    "mode": "fs",
+                    "backup_name": "n",
+                    "path_to_backup": "/y",
+                },
+            }],
+        })
         .to_string(),
     );
     let job = user.made(&["job", "create", "--file", "job", "--client", &client]);
@@ -111,8 +125,15 @@ fn the_thirty_commands_work() {
         assert_eq!(super::schedule_of(&project, &job)["event"], event);
     }
 
-    user.node
-        .write("session", &json!({ "description": "together", "hold_off": 30, "schedule": { "schedule_interval": "2 days" } }).to_string());
+    user.node.write(
+        "session",
+        &json!({
+            "description": "together",
+            "hold_off": 30,
+            "schedule": { "schedule_interval": "2 days" },
+        })
+        .to_string(),
+    );
     let session = user.made(&["session", "create", "--file", "session"]);
     user.run(&[
         "session",
@@ -151,8 +172,14 @@ fn the_thirty_commands_work() {
 
     user.node.write(
         "backup",
-        &json!({ "container": "c", "hostname": "node1", "backup_name": "b", "time_stamp": 1_800_000_000, "curr_backup_level": 3 })
-            .to_string(),
+        &json!({
+            "container": "c",
+            "hostname": "node1",
+            "backup_name": "b",
+            "time_stamp": 1_800_000_000,
+            "curr_backup_level": 3,
+        })
+        .to_string(),
     );
     let backup = user.made(&["backup-list", "create", "--file", "backup"]);
     let listed = user.run(&["backup-list"]);
@@ -281,8 +308,8 @@ fn a_job_is_written_in_an_editor() {
     // Nothing is made of a text that was left as it is, nor of one that is no job; what was typed
     // is kept.
     for (editor, word) in [
-        ("true".to_owned(), "nothing was changed"),
-        (user.node.script("break", "echo '{' > \"$1\""), "no JSON"),
+        ("true".to_owned(), "was not changed"),
+        (user.node.script("break", "echo '{' > \"$1\""), "not JSON"),
     ] {
         let output = edited(&editor, &["job", "create", "--edit", "--client", &client]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -336,7 +363,12 @@ fn the_server_to_try_out_is_found_by_itself() {
         node.run(&["client", "list"])
             .contains(&format!("default_{host}"))
     );
-    let job = json!({ "job_schedule": {}, "job_actions": [{ "freezer_action": { "action": "backup", "path_to_backup": node.path("docs") } }] });
+    let job = json!({
+        "job_schedule": {},
+        "job_actions": [{
+            "freezer_action": { "action": "backup", "path_to_backup": node.path("docs") },
+        }],
+    });
     node.write("job", &job.to_string());
     node.run(&[
         "job",

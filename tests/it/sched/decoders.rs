@@ -2,6 +2,7 @@
 //! in `fuzz/`, in short.
 
 use crate::format::mutated::{changed, changes, entry_points as entry};
+use freezer::model::job::{Documented, Schedule, When};
 use freezer::model::{Interval, is_moment};
 use freezer::sched::timetable::Timetable;
 use jiff::tz::TimeZone;
@@ -91,6 +92,10 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+fn when(schedule: &Value) -> When {
+    Schedule::leniently_of(schedule.clone()).when
+}
+
 /// One part of a field of the calendar.
 fn any_field() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -107,13 +112,15 @@ fn what_the_fuzzers_start_from_is_taken() {
     let seeds = seeds();
     assert!(seeds.len() >= 7, "{}", seeds.len());
     seeds.iter().for_each(|(run, seed)| run(seed));
-    freezer::sched::journal::Memory::decode(include_bytes!("../../../fuzz/seeds/journal/running"))
-        .expect("sound");
-    serde_json::from_slice::<freezer::sched::order::Order>(include_bytes!(
+    freezer::sched::journal::JournalContent::decode(include_bytes!(
+        "../../../fuzz/seeds/journal/running"
+    ))
+    .expect("sound");
+    serde_json::from_slice::<freezer::sched::order::RunOrder>(include_bytes!(
         "../../../fuzz/seeds/run_files/order"
     ))
     .expect("sound");
-    serde_json::from_slice::<freezer::sched::order::Outcome>(include_bytes!(
+    serde_json::from_slice::<freezer::sched::order::RunOutcome>(include_bytes!(
         "../../../fuzz/seeds/run_files/outcome"
     ))
     .expect("sound");
@@ -144,7 +151,7 @@ proptest! {
     fn intervals_that_a_server_takes_are_read(count in any::<u64>(), unit in "(second|minute|hour|day|week)s?", space in " {1,3}") {
         let text = format!("{count}{space}{unit}");
         let schedule = json!({ "schedule_interval": text });
-        let read = Timetable::read(schedule.as_object().expect("an object"), &TimeZone::UTC);
+        let read = Timetable::read(&when(&schedule), &TimeZone::UTC);
         prop_assert_eq!(read.is_ok(), Interval::parse(&text).is_some(), "{}", text);
         entry::timetable(schedule.to_string().as_bytes());
     }
@@ -154,7 +161,7 @@ proptest! {
         text in "20[0-9]{2}-(0[1-9]|1[0-2])-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\\.[0-9]{1,9})?(Z|[+-][01][0-9](:?[0-5][0-9])?)?"
     ) {
         let schedule = json!({ "schedule_date": text });
-        let read = Timetable::read(schedule.as_object().expect("an object"), &TimeZone::UTC);
+        let read = Timetable::read(&when(&schedule), &TimeZone::UTC);
         if is_moment(&text) {
             prop_assert!(read.is_ok(), "{}: {:?}", text, read.err());
         }

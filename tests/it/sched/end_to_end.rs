@@ -51,8 +51,14 @@ fn a_session_of_two_nodes_goes_to_swift_and_each_node_mounts_what_the_other_has_
         } else {
             "web2"
         };
-        let backup = json!({ "action": "backup", "store": store, "backup_name": "tree", "hostname": host,
-            "path_to_backup": member.node.path("tree"), "encrypt_pass_file": member.node.path("pass") });
+        let backup = json!({
+            "action": "backup",
+            "store": store,
+            "backup_name": "tree",
+            "hostname": host,
+            "path_to_backup": member.node.path("tree"),
+            "encrypt_pass_file": member.node.path("pass"),
+        });
         let id = make(
             &together.project,
             &job(&member.client, &json!({}), &[backup]),

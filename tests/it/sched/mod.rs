@@ -230,7 +230,12 @@ fn job(client: &str, schedule: &Value, actions: &[Value]) -> Value {
             }
         })
         .collect();
-    json!({ "client_id": client, "description": "d", "job_schedule": schedule, "job_actions": actions })
+    json!({
+        "client_id": client,
+        "description": "d",
+        "job_schedule": schedule,
+        "job_actions": actions,
+    })
 }
 
 fn exec(command: &str) -> Value {

@@ -119,8 +119,15 @@ fn the_scheduler_of_the_original_does_jobs_of_our_server_with_our_agent() {
         },
     );
     let container = node.path("store");
-    let backup = json!({ "action": "backup", "mode": "fs", "storage": "local", "container": container, "backup_name": "docs",
-        "path_to_backup": node.path("docs"), "hostname": "node1" });
+    let backup = json!({
+        "action": "backup",
+        "mode": "fs",
+        "storage": "local",
+        "container": container,
+        "backup_name": "docs",
+        "path_to_backup": node.path("docs"),
+        "hostname": "node1",
+    });
     // More than a page, the last of which is the one we look at.
     let ids: Vec<String> = (0..12)
         .map(|_| {
@@ -152,8 +159,15 @@ fn the_scheduler_of_the_original_does_jobs_of_our_server_with_our_agent() {
         (&json!(id), &json!(0), &json!("node1")),
         "{records}"
     );
-    let restore = json!({ "action": "restore", "mode": "fs", "storage": "local", "container": container, "backup_name": "docs",
-        "restore_abs_path": node.path("restored"), "hostname": "node1" });
+    let restore = json!({
+        "action": "restore",
+        "mode": "fs",
+        "storage": "local",
+        "container": container,
+        "backup_name": "docs",
+        "restore_abs_path": node.path("restored"),
+        "hostname": "node1",
+    });
     let id = make(&project, &job(&client, &json!({}), &[restore]));
     assert_eq!(result_of(&project, &id), "success", "{}", node.read("log"));
     assert_eq!(node.read("restored/a.txt"), "hello");
@@ -278,8 +292,15 @@ fn our_scheduler_and_commands_work_with_the_server_of_the_original() {
             .is_some_and(|list| !list.is_empty())
             .then_some(())
     });
-    let backup = json!({ "action": "backup", "mode": "fs", "storage": "local", "container": node.path("store"), "backup_name": "docs",
-        "path_to_backup": node.path("docs"), "hostname": "node1" });
+    let backup = json!({
+        "action": "backup",
+        "mode": "fs",
+        "storage": "local",
+        "container": node.path("store"),
+        "backup_name": "docs",
+        "path_to_backup": node.path("docs"),
+        "hostname": "node1",
+    });
     node.write(
         "job",
         &job(&client, &json!({}), std::slice::from_ref(&backup)).to_string(),

@@ -6,8 +6,15 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn backup_of(node: &Node, name: &str) -> Value {
-    json!({ "action": "backup", "mode": "fs", "storage": "local", "container": node.path("store"), "backup_name": name,
-        "path_to_backup": node.path("docs"), "hostname": name })
+    json!({
+        "action": "backup",
+        "mode": "fs",
+        "storage": "local",
+        "container": node.path("store"),
+        "backup_name": name,
+        "path_to_backup": node.path("docs"),
+        "hostname": name,
+    })
 }
 
 #[test]
@@ -101,9 +108,13 @@ fn events_reach_a_run_and_an_abort_ends_all_of_it() {
         &job(
             &client,
             &json!({}),
-            &[
-                json!({ "freezer_action": { "action": "exec", "command": slow, "post_script": "touch put-back" } }),
-            ],
+            &[json!({
+                "freezer_action": {
+                    "action": "exec",
+                    "command": slow,
+                    "post_script": "touch put-back",
+                },
+            })],
         ),
     );
     until("the run", || {
@@ -165,7 +176,11 @@ fn two_nodes_of_a_session_start_together_and_it_has_their_result() {
             201,
             "POST",
             "/sessions/",
-            Some(&json!({ "description": "both", "hold_off": 30, "schedule": { "schedule_interval": "2 seconds" } })),
+            Some(&json!({
+                "description": "both",
+                "hold_off": 30,
+                "schedule": { "schedule_interval": "2 seconds" },
+            })),
         ),
         "session_id",
     );

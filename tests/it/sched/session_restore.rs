@@ -23,7 +23,11 @@ impl<'a> Together<'a> {
     /// Two nodes, whose backups begin every few seconds; `options` are those of each backup.
     pub(super) fn start(api: &'a Api, variables: &[(String, String)], options: &Value) -> Self {
         let project = Project::new(api);
-        let session = json!({ "description": "both", "hold_off": 3, "schedule": { "schedule_second": "*/6" } });
+        let session = json!({
+            "description": "both",
+            "hold_off": 3,
+            "schedule": { "schedule_second": "*/6" },
+        });
         let session = text(
             &project.wants(201, "POST", "/sessions/", Some(&session)),
             "session_id",
@@ -38,8 +42,14 @@ impl<'a> Together<'a> {
             let client = project.client(host);
             let mut backup = options.as_object().expect("an object").clone();
             backup.extend(
-                json!({ "action": "backup", "backup_name": host, "hostname": host, "path_to_backup": node.path("docs"),
-                    "encrypt_pass_file": node.path("pass"), "pre_script": note })
+                json!({
+                    "action": "backup",
+                    "backup_name": host,
+                    "hostname": host,
+                    "path_to_backup": node.path("docs"),
+                    "encrypt_pass_file": node.path("pass"),
+                    "pre_script": note,
+                })
                 .as_object()
                 .expect("an object")
                 .clone(),

@@ -7,7 +7,7 @@ use freezer::model::{Cancel, Secret};
 use freezer::platform::{Clock, Meanwhile};
 use freezer::sched::book::Rules;
 use freezer::sched::connection::{ApiConnection, Entrance};
-use freezer::sched::daemon::{self, Settings, Signals, Source, Span};
+use freezer::sched::daemon::{self, JobSource, SchedulerSettings, Signals, WorkSpan};
 use freezer::sched::order::{Agent, AgentKind};
 use freezer::sched::timetable::Lateness;
 use jiff::tz::TimeZone;
@@ -163,9 +163,10 @@ fn a_day_of_many_short_jobs_runs_each_when_it_is_due_and_takes_no_more_than_its_
             project: Some(project_id.clone()),
             token: Secret::new(token.clone()),
         };
-        ApiConnection::new(entrance, &freezer::net::Settings::default()).expect("it can be asked")
+        ApiConnection::new(entrance, &freezer::net::NetSettings::default())
+            .expect("it can be asked")
     };
-    let source = Source::Server(Box::new(connection(&api.url)));
+    let source = JobSource::Server(Box::new(connection(&api.url)));
 
     // The server goes and comes back: for minutes, for hours, over a backup.
     let server = Arc::new(Mutex::new(Some(api)));
@@ -207,7 +208,7 @@ fn a_day_of_many_short_jobs_runs_each_when_it_is_due_and_takes_no_more_than_its_
     });
 
     let program = PathBuf::from(env!("CARGO_BIN_EXE_freezer"));
-    let settings = Settings {
+    let settings = SchedulerSettings {
         folder: node.path("state"),
         client_id: Some(client),
         host: "web1".to_owned(),
@@ -237,7 +238,7 @@ fn a_day_of_many_short_jobs_runs_each_when_it_is_due_and_takes_no_more_than_its_
         cancel,
         reload: Arc::new(AtomicBool::new(false)),
     };
-    daemon::run(settings, source, clock, Span::Always, &signals, || ())
+    daemon::run(settings, source, clock, WorkSpan::Always, &signals, || ())
         .expect("nothing ends it but the end of the day");
 
     let every = |length: i64, first: i64| {

@@ -52,8 +52,14 @@ fn under_fire(length: Duration) -> String {
                 make(&project, &job(&client, &schedule, &[exec(&append)])),
             ));
         }
-        let backup = json!({ "action": "backup", "storage": "local", "container": node.path(&format!("store-{host}")), "backup_name": "docs",
-            "hostname": host, "path_to_backup": node.path("docs") });
+        let backup = json!({
+            "action": "backup",
+            "storage": "local",
+            "container": node.path(&format!("store-{host}")),
+            "backup_name": "docs",
+            "hostname": host,
+            "path_to_backup": node.path("docs"),
+        });
         let append = exec(&node.script(
             &format!("session-{host}"),
             &format!("echo $FREEZER_DUE >> ran-session-{host}"),

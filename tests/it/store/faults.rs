@@ -1,5 +1,5 @@
-//! Faults between a client and a real server: what is tried again ends right, and what is not fails
-//! whole, with words.
+//! Faults between a client and a real server: calls that are tried again succeed, and the others
+//! fail whole, with a message.
 
 use super::remote::{as_variables, fresh, open, s3_settings};
 use crate::support::proxy::{Fault, Proxy};
@@ -9,7 +9,7 @@ use freezer::catalog::Access;
 use freezer::model::Cancel;
 use freezer::model::progress::Silent;
 use freezer::platform::SystemClock;
-use freezer::store::{Error, Kind, ObjectName, Settings, Store, Verb};
+use freezer::store::{Error, ErrorKind, ObjectName, Operation, Store, StoreExt, StoreSettings};
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,7 +49,7 @@ fn every_second(faults: Vec<Fault>) -> (impl Fn(u64, &str) -> Fault + Send + Syn
     (plan, struck)
 }
 
-fn impatient(settings: Settings) -> Settings {
+fn impatient(settings: StoreSettings) -> StoreSettings {
     settings.with_idle(Duration::from_secs(2))
 }
 
@@ -199,7 +199,7 @@ fn a_token_that_is_refused_in_the_middle_is_renewed_and_the_call_made_again() {
     let error = store
         .get(&name("refused-for-good"), 9)
         .expect_err("refused with every token");
-    assert_eq!((error.kind(), logins()), (Kind::Denied, 3));
+    assert_eq!((error.kind(), logins()), (ErrorKind::Denied, 3));
 }
 
 #[test]
@@ -226,7 +226,10 @@ fn a_store_that_stays_away_is_given_up_with_its_name_the_object_and_the_servers_
         .put(&name("data/x"), &vec![b"x".to_vec()])
         .expect_err("it stays away");
     let text = text_of(&error);
-    assert_eq!((error.kind(), error.verb()), (Kind::Unavailable, Verb::Put));
+    assert_eq!(
+        (error.kind(), error.verb()),
+        (ErrorKind::Unavailable, Operation::Put)
+    );
     assert!(
         text.starts_with(
             "could not store data/x: the store does not answer: gave up on s3://faults/"
@@ -243,7 +246,7 @@ fn a_store_that_stays_away_is_given_up_with_its_name_the_object_and_the_servers_
             .get(&name("data/x"), 9)
             .expect_err("never stored")
             .kind(),
-        Kind::Missing
+        ErrorKind::Missing
     );
 }
 

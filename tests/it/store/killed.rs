@@ -5,7 +5,7 @@
 )]
 
 use freezer::store::local::Local;
-use freezer::store::{ObjectName, Rope, Store};
+use freezer::store::{ObjectName, Rope, Store, StoreExt};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -40,7 +40,7 @@ fn child_that_puts_until_it_is_killed() {
     (0..2000).for_each(|number| store.put(&object(number), &body(number)).expect("stored"));
 }
 
-/// Whether some temporary has a part of its bytes but not all.
+/// Returns whether some temporary file has a part of its bytes but not all.
 fn a_put_is_half_done(folder: &Path) -> bool {
     let files = |folder: &Path| {
         fs::read_dir(folder)

@@ -1,7 +1,7 @@
 //! What only a store in a folder has to keep.
 
 use freezer::store::local::Local;
-use freezer::store::{Kind, ObjectName, Store, Verb};
+use freezer::store::{ErrorKind, ObjectName, Operation, Store, StoreExt};
 use std::fs;
 
 fn name(text: &str) -> ObjectName {
@@ -65,7 +65,10 @@ fn an_error_names_the_folder_that_is_missing_and_open_makes_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("not/there");
     let error = Local::open(&path).expect_err("missing");
-    assert_eq!((error.kind(), error.verb()), (Kind::Missing, Verb::Open));
+    assert_eq!(
+        (error.kind(), error.verb()),
+        (ErrorKind::Missing, Operation::Open)
+    );
     let told = std::error::Error::source(&error)
         .expect("a cause")
         .to_string();
@@ -78,7 +81,7 @@ fn an_error_names_the_folder_that_is_missing_and_open_makes_nothing() {
         Local::open(&folder.path().join("file"))
             .expect_err("no folder")
             .kind(),
-        Kind::Failed
+        ErrorKind::Failed
     );
 }
 
@@ -111,7 +114,7 @@ fn a_store_whose_folder_went_away_is_unavailable_and_not_made_again() {
         ];
         for error in errors {
             let error = error.expect_err("the store is gone");
-            assert_eq!(error.kind(), Kind::Unavailable, "{round}: {error}");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{round}: {error}");
         }
         assert_eq!(
             fs::read_dir(&folder).map_or(0, Iterator::count),
@@ -144,7 +147,7 @@ fn an_object_that_another_process_replaces_is_not_served_from_the_old_file() {
         ours.get_range(&name("a/b"), 0, 3)
             .expect_err("removed")
             .kind(),
-        Kind::Missing
+        ErrorKind::Missing
     );
     assert!(
         !folder.path().join("a").exists(),
@@ -156,13 +159,13 @@ fn an_object_that_another_process_replaces_is_not_served_from_the_old_file() {
 mod unix {
     use super::name;
     use freezer::store::local::Local;
-    use freezer::store::{Created, Kind, Store};
+    use freezer::store::{Created, ErrorKind, Store, StoreExt};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
-    /// A store with the object `data/h/a` and links in it that lead out of it, to `elsewhere`, where
-    /// there is what a store could have: `h/a` and `a`.
+    /// A store with the object `data/h/a` and links in it that lead out of it, to `elsewhere`,
+    /// where there is what a store could have: `h/a` and `a`.
     fn linked() -> (tempfile::TempDir, Local) {
         let room = tempfile::tempdir().expect("a folder");
         let at = |path: &str| room.path().join(path);
@@ -183,7 +186,7 @@ mod unix {
         (room, store)
     }
 
-    /// Every name below a folder, with what it holds.
+    /// Returns every name below a folder, with the content of its file.
     fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
         let mut found = Vec::new();
         for entry in fs::read_dir(folder).expect("there") {
@@ -217,7 +220,7 @@ mod unix {
             ];
             for error in errors {
                 let error = error.expect_err("refused");
-                assert_eq!(error.kind(), Kind::Failed, "{error}");
+                assert_eq!(error.kind(), ErrorKind::Failed, "{error}");
                 let cause = std::error::Error::source(&error).expect("a cause");
                 let cause = cause.source().expect("a cause").to_string();
                 assert!(cause.contains("symbolic link"), "{object}: {cause}");
@@ -227,11 +230,11 @@ mod unix {
             let body = vec![b"new".to_vec()];
             assert_eq!(
                 store.put(&object, &body).expect_err("refused").kind(),
-                Kind::Failed
+                ErrorKind::Failed
             );
             assert_eq!(
                 store.put_new(&object, &body).expect_err("refused").kind(),
-                Kind::Failed
+                ErrorKind::Failed
             );
         }
         assert_eq!(
@@ -239,7 +242,7 @@ mod unix {
                 .list("manifests/", &mut |_| true)
                 .expect_err("refused")
                 .kind(),
-            Kind::Failed
+            ErrorKind::Failed
         );
         let mut listed = Vec::new();
         let mut keep = |info: freezer::store::ObjectInfo| {
@@ -273,7 +276,7 @@ mod unix {
             store.put(&name("data/h/c"), &vec![]),
             store.delete(&name("data/h/a")),
         ] {
-            assert_eq!(result.expect_err("refused").kind(), Kind::Failed);
+            assert_eq!(result.expect_err("refused").kind(), ErrorKind::Failed);
         }
         assert_eq!(tree(&at("elsewhere")), before);
     }
@@ -289,14 +292,14 @@ mod unix {
         for object in ["pipe", "socket"].map(name) {
             assert_eq!(
                 store.get(&object, 1).expect_err("no object").kind(),
-                Kind::Missing
+                ErrorKind::Missing
             );
             assert_eq!(
                 store
                     .get_range(&object, 0, 1)
                     .expect_err("no object")
                     .kind(),
-                Kind::Missing
+                ErrorKind::Missing
             );
         }
         store
@@ -340,14 +343,14 @@ mod unix {
         let store = Local::open(std::path::Path::new("/dev")).expect("a folder");
         assert_eq!(
             store.get(&name("null"), 1).expect_err("a device").kind(),
-            Kind::Missing
+            ErrorKind::Missing
         );
         assert_eq!(
             store
                 .get_range(&name("null"), 0, 0)
                 .expect_err("a device")
                 .kind(),
-            Kind::Missing
+            ErrorKind::Missing
         );
     }
 }

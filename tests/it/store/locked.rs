@@ -9,7 +9,7 @@ use crate::support::torture::noise;
 use freezer::catalog::names::{self, Folder};
 use freezer::model::{BackupName, Cancel, LevelId};
 use freezer::platform::pause;
-use freezer::store::{Kind, LockMode, ObjectInfo, ObjectLock, ObjectName, Store};
+use freezer::store::{ErrorKind, LockMode, ObjectInfo, ObjectLock, ObjectName, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::error::Error as _;
 use std::fs;
@@ -45,7 +45,7 @@ fn back_up(place: &Place, home: &Path, round: u64, lock: &str) {
     );
 }
 
-/// The names of all objects of which the server has a version, whether it shows it or not.
+/// Returns the names of all objects with a version on the server, hidden ones included.
 fn versions(server: &Server, place: &Place) -> Vec<String> {
     let script = "
 import boto3, sys
@@ -121,7 +121,7 @@ fn what_is_locked_stays_whole_and_check_and_prune_say_until_when() {
     }
     let (said, code) = place.says(home, &["check"]);
     assert_eq!(code, Some(0), "{said}");
-    // All of them lean on the first: what it has is free first.
+    // All of them lean on the first, whose locks end first.
     assert!(
         said.contains("here/tree: 3 points in time are locked until "),
         "{said}"
@@ -174,7 +174,7 @@ fn what_is_locked_stays_whole_and_check_and_prune_say_until_when() {
 
     for object in [&listed(place.store.as_ref(), "manifests/")[0], &before[0]] {
         let error = place.store.delete(object).expect_err("it is locked");
-        assert_eq!(error.kind(), Kind::Denied);
+        assert_eq!(error.kind(), ErrorKind::Denied);
         assert!(
             error
                 .source()
@@ -212,7 +212,7 @@ fn when_the_time_is_over_a_prune_removes_it_for_good() {
     for round in 0..2 {
         back_up(&place, home, round, "4s");
     }
-    // What a run left that was cut off, locked for longer.
+    // The leftovers of a run that was cut off, locked for longer.
     let lock = ObjectLock {
         mode: LockMode::Governance,
         until: Timestamp::now() + SignedDuration::from_hours(1),
@@ -257,7 +257,7 @@ fn when_the_time_is_over_a_prune_removes_it_for_good() {
     );
     assert_eq!(place.count("manifests/"), 1);
     place.succeeds(home, &["check", "--read-data", "-q"]);
-    // No version is left of what went: nothing is only hidden, which would take its space for ever.
+    // Removed objects have no version left: a hidden one would take its space for ever.
     let kept = listed(place.store.as_ref(), "");
     let hidden: Vec<String> = versions(&server, &place)
         .into_iter()

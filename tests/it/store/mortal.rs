@@ -31,7 +31,7 @@ impl Place {
         child
     }
 
-    /// The one point in time is all there, and is what was backed up.
+    /// Checks that the one point in time is complete and equals its source.
     fn check(&self, home: &Path) {
         assert_eq!(self.count("manifests/"), 1);
         self.succeeds(home, &["check", "--read-data", "-q"]);
@@ -88,7 +88,7 @@ impl Place {
             "-q",
         ];
         let mut child = Killed(self.program(home, &arguments).spawn().expect("it starts"));
-        // It removes or goes on with what is there, and then adds to it.
+        // The run removes the leftovers or goes on with them, and then adds to them.
         let mut least = before;
         loop {
             let now = self.count("data/");

@@ -20,15 +20,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How many seconds a mount waits for a store that is dead: few, so that it is found dead soon.
+/// How many seconds a mount waits for a dead store. Few, so that the test ends soon.
 const SHORT: u64 = 4;
 /// And over SSH, where a session may take half of that to begin: far away that is two seconds, and
 /// on a busy machine as much.
 const SHORT_OVER_SSH: u64 = 8;
 /// And for one that comes right again.
 const LONG: u64 = 30;
-/// So many times that looking at everything may take: what is asked at the same time is refused at
-/// the same time, and a program asks for a few things one after the other before it is refused.
+/// How many read timeouts looking at everything may take. Requests that are sent together are refused
+/// together, and a program sends a few one after the other before it is refused.
 const IN_TIME: u64 = 3;
 
 /// Files of the tree, and how long they are: more than one frame each, and small ones that share
@@ -42,7 +42,7 @@ const FILES: [(&str, usize); 6] = [
     ("d1/d2/f", 0),
 ];
 
-/// What a fault does to a read while it lasts.
+/// The effect of a fault on a read while it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Harm {
     /// None: the bytes are right.
@@ -53,11 +53,11 @@ enum Harm {
     Dead,
 }
 
-/// What strikes each request that is about data, while it is there.
+/// The fault that strikes each request for data, while there is one.
 #[derive(Clone, Default)]
 struct Switch(Arc<Mutex<Strike>>);
 
-/// What strikes next.
+/// The fault that strikes next.
 #[derive(Default)]
 enum Strike {
     #[default]
@@ -91,7 +91,7 @@ impl Switch {
 /// A tree that was backed up, and is to be mounted.
 struct Stage {
     home: tempfile::TempDir,
-    /// How the mount reaches the store: through what spoils things.
+    /// The way of the mount to the store, through the proxy or relay that makes the faults.
     through: Place,
 }
 
@@ -122,7 +122,7 @@ impl Stage {
         Self { home, through }
     }
 
-    /// What mounts it, and waits so many seconds for the store.
+    /// Returns the command that mounts it, with a read timeout in seconds.
     fn program(&self, read_timeout: u64) -> std::process::Command {
         let read_timeout = format!("{read_timeout}s");
         let arguments = [
@@ -166,7 +166,7 @@ impl Stage {
         let device = || fs::metadata(&point).expect("the mount point").dev();
         let before = device();
         let mut program = self.program(read_timeout);
-        // What it could not read is told there, and is expected.
+        // The files that it could not read are named there, as expected.
         let mut process = Killed(
             program
                 .args(["--log-file", "mount.log"])
@@ -197,10 +197,11 @@ struct Mount {
     in_time: Duration,
 }
 
-/// What looking at each path came to.
+/// The result of looking at each path.
 type Seen = BTreeMap<&'static str, io::Result<()>>;
 
-/// What was not shown, and why: an error of the store, or, of a store that refuses, no rights.
+/// The paths that were not shown, with the reason: an error of the store, or missing rights where
+/// the store refuses.
 fn refused(seen: &Seen, fault: &str) -> Vec<(&'static str, Errno)> {
     let failed = seen
         .iter()
@@ -213,7 +214,7 @@ fn refused(seen: &Seen, fault: &str) -> Vec<(&'static str, Errno)> {
 }
 
 impl Mount {
-    /// Looks at everything at once, and compares what it gets with what was backed up.
+    /// Looks at everything at once, and compares the results with the source of the backup.
     fn look(&self) -> Seen {
         thread::scope(|scope| {
             let directories =
@@ -260,7 +261,7 @@ impl Mount {
         match harm {
             Harm::Nothing => assert!(failed.is_empty(), "{fault}: {failed:?}"),
             Harm::Error => {}
-            // What is in the index may be in memory since it was mounted.
+            // The index may be in memory since it was mounted.
             Harm::Dead => assert!(
                 failed.len() >= FILES.iter().filter(|(_, length)| *length > 0).count(),
                 "{fault}: only {failed:?}"
@@ -296,7 +297,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // When the test failed: the process dies, and takes the mount's answers with it.
+        // When the test failed, the process dies, and the mount stops answering.
         if thread::panicking() {
             self.process.0.kill().ok();
             std::process::Command::new("umount")
@@ -308,8 +309,8 @@ impl Drop for Mount {
     }
 }
 
-/// Every fault that a server, or what is in between, can have, and the worst that may come of it
-/// when it lasts.
+/// Returns every fault of a server or of the network, and the worst effect that it may have while it
+/// lasts.
 fn lasting() -> Vec<(Fault, Harm)> {
     vec![
         (Fault::Delay(Duration::from_millis(200)), Harm::Nothing),
@@ -329,7 +330,7 @@ fn lasting() -> Vec<(Fault, Harm)> {
     ]
 }
 
-/// What a second try mends, so that nobody notices.
+/// The faults that a second try mends, without an error for the reader.
 fn passing(also: &[Fault]) -> Vec<Fault> {
     let faults = [
         Fault::EndIn(500),
@@ -502,7 +503,7 @@ fn nightly_a_mount_of_swift_gives_right_bytes_or_an_error_in_time_under_every_fa
     );
 }
 
-/// The same store through a relay, whose port the file of known hosts has to have.
+/// Returns the same store through a relay, whose port is added to the file of known hosts.
 fn sftp_through(straight: &Place, server: &Server, relay: &Relay, home: &Path) -> Place {
     let known = fs::read_to_string(&server["SSH_KNOWN_HOSTS"]).expect("a file");
     let (there, here) = (server["SSH_PORT"].as_str(), relay.port.to_string());
@@ -585,8 +586,8 @@ fn many_files(tree: &Path, count: u32) {
     (0..20).for_each(|file| fs::write(tree.join(format!("f{file}")), "content").expect("written"));
 }
 
-/// Mounting the backup of so many files and listing its root take less than ten requests together,
-/// from the log-in on.
+/// Checks that mounting a backup and listing its root take less than ten requests together, from the
+/// log-in on.
 fn the_first_listing_takes_few_requests(
     straight: &Place,
     through: impl FnOnce(&Proxy) -> Place,

@@ -1,18 +1,18 @@
-//! Places in stores on real servers, and how the program is run on them.
+//! Places in stores on real servers, and running the program on them.
 #![expect(clippy::disallowed_methods, reason = "runs the program as users do")]
 
 use super::remote::{as_variables, fresh, open, s3_settings, sftp_settings, sftp_url, webdav_url};
 use crate::support::scratch;
 use crate::support::servers::Server;
 use freezer::store::location::{IfMissing, Location};
-use freezer::store::{ObjectInfo, Settings, Store};
+use freezer::store::{ObjectInfo, Store, StoreSettings};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-/// A place in a store, and how the program gets there.
+/// A place in a store, and the variables with which the program reaches it.
 pub struct Place {
     pub url: String,
     pub variables: Vec<(&'static str, String)>,
@@ -49,7 +49,7 @@ impl Place {
 
     pub fn s3(server: &Server) -> Self {
         let url = fresh("s3", "places-s3");
-        let settings: Settings = s3_settings(server);
+        let settings: StoreSettings = s3_settings(server);
         let store = open(&url, settings).expect("opened");
         Self {
             url,
@@ -84,7 +84,7 @@ impl Place {
         }
     }
 
-    /// The same place once more.
+    /// Returns the same place once more.
     pub fn again(&self) -> Self {
         Self {
             url: self.url.clone(),
@@ -125,7 +125,7 @@ impl Place {
         assert!(status.success(), "{}: {arguments:?}: {status}", self.url);
     }
 
-    /// What it says, on both of its outputs, and its exit code.
+    /// Runs it; returns both of its outputs as one text, and its exit code.
     pub fn says(&self, home: &Path, arguments: &[&str]) -> (String, Option<i32>) {
         let mut program = self.program(home, arguments);
         let output = program

@@ -8,12 +8,12 @@ use crate::support::relay::Relay;
 use crate::support::servers::{self, Server};
 use crate::support::{backup, reading, scratch};
 use freezer::store::location::{IfMissing, Location};
-use freezer::store::{Error, Kind, ObjectInfo, ObjectName, Settings, Store};
+use freezer::store::{Error, ErrorKind, ObjectInfo, ObjectName, Store, StoreExt, StoreSettings};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Opens the store at a URL, makes it where there is none.
-pub fn open(url: &str, settings: Settings) -> Result<Arc<dyn Store>, Error> {
+pub fn open(url: &str, settings: StoreSettings) -> Result<Arc<dyn Store>, Error> {
     let location = Location::parse(url.as_ref()).unwrap_or_else(|error| panic!("{url}: {error}"));
     location.open(
         IfMissing::Create,
@@ -21,24 +21,24 @@ pub fn open(url: &str, settings: Settings) -> Result<Arc<dyn Store>, Error> {
     )
 }
 
-/// A place of its own below a container.
+/// Returns a place of its own below a container.
 pub fn fresh(scheme: &str, container: &str) -> String {
     let mut random = [0; 8];
     getrandom::fill(&mut random).expect("random bytes");
     format!("{scheme}://{container}/{:016x}", u64::from_le_bytes(random))
 }
 
-pub fn s3_settings(server: &Server) -> Settings {
-    Settings::default()
+pub fn s3_settings(server: &Server) -> StoreSettings {
+    StoreSettings::default()
         .with_option("endpoint", server["S3_ENDPOINT"].as_str())
         .with_variable("AWS_ACCESS_KEY_ID", server["S3_ACCESS_KEY"].as_str())
         .with_variable("AWS_SECRET_ACCESS_KEY", server["S3_SECRET_KEY"].as_str())
 }
 
-/// What a server's script says, as variables of the environment.
-pub fn as_variables(server: &Server, prefix: &str) -> Settings {
+/// Returns the output of a server's script as variables of the environment.
+pub fn as_variables(server: &Server, prefix: &str) -> StoreSettings {
     let variables = server.iter().filter(|(name, _)| name.starts_with(prefix));
-    variables.fold(Settings::default(), |settings, (name, value)| {
+    variables.fold(StoreSettings::default(), |settings, (name, value)| {
         settings.with_variable(name, value.as_str())
     })
 }
@@ -67,14 +67,14 @@ pub fn swift_keystone(container: &str) -> Arc<dyn Store> {
     .expect("opened")
 }
 
-/// What an SSH server's script says, as options.
-pub fn sftp_settings(server: &Server) -> Settings {
-    Settings::default()
+/// Returns the output of an SSH server's script as options.
+pub fn sftp_settings(server: &Server) -> StoreSettings {
+    StoreSettings::default()
         .with_option("ssh-key", server["SSH_KEY"].as_str())
         .with_option("ssh-known-hosts", server["SSH_KNOWN_HOSTS"].as_str())
 }
 
-/// A folder of its own on an SSH server.
+/// Returns a folder of its own on an SSH server.
 pub fn sftp_url(server: &Server) -> String {
     let (user, host, port, folder) = (
         &server["SSH_USER"],
@@ -90,7 +90,7 @@ pub fn sftp() -> Arc<dyn Store> {
     open(&sftp_url(&server), sftp_settings(&server)).expect("opened")
 }
 
-/// A folder of its own on a WebDAV server.
+/// Returns a folder of its own on a WebDAV server.
 pub fn webdav_url(server: &Server) -> String {
     let (user, host, port) = (
         &server["WEBDAV_USERNAME"],
@@ -112,7 +112,7 @@ pub fn webdav() -> Arc<dyn Store> {
     .expect("opened")
 }
 
-/// A prefix of its own in a container that is there.
+/// Opens a prefix of its own in a container that is there.
 #[cfg(feature = "azblob")]
 pub fn azblob() -> Arc<dyn Store> {
     open(
@@ -122,8 +122,8 @@ pub fn azblob() -> Arc<dyn Store> {
     .expect("opened")
 }
 
-/// Why a store cannot be opened, with its causes.
-fn refusal(url: &str, settings: Settings) -> (Kind, String) {
+/// Returns the error of a store that cannot be opened, with its causes.
+fn refusal(url: &str, settings: StoreSettings) -> (ErrorKind, String) {
     let error = open(url, settings).map(|_| ()).expect_err("refused");
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -144,7 +144,7 @@ fn a_key_or_a_host_that_is_not_known_is_refused_at_once() {
         sftp_settings(&server).with_option("ssh-key", server["SSH_WRONG_KEY"].as_str()),
     );
     assert!(
-        kind == Kind::Denied && text.contains("Permission denied"),
+        kind == ErrorKind::Denied && text.contains("Permission denied"),
         "{text}"
     );
     let (kind, text) = refusal(
@@ -152,7 +152,7 @@ fn a_key_or_a_host_that_is_not_known_is_refused_at_once() {
         sftp_settings(&server).with_option("ssh-known-hosts", "/dev/null"),
     );
     assert!(
-        kind == Kind::Denied && text.contains("Host key verification failed"),
+        kind == ErrorKind::Denied && text.contains("Host key verification failed"),
         "{text}"
     );
 }
@@ -183,9 +183,9 @@ fn a_large_object_goes_over_ssh_and_comes_back_in_parts() {
     }
 }
 
-/// A store on an SSH server behind a relay, and what has to live with it.
+/// A store on an SSH server behind a relay, and everything that has to live as long.
 fn sftp_behind_a_relay(
-    settings: impl FnOnce(Settings) -> Settings,
+    settings: impl FnOnce(StoreSettings) -> StoreSettings,
 ) -> (Arc<dyn Store>, Relay, tempfile::TempDir) {
     let server = servers::sshd();
     let relay = Relay::new(&format!("{}:{}", server["SSH_HOST"], server["SSH_PORT"]));
@@ -216,13 +216,14 @@ fn sftp_behind_a_relay(
     )
 }
 
-/// What counts as silence of a server: more than a busy machine needs to begin a session.
+/// The longest silence of a server: more than a busy machine needs to begin a session.
 const SILENCE: Duration = Duration::from_secs(5);
 
 #[test]
 #[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts"]
 fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
-    let impatient = |settings: Settings| settings.with_idle(SILENCE).with_retry_for(Duration::ZERO);
+    let impatient =
+        |settings: StoreSettings| settings.with_idle(SILENCE).with_retry_for(Duration::ZERO);
     let (store, relay, _room) = sftp_behind_a_relay(impatient);
     let object = ObjectName::new("data/a").expect("legal");
     store.put(&object, &vec![vec![1; 100]]).expect("stored");
@@ -233,14 +234,14 @@ fn an_ssh_server_that_stands_still_is_given_up_and_the_next_call_begins_anew() {
             .put(&object, &large)
             .expect_err("nothing arrives")
             .kind(),
-        Kind::Unavailable
+        ErrorKind::Unavailable
     );
     assert_eq!(
         store
             .get(&object, 1 << 30)
             .expect_err("no session begins")
             .kind(),
-        Kind::Unavailable
+        ErrorKind::Unavailable
     );
     let before = relay.connections();
     std::thread::scope(|scope| {
@@ -282,7 +283,7 @@ fn answers_over_ssh_that_trickle_end_in_time_where_somebody_waits_and_are_no_sil
             .get(&object, 1 << 30)
             .expect_err("it would take too long")
             .kind(),
-        Kind::Unavailable
+        ErrorKind::Unavailable
     );
     let came = relay.answered_bytes() - before;
     assert!(
@@ -291,7 +292,8 @@ fn answers_over_ssh_that_trickle_end_in_time_where_somebody_waits_and_are_no_sil
     );
     relay.trickle(Duration::ZERO);
     assert!(store.get(&object, 1 << 30).expect("read") == body);
-    let impatient = |settings: Settings| settings.with_idle(SILENCE).with_retry_for(Duration::ZERO);
+    let impatient =
+        |settings: StoreSettings| settings.with_idle(SILENCE).with_retry_for(Duration::ZERO);
     let (store, relay, _room) = sftp_behind_a_relay(impatient);
     store
         .put(&object, &vec![body[..64_000].to_vec()])
@@ -336,7 +338,7 @@ fn a_client_that_may_only_add_over_ssh_backs_up_and_reads_and_can_destroy_nothin
             .delete(&manifest)
             .expect_err("nothing may be removed")
             .kind(),
-        Kind::Denied
+        ErrorKind::Denied
     );
     store
         .put(&manifest, &vec![b"forged".to_vec()])
@@ -354,7 +356,7 @@ fn a_client_that_may_only_add_over_ssh_backs_up_and_reads_and_can_destroy_nothin
 fn a_client_that_may_only_add_to_s3_backs_up_and_reads_and_can_destroy_nothing() {
     let server = servers::s3_to_add_to();
     let url = fresh("s3", &server["MOTO_BUCKET"]);
-    let settings = Settings::default()
+    let settings = StoreSettings::default()
         .with_option("endpoint", server["S3_ENDPOINT"].as_str())
         .with_variable(
             "AWS_ACCESS_KEY_ID",
@@ -373,7 +375,7 @@ fn a_client_that_may_only_add_to_s3_backs_up_and_reads_and_can_destroy_nothing()
             .delete(&manifest)
             .expect_err("nothing may be removed")
             .kind(),
-        Kind::Denied
+        ErrorKind::Denied
     );
     for (level, whole) in &levels {
         assert!(

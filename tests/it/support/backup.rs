@@ -1,6 +1,8 @@
 //! Makes stores and levels.
 
-use freezer::backup::{BackupRequest, CheckpointRule, Engine, Levels, Lock, Mounts, Report, run};
+use freezer::backup::{
+    BackupLock, BackupRequest, CheckpointRule, Engine, Levels, Mounts, Report, run,
+};
 use freezer::catalog::{Access, Patience};
 use freezer::format::frame::Compression;
 use freezer::format::keys::KdfCost;
@@ -65,7 +67,7 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         tags: Vec::new(),
         zone: "UTC".to_owned(),
         checkpoints: Some(CheckpointRule::default()),
-        lock: Some(Lock {
+        lock: Some(BackupLock {
             host: "host".to_owned(),
             patience: Patience::None,
         }),

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod dice;
 pub mod oracle;
 pub mod proxy;
+pub mod random_tree;
 pub mod reading;
 pub mod relay;
 #[cfg(unix)]
@@ -11,8 +12,8 @@ pub mod servers;
 pub mod stored_tree;
 pub mod torture;
 
-use freezer::store::memory::Memory;
-use freezer::store::{ObjectInfo, Store};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{ObjectInfo, Store, StoreExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,8 +38,8 @@ pub fn scratch() -> tempfile::TempDir {
 }
 
 /// A store with the same objects, that can be harmed.
-pub fn copy_of(store: &Memory) -> Memory {
-    let copy = Memory::default();
+pub fn copy_of(store: &MemoryStore) -> MemoryStore {
+    let copy = MemoryStore::default();
     let mut each = |object: ObjectInfo| {
         let body = store.get(&object.name, u64::MAX).expect("listed");
         copy.put(&object.name, &vec![body]).expect("stored");

@@ -1,12 +1,18 @@
 //! A real tree with everything a Linux file system holds and backup programs get wrong.
 //!
 //! ```text
-//! names/    any bytes, 255 of them, hard to sort, hard to print      special/  devices, FIFOs, a socket (not backed up)
-//! deep/     a path of 3.8 KiB                                        xattrs/   attributes, capabilities, ACLs
-//! sizes/    0 bytes to 3 MiB, around block limits                    times/    before 1970, after 2038, after 2242
-//! sparse/   holes at the start, in the middle, at the end, only      modes/    0000 to 7777, read-only directories with content
-//! giant/    9 GiB and 1 TiB that are nearly all hole                 owners/   numbers without names
-//! links/    symbolic links, and hard links of everything             crowd/    5,000 entries in one directory
+//! names/    any bytes, 255 of them, hard to sort, hard to print
+//! deep/     a path of 3.8 KiB
+//! sizes/    0 bytes to 3 MiB, around block limits
+//! sparse/   holes at the start, in the middle, at the end, only
+//! giant/    9 GiB and 1 TiB that are nearly all hole
+//! links/    symbolic links, and hard links of everything
+//! special/  devices, FIFOs, a socket (not backed up)
+//! xattrs/   attributes, capabilities, ACLs
+//! times/    before 1970, after 2038, after 2242
+//! modes/    0000 to 7777, read-only directories with content
+//! owners/   numbers without names
+//! crowd/    5,000 entries in one directory
 //! ```
 //!
 //! Built as root on ext4 or tmpfs (Linux 6.6 and later), nothing is left out. What a file system or

@@ -1,10 +1,10 @@
-//! A decoder of one member's header, written from POSIX (pax, "pax Interchange Format"), the GNU
-//! tar manual ("Storing Sparse Files", PAX format 1.0) and star(5) alone. Strict: what we do not
-//! write is refused.
+//! A decoder of a member's header, written only from POSIX (pax, "pax Interchange Format"), the GNU
+//! tar manual ("Storing Sparse Files", PAX format 1.0) and star(5). It is strict: it refuses forms
+//! that Freezer does not write.
 
 use std::collections::BTreeMap;
 
-/// What a header says.
+/// A decoded header.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
     pub kind: u8,
@@ -18,19 +18,19 @@ pub struct Decoded {
     /// Seconds, and nanoseconds after them.
     pub mtime: (i128, i128),
     pub device: (u64, u64),
-    /// Length of the file, holes included.
+    /// Length of the file in bytes, holes included.
     pub size: u64,
-    /// Bytes of data that follow.
+    /// Length of the data that follows, in bytes.
     pub data_bytes: u64,
-    /// Offset and length of each run; `None` for what is not sparse.
+    /// Offset and length of each run; `None` if the member is not sparse.
     pub map: Option<Vec<(u64, u64)>>,
-    /// Records of attributes and ACLs, by their whole keys.
+    /// The records of attributes and ACLs, by their whole keys.
     pub attributes: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Length of all that was decoded.
+    /// Length of the decoded bytes.
     pub header_bytes: usize,
-    /// Whether the texts in records were said to be bytes.
+    /// Whether the header declares the texts in records as bytes.
     pub is_binary: bool,
-    /// The keys of the records in their order.
+    /// The keys of the records, in their order.
     pub keys: Vec<String>,
 }
 

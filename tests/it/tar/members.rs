@@ -1,4 +1,4 @@
-//! Members to encode, with content that can be told from its place, and archives made of them.
+//! Members to encode, and archives made of them. Every byte of content depends on its place.
 
 use freezer::format::tar::{END_OF_ARCHIVE, MemberEncoder};
 use freezer::model::{
@@ -6,23 +6,24 @@ use freezer::model::{
     TreePath, Xattr,
 };
 
-/// An entry and what the encoder must be told beside it.
+/// An entry, and the other arguments of the encoder.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub entry: Entry,
-    /// Path of the first name, if this is a further one.
+    /// The path of the first name, if this is a further name.
     pub link_to: Option<TreePath>,
-    /// Where the file has data.
+    /// The runs of the file that are data.
     pub runs: Vec<DataRun>,
 }
 
-/// The byte at a place of every file's data; never 0, so that a hole is not taken for data.
+/// Returns the byte at a place in the data of every file. It is never 0, so that no hole looks like
+/// data.
 pub fn byte_at(offset: u64) -> u8 {
     let mixed = (offset ^ (offset >> 7)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
     u8::try_from(mixed).expect("eight bits are left").max(1)
 }
 
-/// The bytes that a file with these runs has at a place.
+/// Returns the bytes that a file with these runs has at a place.
 pub fn bytes_of(runs: &[DataRun], start: u64, length: u64) -> Vec<u8> {
     let in_data = |at| {
         runs.iter()
@@ -33,7 +34,7 @@ pub fn bytes_of(runs: &[DataRun], start: u64, length: u64) -> Vec<u8> {
         .collect()
 }
 
-/// A path from its bytes.
+/// Makes a path from its bytes.
 pub fn path(bytes: impl AsRef<[u8]>) -> TreePath {
     TreePath::parse(bytes.as_ref()).expect("a legal path")
 }
@@ -101,7 +102,7 @@ impl Member {
         Self::new(name, Content::Symlink(target.as_ref().into())).mode(0o777)
     }
 
-    /// A further name of `first`.
+    /// Makes a further name of `first`.
     pub fn hard_link(name: impl AsRef<[u8]>, first: &Self) -> Self {
         let mut member = first.clone();
         member.entry.path = path(name);
@@ -138,7 +139,7 @@ impl Member {
         self
     }
 
-    /// Size of a regular file, else 0.
+    /// Returns the size of a regular file, otherwise 0.
     pub fn size(&self) -> u64 {
         match self.entry.content {
             Content::File { size, .. } => size,

@@ -1,5 +1,5 @@
-//! The tar stream as others read it: GNU tar, bsdtar, Python's tarfile, and a small decoder written
-//! from the standard alone.
+//! The tar stream as other programs read it: GNU tar, bsdtar, Python's tarfile, and a small decoder
+//! that was written from the standard alone.
 
 mod decoder;
 mod members;

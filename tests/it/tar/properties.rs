@@ -1,4 +1,4 @@
-//! What holds for every entry that can be.
+//! Properties of the header of every possible entry.
 
 use super::decoder::decode;
 use super::members::{Member, path};
@@ -9,13 +9,16 @@ use freezer::model::{
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-/// Names as they are, and names of any bytes, of lengths around every limit.
+/// Usual names, and names of any bytes with lengths around every limit.
 fn name() -> impl Strategy<Value = Vec<u8>> {
     let legal = |name: &Vec<u8>| Name::new(name.clone()).is_some();
     prop_oneof![
         4 => "[a-z]{1,20}(\\.[a-z]{1,3})?".prop_map(String::into_bytes),
         2 => "[a-z\u{e9}\u{4e2d}\n =%]{1,60}".prop_map(String::into_bytes),
-        2 => vec(any::<u8>().prop_map(|byte| if matches!(byte, 0 | b'/') { b'x' } else { byte }), 1..260),
+        2 => vec(
+            any::<u8>().prop_map(|byte| if matches!(byte, 0 | b'/') { b'x' } else { byte }),
+            1..260,
+        ),
         2 => (1..260usize).prop_map(|length| vec![b'n'; length]),
     ]
     .prop_filter("a legal name", legal)
@@ -93,7 +96,7 @@ fn content() -> impl Strategy<Value = (Content, Vec<DataRun>)> {
         (1 << 33) - 3..(1 << 33) + 3u64,
         0..=u64::try_from(i64::MAX).expect("positive")
     ];
-    // A file's runs: sorted places in it, taken in pairs.
+    // The runs of a file: sorted places in it, taken in pairs.
     let file =
         (size, vec(any::<u64>(), 0..20), any::<bool>()).prop_map(|(size, places, is_whole)| {
             let mut places: Vec<_> = places.into_iter().map(|place| place % (size + 1)).collect();
@@ -160,22 +163,49 @@ proptest! {
     #[test]
     fn every_entry_reads_back_from_its_header(before in member(), member in member()) {
         let mut encoder = MemberEncoder::new();
-        encoder.header(&before.entry, before.link_to.as_ref(), &before.runs, &mut Vec::new()).expect("it can be written");
+        encoder
+            .header(
+                &before.entry,
+                before.link_to.as_ref(),
+                &before.runs,
+                &mut Vec::new(),
+            )
+            .expect("it can be written");
         let mut out = b"what stood there".to_vec();
         let start = out.len();
-        let plan = encoder.header(&member.entry, member.link_to.as_ref(), &member.runs, &mut out).expect("it can be written");
+        let plan = encoder
+            .header(
+                &member.entry,
+                member.link_to.as_ref(),
+                &member.runs,
+                &mut out,
+            )
+            .expect("it can be written");
         let is = decode(&out[start..]);
         let entry = &member.entry;
 
         prop_assert_eq!(is.header_bytes, out.len() - start);
         prop_assert_eq!(is.data_bytes, plan.data_bytes());
         prop_assert_eq!((plan.data_bytes() + plan.padding()) % 512, 0);
-        let name_of = |path: &TreePath| [&b"./"[..], path.as_bytes(), if entry.content == Content::Directory { b"/" } else { b"" }].concat();
+        let name_of = |path: &TreePath| {
+            [
+                &b"./"[..],
+                path.as_bytes(),
+                if entry.content == Content::Directory {
+                    b"/"
+                } else {
+                    b""
+                },
+            ]
+            .concat()
+        };
         prop_assert_eq!(&is.name, &name_of(&entry.path));
         let (kind, link, device) = match (&entry.content, &member.link_to) {
             (_, Some(first)) => (b'1', name_of(first), Device { major: 0, minor: 0 }),
             (Content::File { .. }, None) => (b'0', Vec::new(), Device { major: 0, minor: 0 }),
-            (Content::Symlink(target), None) => (b'2', target.to_vec(), Device { major: 0, minor: 0 }),
+            (Content::Symlink(target), None) => {
+                (b'2', target.to_vec(), Device { major: 0, minor: 0 })
+            }
             (Content::CharDevice(device), None) => (b'3', Vec::new(), *device),
             (Content::BlockDevice(device), None) => (b'4', Vec::new(), *device),
             (Content::Directory, None) => (b'5', Vec::new(), Device { major: 0, minor: 0 }),
@@ -184,24 +214,57 @@ proptest! {
         prop_assert_eq!(is.kind, kind);
         prop_assert_eq!(&is.link, &link);
         if member.link_to.is_none() {
-            prop_assert_eq!(is.device, (u64::from(device.major), u64::from(device.minor)));
+            prop_assert_eq!(
+                is.device,
+                (u64::from(device.major), u64::from(device.minor))
+            );
         }
         let metadata = &entry.metadata;
         prop_assert_eq!(is.mode, u64::from(metadata.mode));
-        prop_assert_eq!((is.uid, is.gid), (u64::from(metadata.owner.uid), u64::from(metadata.owner.gid)));
-        prop_assert_eq!((&is.user[..], &is.group[..]), (&*metadata.owner.user, &*metadata.owner.group));
-        prop_assert_eq!(is.mtime, (i128::from(metadata.mtime.seconds()), i128::from(metadata.mtime.nanoseconds())));
+        prop_assert_eq!(
+            (is.uid, is.gid),
+            (u64::from(metadata.owner.uid), u64::from(metadata.owner.gid))
+        );
+        prop_assert_eq!(
+            (&is.user[..], &is.group[..]),
+            (&*metadata.owner.user, &*metadata.owner.group)
+        );
+        prop_assert_eq!(
+            is.mtime,
+            (
+                i128::from(metadata.mtime.seconds()),
+                i128::from(metadata.mtime.nanoseconds())
+            )
+        );
 
-        // Texts in records are ASCII or said to be bytes; nothing says so without need.
-        let texts = [("path", &is.name), ("GNU.sparse.name", &is.name), ("linkpath", &is.link), ("uname", &is.user), ("gname", &is.group)];
-        let has_bytes = texts.iter().any(|(key, text)| is.keys.iter().any(|found| found == key) && !text.is_ascii());
+        // Texts in records are ASCII or declared as bytes, and declared only if they need it.
+        let texts = [
+            ("path", &is.name),
+            ("GNU.sparse.name", &is.name),
+            ("linkpath", &is.link),
+            ("uname", &is.user),
+            ("gname", &is.group),
+        ];
+        let has_bytes = texts
+            .iter()
+            .any(|(key, text)| is.keys.iter().any(|found| found == key) && !text.is_ascii());
         prop_assert_eq!(is.is_binary, has_bytes);
 
-        let attributes = if member.link_to.is_some() { &[][..] } else { &metadata.xattrs };
+        let attributes = if member.link_to.is_some() {
+            &[][..]
+        } else {
+            &metadata.xattrs
+        };
         prop_assert_eq!(is.attributes.len(), attributes.len());
         for xattr in attributes {
-            let name = String::from_utf8(xattr.name.to_vec()).expect("text").replace('%', "%25").replace('=', "%3D");
-            prop_assert_eq!(is.attributes.get(format!("SCHILY.xattr.{name}").as_bytes()), Some(&xattr.value.to_vec()));
+            let name = String::from_utf8(xattr.name.to_vec())
+                .expect("text")
+                .replace('%', "%25")
+                .replace('=', "%3D");
+            prop_assert_eq!(
+                is.attributes.get(format!("SCHILY.xattr.{name}").as_bytes()),
+                Some(&xattr.value.to_vec())
+            );
         }
 
         if kind != b'0' {
@@ -209,17 +272,46 @@ proptest! {
             return Ok(());
         }
         prop_assert_eq!(is.size, member.size());
-        let stored = is.map.clone().unwrap_or_else(|| if is.size > 0 { vec![(0, is.size)] } else { Vec::new() });
-        let planned: Vec<_> = plan.runs().iter().map(|run| (run.at.0, run.length)).collect();
-        prop_assert_eq!(&stored.iter().copied().filter(|(_, length)| *length > 0).collect::<Vec<_>>(), &planned);
+        let stored = is.map.clone().unwrap_or_else(|| {
+            if is.size > 0 {
+                vec![(0, is.size)]
+            } else {
+                Vec::new()
+            }
+        });
+        let planned: Vec<_> = plan
+            .runs()
+            .iter()
+            .map(|run| (run.at.0, run.length))
+            .collect();
+        prop_assert_eq!(
+            &stored
+                .iter()
+                .copied()
+                .filter(|(_, length)| *length > 0)
+                .collect::<Vec<_>>(),
+            &planned
+        );
         for run in member.runs.iter().filter(|run| run.length > 0) {
-            prop_assert!(is_in(&planned, run.at.0, run.at.0 + run.length), "a run is lost");
+            prop_assert!(
+                is_in(&planned, run.at.0, run.at.0 + run.length),
+                "a run is lost"
+            );
         }
         let given: u64 = member.runs.iter().map(|run| run.length).sum();
-        prop_assert!(plan.data_bytes() <= given + 1022 * member.runs.len() as u64, "holes are stored");
+        prop_assert!(
+            plan.data_bytes() <= given + 1022 * member.runs.len() as u64,
+            "holes are stored"
+        );
         for window in stored.windows(2) {
-            prop_assert!(window[0].0 + window[0].1 <= window[1].0, "runs are in order");
-            prop_assert!(window[0].1 % 512 == 0 && window[1].0 % 512 == 0 || window[1].1 == 0, "GNU tar begins runs at blocks");
+            prop_assert!(
+                window[0].0 + window[0].1 <= window[1].0,
+                "runs are in order"
+            );
+            prop_assert!(
+                window[0].1 % 512 == 0 && window[1].0 % 512 == 0 || window[1].1 == 0,
+                "GNU tar begins runs at blocks"
+            );
         }
         if let Some(map) = &is.map {
             let (at, length) = map.last().expect("a map has a line");
@@ -229,7 +321,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_common_needs_one_record_and_what_is_plain_needs_none() {
+fn a_common_member_needs_one_record_and_a_plain_one_none() {
     let header = |member: Member| {
         let mut out = Vec::new();
         MemberEncoder::new()
@@ -279,13 +371,13 @@ fn an_entry_that_cannot_be_a_member_is_refused_and_leaves_nothing() {
         .expect_err("a run past the end");
     assert_eq!(
         error.to_string(),
-        "could not write file as a tar member: its data runs do not lie in its size in order"
+        "could not write file as a tar member: its data runs are out of order or reach past its end"
     );
     assert_eq!(out, b"");
 }
 
 #[test]
-fn the_example_in_the_specification_is_what_is_written() {
+fn a_stream_is_written_as_documented() {
     let member = Member::file("a", 5).time(1_700_000_000, 123_456_789);
     let mut out = Vec::new();
     MemberEncoder::new()

@@ -1,4 +1,4 @@
-//! What GNU tar, bsdtar and Python's tarfile make of our archives.
+//! Extracts our archives with GNU tar, bsdtar and Python's tarfile.
 #![expect(clippy::disallowed_methods, reason = "the oracles are other programs")]
 
 use super::members::{Member, archive, bytes_of};
@@ -15,7 +15,7 @@ use std::process::{Command, Output};
 
 const NONE: u32 = u32::MAX;
 
-/// One of everything.
+/// Makes members of every kind.
 fn everything() -> Vec<Member> {
     let long = |byte: u8, length| vec![byte; length];
     let access: &[(u16, u16, u32)] = &[
@@ -88,7 +88,7 @@ fn everything() -> Vec<Member> {
                 .time(seconds, nanoseconds),
         );
     }
-    // Names. With `./` before them 98 bytes fill the name field, and 155 the prefix.
+    // Names. After `./`, 98 bytes fill the name field, and 155 bytes the prefix.
     let bytes: Vec<u8> = (1..=255).filter(|byte| *byte != b'/').collect();
     let mut names: Vec<Vec<u8>> = [97, 98, 99, 255]
         .iter()
@@ -324,7 +324,7 @@ fn acl(entries: &[(u16, u16, u32)]) -> Vec<u8> {
     value
 }
 
-/// The tree that the members describe.
+/// Returns the tree that the members describe.
 fn expected(members: &[Member]) -> Tree {
     let mut tree = Tree::new();
     for member in members {
@@ -400,7 +400,7 @@ fn expected(members: &[Member]) -> Tree {
     tree
 }
 
-/// Makes the first name of each group the first in order of bytes, as [`scan`] does.
+/// Makes the first name of each group the first one in byte order, as [`scan`] does.
 fn name_groups(tree: &mut Tree) {
     let mut firsts: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     for (path, found) in tree.iter() {
@@ -412,7 +412,8 @@ fn name_groups(tree: &mut Tree) {
         .for_each(|found| found.first_name = firsts[&found.first_name].clone());
 }
 
-/// Extracts `members` by a program that reads `archive.tar` beside the directory it runs in.
+/// Extracts `members` with a program that reads `archive.tar` next to the directory that it runs
+/// in.
 fn extract(members: &[Member], locale: &str, program: &[&str]) -> (tempfile::TempDir, Output) {
     let scratch = scratch();
     std::fs::write(scratch.path().join("archive.tar"), archive(members))
@@ -493,7 +494,7 @@ fn gnu_tar_restores_everything_in_any_locale() {
 }
 
 #[test]
-fn bsdtar_restores_everything_but_what_it_has_bugs_in() {
+fn bsdtar_restores_everything_except_for_its_known_bugs() {
     let members = everything();
     let (scratch, output) = extract(&members, "C.UTF-8", BSDTAR);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -507,13 +508,13 @@ fn bsdtar_restores_everything_but_what_it_has_bugs_in() {
     );
 }
 
-/// What bsdtar 3.6 makes of a tree: `was` with its known faults.
+/// Applies the known faults of bsdtar 3.6 to the tree `was`.
 pub fn as_bsdtar_restores(mut was: Tree, restored: &Tree) -> Tree {
-    // The time of a directory that existed before is set at once, and lost when the directory is
-    // filled.
+    // bsdtar sets the time of an existing directory at once, and loses it when it fills the
+    // directory.
     was.get_mut(&b""[..]).expect("the root").mtime = restored[&b""[..]].mtime;
     for found in was.values_mut() {
-        // libarchive's pax_time() gives the sign to the whole seconds alone.
+        // libarchive's pax_time() applies the sign only to the whole seconds.
         if let (seconds @ ..0, nanoseconds @ 1..) = found.mtime {
             found.mtime = (seconds + 1, 1_000_000_000 - nanoseconds);
         }
@@ -551,8 +552,8 @@ fn with_signed_ids(mut acl: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn tarfile_restores_all_that_it_knows() {
-    // It sets the owner of what a further name of a dangling link points at, and fails.
+fn tarfile_restores_everything_that_it_knows() {
+    // tarfile sets the owner of the target of a further name of a dangling link, and fails.
     let is_link_to_link = |member: &Member| {
         member.link_to.is_some() && matches!(member.entry.content, Content::Symlink(_))
     };
@@ -569,8 +570,8 @@ fn tarfile_restores_all_that_it_knows() {
     let mut expected = expected(&members);
     let mut restored = scan(&scratch.path().join("out"));
     for (path, found) in &mut expected {
-        // It does not know extended attributes, nor set the time of symbolic links, and its times
-        // are floating point.
+        // tarfile does not know extended attributes and does not set the time of symbolic links.
+        // Its times are floating point numbers.
         found.xattrs.clear();
         if let Some(is) = restored.get_mut(path) {
             let apart = |was: (i64, u32), is: (i64, u32)| {
@@ -588,14 +589,14 @@ fn tarfile_restores_all_that_it_knows() {
     );
 }
 
-/// What a program said beyond what it always says.
+/// Returns the output of a program without the lines that it always prints.
 fn complaints<'a>(said: &'a str, known: &[&str]) -> Vec<&'a str> {
     said.lines()
         .filter(|line| !known.iter().any(|known| line.contains(known)))
         .collect()
 }
 
-/// Lists each member's texts in hexadecimal and numbers, one line each.
+/// Lists the texts of each member in hexadecimal, and its numbers: one line for each member.
 const PYTHON_LIST: &[&str] = &[
     "python3",
     "-c",
@@ -603,13 +604,15 @@ const PYTHON_LIST: &[&str] = &[
 import os, tarfile
 with tarfile.open('../archive.tar') as archive:
     for member in archive:
-        texts = [os.fsencode(text).hex() for text in (member.name, member.linkname, member.uname, member.gname)]
-        print(*texts, member.uid, member.gid, member.size, member.devmajor, member.devminor, sep=' ')
+        texts = (member.name, member.linkname, member.uname, member.gname)
+        texts = [os.fsencode(text).hex() for text in texts]
+        devices = (member.devmajor, member.devminor)
+        print(*texts, member.uid, member.gid, member.size, *devices, sep=' ')
 ",
 ];
 
 #[test]
-fn names_and_numbers_of_random_members_are_what_tarfile_lists() {
+fn tarfile_lists_the_names_and_numbers_of_random_members() {
     let mut runner = TestRunner::deterministic();
     let members: Vec<_> = std::iter::repeat_with(|| {
         properties::member()

@@ -1,4 +1,4 @@
-//! The torture tree through the tar encoder and back by GNU tar and bsdtar.
+//! Encodes the torture tree and extracts it with GNU tar and bsdtar.
 
 use super::readers::{BSDTAR, GNU_TAR, as_bsdtar_restores, run};
 use crate::support::oracle::{Holes, Tree, compare, scan};
@@ -14,10 +14,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Writes `tree`, which lies below `root`, as an archive.
+/// Writes `tree`, which is below `root`, as an archive.
 fn write_archive(root: &Path, tree: &Tree, archive: &Path) {
     let mut paths: Vec<_> = tree.keys().collect();
-    // Depth first, as a backup writes them.
+    // Depth first, as a backup writes it.
     paths.sort_by_key(|path| path.split(|byte| *byte == b'/').collect::<Vec<_>>());
     let mut out = BufWriter::new(std::fs::File::create(archive).expect("a file"));
     let mut encoder = MemberEncoder::new();

@@ -1,5 +1,5 @@
-//! Chains of levels that are edited, pruned and repacked at random: every point in time that is
-//! left is what the source was, however it is read, and space stays bounded.
+//! Chains of levels that are edited, pruned and repacked at random. Every point in time that is
+//! left equals its source, however it is read, and the space that it takes stays bounded.
 #![expect(
     clippy::disallowed_methods,
     reason = "tar and the rescue script are other programs"
@@ -24,7 +24,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A large file that is new, or of which something is replaced; its frames outlive each other.
+/// Makes a large file, or replaces a part of one. Some of its frames outlive others.
 fn edit_large(tree: &Path, dice: &mut Dice) {
     let path = tree.join(format!("large {}", dice.roll(4)));
     let mut content = fs::read(&path).unwrap_or_default();
@@ -67,7 +67,7 @@ fn unpacked(archive: &Path) -> oracle::Tree {
     oracle::scan(target.path())
 }
 
-/// Restored, exported, and brought back by the script that knows nothing of us: each as it was.
+/// Asserts that a restore, an export and the rescue script each bring back the tree as it was.
 fn check_every_way(series: &levels::Series, level: &LevelId, expected: &oracle::Tree, what: &str) {
     let differences = compare(expected, &series.restored(level), Holes::Zeros);
     assert!(
@@ -125,7 +125,7 @@ fn chain(mut series: levels::Series, seed: u64, rounds: usize) {
             edit_large(&series.tree(), &mut dice);
         }
         series.segment_bytes = [1 << 20, 2 << 20, 300_000][dice.roll(3)];
-        // Of frames that are not long, so that files do not share one.
+        // Frames are short, so that files do not share one.
         series.compression =
             [Compression::None, Compression::None, Compression::Gzip][dice.roll(3)];
         series.engine = match dice.roll(3) {
@@ -221,8 +221,8 @@ fn a_backup_that_is_incremental_for_ever_stays_bounded_in_space() {
             largest = largest.max(series.stored_bytes());
         }
     }
-    // Twelve files of the newest, three that others still have, and what is not worth copying or
-    // waits for its readers.
+    // Twelve files of the newest level, three that others still have, and data that is not worth
+    // copying or waits for its readers.
     assert!(
         largest < 2 * (FILES + 4) * FILE_BYTES as u64,
         "{largest} bytes"

@@ -1,14 +1,14 @@
-//! A prune while something else goes on.
+//! A prune while a run or another prune is at work.
 
-use super::{Series, prune};
+use super::{Series, locked, prune};
 use crate::support::{backup, reading};
-use freezer::backup::{Lock, run};
+use freezer::backup::{BackupLock, run};
 use freezer::catalog::{Access, LockError, Patience};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Retention};
-use freezer::store::Verb;
+use freezer::store::Operation;
 use freezer::store::faulty::Faulty;
-use freezer::upkeep::{Going, PruneError};
+use freezer::upkeep::{Going, Grace};
 use jiff::SignedDuration;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ fn a_prune_removes_nothing_while_a_run_is_under_way_that_may_lean_on_it() {
     let access = Access::open(gated.clone(), None).expect("it opens");
     series.write("file 1", b"changed");
     let mut request = series.request();
-    request.lock = Some(Lock {
+    request.lock = Some(BackupLock {
         host: "here".to_owned(),
         patience: Patience::None,
     });
@@ -29,8 +29,8 @@ fn a_prune_removes_nothing_while_a_run_is_under_way_that_may_lean_on_it() {
     });
     let before = series.levels();
     std::thread::scope(|scope| {
-        // Its claim is stored, and then it stands still.
-        let gate = gated.gate(Verb::Get);
+        // The run has stored its claim, and stands still now.
+        let gate = gated.gate(Operation::Get);
         let running =
             scope.spawn(|| run(&request, &access, &series.clock, &Silent, &Cancel::new()));
         gate.wait_for(1);
@@ -56,7 +56,6 @@ fn a_prune_removes_nothing_while_a_run_is_under_way_that_may_lean_on_it() {
 
 #[test]
 fn a_plan_that_another_prune_overtook_removes_no_more_than_was_said() {
-    use freezer::catalog::{Catalog, LockRequest, with_lock};
     use freezer::platform::Clock;
     let series = Series::with_levels(5);
     let going = Going::Unprotected(Retention {
@@ -74,35 +73,17 @@ fn a_plan_that_another_prune_overtook_removes_no_more_than_was_said() {
     .expect("a plan");
     series.prune(&going, SignedDuration::ZERO).expect("pruned");
     let left = series.levels();
-    let name = backup::name();
-    let request = LockRequest {
-        backup: &name,
-        host: "here",
-        action: "prune",
-        patience: Patience::None,
+    let grace = Grace {
+        now,
+        length: SignedDuration::ZERO,
     };
-    let catalog = Catalog::new(series.access.store());
-    let withdrawn: Result<_, PruneError> = with_lock(
-        series.store.as_ref(),
-        &catalog,
-        request,
-        &series.clock,
-        &Cancel::new(),
-        |_| true,
-        |held| {
-            freezer::upkeep::withdraw(
-                &series.access,
-                &mut plan,
-                held,
-                (now, SignedDuration::ZERO),
-                &Cancel::new(),
-            )
-        },
-    )
-    .expect("locked");
+    let withdrawn = locked(&series.access, &series.clock, "prune", |held| {
+        freezer::upkeep::withdraw(&series.access, &mut plan, held, grace, &Cancel::new())
+    });
     let pruned = withdrawn
+        .expect("locked")
         .expect("withdrawn")
-        .remove(&series.access, &name, &Cancel::new())
+        .remove(&series.access, &backup::name(), &Cancel::new())
         .expect("pruned");
     assert_eq!((pruned.points, pruned.freed_bytes), (0, 0));
     assert_eq!(series.levels(), left);

@@ -1,5 +1,5 @@
-//! A prune that is cut off at any call to the store: no point in time that is left misses anything,
-//! and the next prune ends it.
+//! A prune that is cut off at any call to the store: every point in time that is left has all that
+//! it needs, and the next prune completes the work.
 
 use super::{Series, objects, prune};
 use crate::support::{backup, copy_of};
@@ -38,7 +38,7 @@ fn a_prune_cut_off_at_any_call_leaves_every_point_in_time_whole() {
             ] {
                 let store = Arc::new(Faulty::new(copy_of(&series.store)).with(fault));
                 let access = Access::open(store.clone(), None).expect("the first call is sound");
-                // What fails is told, but for what may fail: taking the claim back.
+                // Every failure is reported, except one that may happen: taking the claim back.
                 let _outcome = prune(&access, &series.clock, &going, grace);
                 let mended = store.mended();
                 let access = Access::open(mended.clone(), None).expect("it opens");
@@ -50,7 +50,7 @@ fn a_prune_cut_off_at_any_call_leaves_every_point_in_time_whole() {
                     levels.len() >= 2 && levels[levels.len() - 2..] == series.levels()[4..],
                     "{fault:?}: {levels:?}"
                 );
-                // The next one, when whoever was cut off is known to be dead.
+                // The next prune comes when the one that was cut off is known to be dead.
                 series.pass(SignedDuration::from_hours(2));
                 prune(&access, &series.clock, &going, SignedDuration::ZERO)
                     .unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));

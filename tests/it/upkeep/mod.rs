@@ -1,4 +1,4 @@
-//! Points in time that go, what stays, and copies of stores.
+//! Prunes, repacks and syncs: which data goes, and which stays.
 
 mod chain;
 mod concurrent;
@@ -9,19 +9,22 @@ mod prune;
 mod repack;
 mod resumed;
 mod sync;
+mod sync_notes;
 
 use crate::support::reading::{self, Whole};
 use crate::support::{backup, scratch, torture};
 use freezer::backup::{BackupRequest, Levels, run};
-use freezer::catalog::{Access, Catalog, LockRequest, Patience, with_lock};
+use freezer::catalog::{
+    Access, Catalog, Held, LockError, LockRequest, Patience, objects_below, with_lock,
+};
 use freezer::format::frame::Compression;
 use freezer::format::manifest::Manifest;
 use freezer::model::progress::Silent;
-use freezer::model::{Cancel, LevelId};
+use freezer::model::{Cancel, LevelId, Retention};
 use freezer::platform::ManualClock;
 use freezer::store::Store;
-use freezer::store::memory::Memory;
-use freezer::upkeep::{Going, Pruned, plan, withdraw};
+use freezer::store::memory::MemoryStore;
+use freezer::upkeep::{Depth, Going, Grace, Pruned, check, plan, withdraw};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -29,16 +32,16 @@ use std::fs;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// A tree, a store, and what each point in time of it was.
+/// A tree, its store, and what each point in time held when it was made.
 struct Series {
     room: TempDir,
-    store: Arc<Memory>,
+    store: Arc<MemoryStore>,
     access: Access,
     clock: ManualClock,
     segment_bytes: u64,
-    /// What each level that was made holds.
+    /// The content of each level that was made.
     held: BTreeMap<LevelId, Whole>,
-    /// Its manifest.
+    /// The manifest of each level that was made.
     manifests: BTreeMap<LevelId, Manifest>,
 }
 
@@ -47,7 +50,7 @@ const FILE_BYTES: usize = 600_000;
 
 impl Series {
     fn new() -> Self {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(MemoryStore::default());
         let access = backup::create_plain(store.clone());
         let clock = ManualClock::at(Timestamp::now() + SignedDuration::from_hours(1));
         Self {
@@ -96,7 +99,7 @@ impl Series {
         self.clock.set(self.clock.now() + time);
     }
 
-    /// Levels of files that change now and then, so that each leans on several others.
+    /// Makes levels of files that change now and then, so that each leans on several others.
     fn with_levels(count: u64) -> Self {
         let mut series = Self::new();
         for level in 0..count {
@@ -113,7 +116,7 @@ impl Series {
         series
     }
 
-    /// Levels of files of [`FILE_BYTES`], of which so many change from one level to the next.
+    /// Makes levels of files of [`FILE_BYTES`]; `changes` of them change from level to level.
     fn with_large_files(count: u64, files: u64, changes: u64) -> Self {
         Self::with_large_files_in(8 << 10, count, files, changes)
     }
@@ -139,15 +142,10 @@ impl Series {
         );
     }
 
-    /// What segments, frame tables and indexes take.
+    /// Returns the bytes of all segments, frame tables and indexes.
     fn stored_bytes(&self) -> u64 {
-        let mut sum = 0;
-        let mut each = |object: freezer::store::ObjectInfo| {
-            sum += object.length;
-            true
-        };
-        self.store.list("data/", &mut each).expect("listed");
-        sum
+        let data = objects_below(self.store.as_ref(), "data/").expect("listed");
+        data.iter().map(|object| object.length).sum()
     }
 
     fn levels(&self) -> Vec<LevelId> {
@@ -156,7 +154,7 @@ impl Series {
             .expect("listed")
     }
 
-    /// Every level that is listed reads as it did when it was made.
+    /// Asserts that every level reads as it did when it was made.
     #[track_caller]
     fn check(&self, access: &Access, what: &str) {
         for level in Catalog::new(access.store())
@@ -175,7 +173,7 @@ impl Series {
     }
 }
 
-/// As the program does it.
+/// Prunes as the program does.
 fn prune(
     access: &Access,
     clock: &ManualClock,
@@ -185,35 +183,70 @@ fn prune(
     use freezer::platform::Clock;
     let (name, cancel) = (backup::name(), Cancel::new());
     let mut plan = plan(access, &name, going, clock.now(), &TimeZone::UTC)?;
-    let store = access.store();
+    let pruned = locked(access, clock, "prune", |held| {
+        let grace = Grace {
+            now: clock.now(),
+            length: grace,
+        };
+        withdraw(access, &mut plan, held, grace, &cancel)?.remove(access, &name, &cancel)
+    });
+    Ok(pruned??)
+}
+
+/// Does `work` with the lock of the backup.
+fn locked<T>(
+    access: &Access,
+    clock: &ManualClock,
+    action: &str,
+    work: impl FnOnce(&Held<'_>) -> T,
+) -> Result<T, LockError> {
+    let (name, store) = (backup::name(), access.store());
     let request = LockRequest {
         backup: &name,
         host: "here",
-        action: "prune",
+        action,
         patience: Patience::None,
     };
-    let pruned = with_lock(
+    with_lock(
         store.as_ref(),
         &Catalog::new(access.store()),
         request,
         clock,
-        &cancel,
+        &Cancel::new(),
         |_| true,
-        |held| {
-            withdraw(access, &mut plan, held, (clock.now(), grace), &cancel)?
-                .remove(access, &name, &cancel)
-        },
-    );
-    Ok(pruned??)
+        work,
+    )
 }
 
-/// Every object of a store below a prefix.
+/// Returns the damage that a check of a point in time finds without reading its data.
+fn damage_of(access: &Access, level: &LevelId) -> Vec<String> {
+    let mut damages = Vec::new();
+    check(
+        access,
+        &backup::name(),
+        std::slice::from_ref(level),
+        Depth::Structure,
+        &mut |_, damage| damages.push(damage.to_string()),
+        &Silent,
+        &Cancel::new(),
+    )
+    .expect("checked");
+    damages
+}
+
+/// Returns the names of all objects of a store below a prefix.
 fn objects(store: &dyn Store, prefix: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut each = |object: freezer::store::ObjectInfo| {
-        names.push(object.name.as_str().to_owned());
-        true
-    };
-    store.list(prefix, &mut each).expect("listed");
-    names
+    let found = objects_below(store, prefix).expect("listed");
+    found
+        .into_iter()
+        .map(|object| object.name.to_string())
+        .collect()
+}
+
+/// Lets all points in time go but the last ones.
+fn last(count: u64) -> Going {
+    Going::Unprotected(Retention {
+        last: count,
+        ..Retention::default()
+    })
 }

@@ -1,5 +1,4 @@
-//! Clocks that were wrong, and objects that are no manifests: what runs, rules and copies make of
-//! them.
+//! How runs, rules and copies deal with wrong clocks and with objects that are no manifests.
 
 use super::{Series, objects, prune};
 use crate::support::backup;
@@ -8,12 +7,12 @@ use freezer::catalog::{Catalog, Order};
 use freezer::model::order::WrongDate;
 use freezer::model::{Fate, LevelId, Reason, Retention};
 use freezer::platform::Clock;
-use freezer::store::Store;
+use freezer::store::{Store, StoreExt};
 use freezer::upkeep::{Going, Remark, plan, remarks};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// The clock of one run says something else.
+/// Makes a level by another clock.
 fn back_up_at(series: &mut Series, clock: Timestamp, content: &[u8]) -> LevelId {
     let right = series.clock.now();
     series.clock.set(clock);
@@ -88,7 +87,7 @@ fn one_wrong_clock_moves_no_level_leads_no_run_astray_and_costs_no_day() {
         assert_eq!(in_order(&series), levels);
         let kept = fates(&series, &daily(7));
         assert!(kept.iter().all(|(_, fate)| *fate != Fate::Goes), "{kept:?}");
-        // It takes the place of none, and goes for none.
+        // It counts for no other point in time, and lets none go.
         let kept = fates(&series, &daily(2));
         let stay: Vec<bool> = kept.iter().map(|(_, fate)| *fate != Fate::Goes).collect();
         assert_eq!(stay, [false, false, true, false, true, true]);
@@ -106,10 +105,14 @@ fn one_wrong_clock_moves_no_level_leads_no_run_astray_and_costs_no_day() {
             WrongDate::OutOfOrder
         };
         assert!(
-            told.iter().any(|remark| matches!(remark, Remark::WrongDate { level, wrong, .. } if *level == levels[2] && *wrong == expected)),
+            told.iter().any(|remark| matches!(
+                remark,
+                Remark::WrongDate { level, wrong, .. }
+                    if *level == levels[2] && *wrong == expected
+            )),
             "{told:?}"
         );
-        // Named, it goes.
+        // It goes when it is named.
         series
             .prune(&Going::Named(levels[2].clone()), SignedDuration::ZERO)
             .expect("pruned");
@@ -196,7 +199,7 @@ fn a_damaged_manifest_keeps_all_data_where_ids_do_not_tell_what_is_older() {
 fn a_copy_gets_levels_in_the_order_in_which_they_were_made() {
     let mut series = Series::new();
     back_up(&mut series, b"1");
-    let copy = std::sync::Arc::new(freezer::store::memory::Memory::default());
+    let copy = std::sync::Arc::new(freezer::store::memory::MemoryStore::default());
     super::sync::sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     for (run, wrong) in [
         Some("2099-11-30T12:00:00Z"),
@@ -214,7 +217,7 @@ fn a_copy_gets_levels_in_the_order_in_which_they_were_made() {
             super::sync::sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
         assert_eq!(synced.points, 1, "run {run}");
     }
-    // What goes from the copy stays away from it, whatever its date.
+    // A level that was pruned from the copy stays away from it, whatever its date.
     let to = freezer::catalog::Access::open(copy.clone(), None).expect("it opens");
     let gone = in_order(&series)[1].clone();
     prune(

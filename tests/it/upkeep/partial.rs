@@ -1,6 +1,6 @@
-//! Levels of which only a part is needed any more: that part stays, and nothing else does.
+//! Levels of which only a part is still needed: that part stays, and the rest goes.
 
-use super::{FILE_BYTES, Series, objects, prune};
+use super::{FILE_BYTES, Series, damage_of, last, objects, prune};
 use crate::support::{backup, copy_of, reading};
 use freezer::catalog::Access;
 use freezer::catalog::names::{Folder, LevelOf, data_prefix, level_prefix};
@@ -8,21 +8,14 @@ use freezer::format::manifest::Manifest;
 use freezer::fs::Errno;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention};
-use freezer::store::Store;
 use freezer::store::faulty::{Fault, Faulty};
+use freezer::store::{Store, StoreExt};
 use freezer::upkeep::{Depth, GRACE, Going, Portion, check, unneeded_bytes};
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-fn last(count: u64) -> Going {
-    Going::Unprotected(Retention {
-        last: count,
-        ..Retention::default()
-    })
-}
-
-/// A check of every point in time finds nothing, and how many there are.
+/// Asserts that a check finds no damage in any point in time. Returns how many there are.
 #[track_caller]
 pub(super) fn check_all(access: &Access, what: &str) -> usize {
     let levels = freezer::catalog::Catalog::new(access.store())
@@ -41,7 +34,7 @@ pub(super) fn check_all(access: &Access, what: &str) -> usize {
         )
         .expect("checked");
     };
-    // All together, which share what they lean on, and each alone, which needs less.
+    // All together, as they share what they lean on; then each alone, as it needs less.
     look(&levels, Depth::Structure);
     look(&levels, Depth::Data(Portion::All));
     for level in &levels {
@@ -57,8 +50,22 @@ impl Series {
             .expect("it opens")
     }
 
-    /// How many files' worth of data there must be: what the points in time that are left have in
-    /// them, and all of their own levels.
+    /// Removes a segment of the full level that a point in time leans on.
+    fn lose_a_segment_below(&self, level: &LevelId) {
+        let manifest = self.manifest(level);
+        let full = &manifest.levels.last().expect("the full one").id;
+        let data = objects(self.store.as_ref(), &level_prefix(&backup::name(), full));
+        let lost = data
+            .into_iter()
+            .find(|name| name.contains("/segments/"))
+            .expect("some are left");
+        self.store
+            .delete(&freezer::store::ObjectName::new(lost).expect("listed"))
+            .expect("removed");
+    }
+
+    /// Returns how many files' data must be there: that of the points in time that are left, and
+    /// all of their own levels.
     fn files_needed(&self) -> u64 {
         let mut needed = BTreeSet::new();
         for level in self.levels() {
@@ -66,8 +73,8 @@ impl Series {
             for (entry, _) in &self.held[&level] {
                 needed.extend(entry.places());
             }
-            // A later level may have replaced what this one's stream holds, but not while its
-            // manifest is there.
+            // A later level may have replaced files of this one. Its stream stays all the same, as
+            // long as its manifest is there.
             let stored_here = self
                 .held
                 .values()
@@ -79,7 +86,7 @@ impl Series {
         needed.len() as u64
     }
 
-    /// The stored bytes are those of so many files, and of little else.
+    /// Asserts that the stored bytes are those of this many files, and of little else.
     #[track_caller]
     pub(super) fn has_data_of(&self, files: u64, what: &str) {
         let bytes = self.stored_bytes();
@@ -100,7 +107,7 @@ fn what_only_points_in_time_needed_that_went_goes_with_them() {
         .prune(&last(2), SignedDuration::ZERO)
         .expect("pruned");
     assert_eq!((pruned.points, pruned.waiting_bytes), (5, 0));
-    // The newest has twelve files; the one before it had two others.
+    // The newest level has twelve files; the one before it had two others.
     series.has_data_of(14, "after");
     assert!(pruned.freed_bytes > 9 * FILE_BYTES as u64, "{pruned:?}");
     series.check(&series.access, "after");
@@ -162,51 +169,15 @@ fn a_segment_that_is_needed_and_lost_is_noticed_by_check_and_by_the_next_run() {
         .prune(&last(1), SignedDuration::ZERO)
         .expect("pruned");
     let newest = series.levels().remove(0);
-    let full = series
-        .manifest(&newest)
-        .levels
-        .last()
-        .expect("the full one")
-        .id
-        .clone();
-    let segments: Vec<_> = objects(series.store.as_ref(), &level_prefix(&backup::name(), &full));
-    let lost = segments
-        .iter()
-        .find(|name| name.contains("/segments/"))
-        .expect("some are left");
-    series
-        .store
-        .delete(&freezer::store::ObjectName::new(lost.clone()).expect("listed"))
-        .expect("removed");
-    let mut damages = Vec::new();
-    let mut found =
-        |_: &[LevelId], damage: freezer::upkeep::Damage| damages.push(damage.to_string());
-    check(
-        &series.access,
-        &backup::name(),
-        std::slice::from_ref(&newest),
-        Depth::Structure,
-        &mut found,
-        &Silent,
-        &Cancel::new(),
-    )
-    .expect("checked");
-    assert_eq!(
-        damages
+    series.lose_a_segment_below(&newest);
+    let damages = damage_of(&series.access, &newest);
+    for part in ["is missing", "cannot be read as a whole"] {
+        let count = damages
             .iter()
-            .filter(|damage| damage.contains("is missing"))
-            .count(),
-        1,
-        "{damages:?}"
-    );
-    assert_eq!(
-        damages
-            .iter()
-            .filter(|damage| damage.contains("cannot be read as a whole"))
-            .count(),
-        1,
-        "{damages:?}"
-    );
+            .filter(|damage| damage.contains(part))
+            .count();
+        assert_eq!(count, 1, "{part}: {damages:?}");
+    }
     let next = series.back_up();
     assert_eq!(
         series.manifest(&next).level,
@@ -257,24 +228,9 @@ fn a_repair_takes_what_has_gone_for_no_loss_and_what_is_lost_for_one() {
         before,
         "nothing was lost, so nothing is noted"
     );
-    // A segment that is needed, of a level of which others have gone.
+    // This segment is needed; others of its level have gone.
     let newest = series.levels().pop().expect("one");
-    let full = series
-        .manifest(&newest)
-        .levels
-        .last()
-        .expect("the full one")
-        .id
-        .clone();
-    let segments = objects(series.store.as_ref(), &level_prefix(&backup::name(), &full));
-    let lost = segments
-        .iter()
-        .find(|name| name.contains("/segments/"))
-        .expect("some are left");
-    series
-        .store
-        .delete(&freezer::store::ObjectName::new(lost.clone()).expect("listed"))
-        .expect("removed");
+    series.lose_a_segment_below(&newest);
     let done = repaired(&series);
     assert_eq!(done.lost.len(), 1, "{done:?}");
     assert!(
@@ -292,7 +248,7 @@ fn a_repair_takes_what_has_gone_for_no_loss_and_what_is_lost_for_one() {
 
 #[test]
 fn a_level_whose_own_point_in_time_is_there_stays_a_whole_archive() {
-    // Everything in the middle is replaced at once: no later point in time needs any of it.
+    // All files are replaced at once: no later point in time needs the data in the middle.
     let mut series = Series::with_large_files(2, 6, 6);
     for file in 0..6 {
         series.write_large(file, 50);
@@ -337,7 +293,7 @@ fn what_other_programs_were_given_of_a_level_goes_when_the_level_is_no_more_whol
         .prune(&last(2), SignedDuration::ZERO)
         .expect("pruned");
     for (at, level) in levels.iter().enumerate() {
-        // All of level 1 is needed, though its own point in time has gone.
+        // All of level 1 is needed, although its own point in time has gone.
         assert_eq!(
             series.store.get(&whole(level), 100).is_ok(),
             at >= 1,
@@ -364,7 +320,7 @@ fn a_reader_of_what_went_reads_on_for_the_grace_and_is_then_told_never_wrong_byt
         .prune(&Going::Unprotected(Retention::default()), GRACE)
         .expect("pruned");
     series.has_data_of(12, "after the grace");
-    // Opened before, but with nothing in its caches.
+    // This view was opened before, and has nothing in its caches.
     let readable = reading::examine(
         &reading::of_manifest(
             &series.access,
@@ -382,7 +338,7 @@ fn a_reader_of_what_went_reads_on_for_the_grace_and_is_then_told_never_wrong_byt
     assert!(readable.first_error.is_some());
 }
 
-/// The manifest of a level as one knows it who read it before it went.
+/// Returns the manifest of a level as a reader knows it that read it before it went.
 fn view_manifest(series: &Series, level: &LevelId) -> Manifest {
     series.manifests[level].clone()
 }

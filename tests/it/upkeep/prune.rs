@@ -1,10 +1,10 @@
-//! Which data goes with a point in time, and when.
+//! The data that goes with a point in time, and when it goes.
 
 use super::{Series, objects};
 use crate::support::{backup, reading, torture};
 use freezer::catalog::names::{data_prefix, level_prefix, manifest_name};
 use freezer::model::{LevelId, Retention};
-use freezer::store::{ObjectName, Store};
+use freezer::store::{ObjectName, Store, StoreExt};
 use freezer::upkeep::{GRACE, Going, plan, unneeded_bytes};
 use jiff::SignedDuration;
 
@@ -35,7 +35,7 @@ fn any_point_in_time_can_go_in_any_order() {
                 0
             );
         }
-        // What is left is what the last one needs, and when it goes nothing is.
+        // The data that the last one needs is left, and none when that goes too.
         series
             .prune(&Going::Named(left.remove(0)), SignedDuration::ZERO)
             .expect("pruned");
@@ -70,8 +70,8 @@ fn after_a_full_level_has_gone_the_next_run_leans_on_what_is_left() {
 
 #[test]
 fn a_chain_goes_on_when_levels_of_it_have_gone() {
-    // A differential against a full level that is there no more: there is no other of its number,
-    // so the next is full.
+    // The full level that the differential leans on is gone, and there is no other of its number.
+    // So the next level is full.
     for (gone, expected) in [(0, 0), (1, 1)] {
         let mut series = Series::with_levels(1);
         let next = |series: &mut Series, content: &[u8]| {
@@ -98,7 +98,7 @@ fn a_chain_goes_on_when_levels_of_it_have_gone() {
         );
         series.check(&series.access, "a level of the chain has gone");
     }
-    // The days of a chain count from its full level, also when that has gone.
+    // The days of a chain count from its full level, even after that has gone.
     let mut series = Series::with_levels(4);
     let full = series.levels().remove(0);
     series
@@ -258,11 +258,11 @@ fn a_manifest_that_cannot_be_read_stops_the_removal_of_what_it_may_name() {
         pruned.freed_bytes > 0,
         "what is newer cannot be named by it"
     );
-    // Brought back, it reads as ever.
+    // When its object is back, it reads as before.
     let damaged = series.store.get(&name, u64::MAX).expect("there");
     series.store.put(&name, &vec![sound]).expect("stored");
     series.check(&series.access, "the manifest is back");
-    // Without hope, it goes when it is named, and what it held with it.
+    // When it cannot be saved, it goes if it is named, and its data with it.
     series.store.put(&name, &vec![damaged]).expect("stored");
     series
         .prune(&Going::Named(levels[1].clone()), SignedDuration::ZERO)

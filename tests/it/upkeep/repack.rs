@@ -1,30 +1,23 @@
-//! What a repack gives back, and that nobody misses what it moves.
+//! A repack gives space back, and no reader misses the frames that it moves.
 
 use super::partial::check_all;
-use super::{FILE_BYTES, Series, objects, prune};
+use super::{FILE_BYTES, Series, damage_of, last, locked, objects, prune};
 use crate::support::{backup, copy_of, reading, torture};
-use freezer::backup::{Lock, run};
+use freezer::backup::{BackupLock, run};
 use freezer::catalog::names::{Folder, LevelOf, data_prefix};
-use freezer::catalog::{Access, Catalog, LockRequest, Patience, with_lock};
+use freezer::catalog::{Access, Patience};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention};
 use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::{ObjectName, Store, Verb};
-use freezer::upkeep::{Below, GRACE, Going, Repack, Repacking, plan_repack, unneeded_bytes};
+use freezer::store::{ObjectName, Operation, Store, StoreExt};
+use freezer::upkeep::{Below, GRACE, Going, Grace, Repack, Repacking, plan_repack, unneeded_bytes};
 use jiff::SignedDuration;
 use std::sync::Arc;
 
 pub(super) const NOTHING: fn() -> Going = || Going::Unprotected(Retention::default());
 
-fn last(count: u64) -> Going {
-    Going::Unprotected(Retention {
-        last: count,
-        ..Retention::default()
-    })
-}
-
-/// As the program does it.
+/// Repacks as the program does.
 pub(super) fn repack(
     access: &Access,
     clock: &ManualClock,
@@ -32,24 +25,15 @@ pub(super) fn repack(
     grace: SignedDuration,
 ) -> anyhow::Result<Repacking> {
     let (name, cancel) = (backup::name(), Cancel::new());
-    let request = LockRequest {
-        backup: &name,
-        host: "here",
-        action: "repack",
-        patience: Patience::None,
-    };
-    let (store, catalog) = (access.store(), Catalog::new(access.store()));
     let mut repack = Repack::new(Below(below));
     let mut step = || -> anyhow::Result<bool> {
-        let step = with_lock(
-            store.as_ref(),
-            &catalog,
-            request,
-            clock,
-            &cancel,
-            |_| true,
-            |held| repack.step(access, &name, held, (clock.now(), grace), &cancel),
-        );
+        let step = locked(access, clock, "repack", |held| {
+            let grace = Grace {
+                now: clock.now(),
+                length: grace,
+            };
+            repack.step(access, &name, held, grace, &cancel)
+        });
         Ok(step??)
     };
     while step()? {}
@@ -57,7 +41,7 @@ pub(super) fn repack(
 }
 
 impl Series {
-    /// Four files in each segment.
+    /// Makes levels with four files in each segment.
     fn with_shared_segments(count: u64, files: u64, changes: u64) -> Self {
         Self::with_large_files_in(4 * (FILE_BYTES as u64 + 5000), count, files, changes)
     }
@@ -66,7 +50,7 @@ impl Series {
         repack(&self.access, &self.clock, below, grace)
     }
 
-    /// Every point in time as those know it who read its manifest when it was made.
+    /// Returns views of every point in time by the manifests that were read when they were made.
     #[track_caller]
     fn check_from_old_manifests(&self, what: &str) {
         for level in self.levels() {
@@ -85,7 +69,7 @@ impl Series {
 
 #[test]
 fn what_lies_among_what_is_needed_is_given_back() {
-    // Of each four files that share a segment of level 0, three are replaced later.
+    // Four files share a segment of level 0, and three of each four are replaced later.
     let mut series = Series::with_shared_segments(1, 16, 0);
     for level in 1..4 {
         for segment in 0..4 {
@@ -130,7 +114,7 @@ fn what_lies_among_what_is_needed_is_given_back() {
         Repacking::default(),
         "what is left to give back is not worth a new table"
     );
-    // The next level says where things are now.
+    // The manifest of the next level says where the frames are now.
     series.write_large(0, 77);
     let next = series.back_up();
     assert!(
@@ -204,7 +188,7 @@ fn who_reads_goes_on_within_the_grace_and_finds_what_was_moved_after_it() {
     let later = series.prune(&NOTHING(), GRACE).expect("pruned");
     assert!(later.freed_bytes > 6 * FILE_BYTES as u64, "{later:?}");
     series.has_data_of(8, "after the grace");
-    // The same views, with what they know from before but nothing in their caches.
+    // The views that were opened before, with nothing in their caches.
     let manifest = |level: &LevelId| {
         reading::of_manifest(&series.access, &name, series.manifests[level].clone())
     };
@@ -272,7 +256,7 @@ fn a_repack_can_be_cut_off_at_any_call() {
                 let mended = store.mended();
                 let access = Access::open(mended.clone(), None).expect("it opens");
                 series.check(&access, &format!("{fault:?}"));
-                // A prune takes away what it left, and no more.
+                // A prune removes what the repack left, and nothing else.
                 prune(
                     &access,
                     &ManualClock::at(series.clock.now() + SignedDuration::from_hours(2)),
@@ -332,7 +316,7 @@ fn a_damaged_segment_stays_as_it_is_and_the_others_are_repacked() {
         .expect("it opens");
     let readable = reading::examine(&view, &series.held[&newest], "one is damaged");
     assert_eq!(readable.files, 11, "{readable:?}");
-    // Brought back, it is whole.
+    // When the segment is back, the level is whole.
     series.store.put(&segment, &vec![sound]).expect("stored");
     series.check(&series.access, "brought back");
     check_all(&series.access, "brought back");
@@ -375,20 +359,7 @@ fn where_a_level_was_repacked_to_is_needed_and_damage_to_it_is_noticed() {
                 .repack(1.0, SignedDuration::ZERO)
                 .expect("it changes nothing");
             assert_eq!(series.stored_bytes(), before, "everything stays");
-            let mut damages = Vec::new();
-            let mut found =
-                |_: &[LevelId], damage: freezer::upkeep::Damage| damages.push(damage.to_string());
-            let depth = freezer::upkeep::Depth::Structure;
-            freezer::upkeep::check(
-                &series.access,
-                &backup::name(),
-                std::slice::from_ref(&newest),
-                depth,
-                &mut found,
-                &Silent,
-                &Cancel::new(),
-            )
-            .expect("checked");
+            let damages = damage_of(&series.access, &newest);
             assert!(
                 damages.iter().any(|damage| damage.contains(name.as_str())),
                 "{damages:?}"
@@ -409,12 +380,12 @@ fn a_repack_and_a_run_keep_each_other_out() {
     let access = Access::open(gated.clone(), None).expect("it opens");
     series.write("other", &torture::noise(1, 100));
     let mut request = series.request();
-    request.lock = Some(Lock {
+    request.lock = Some(BackupLock {
         host: "here".to_owned(),
         patience: Patience::None,
     });
     std::thread::scope(|scope| {
-        let gate = gated.gate(Verb::Get);
+        let gate = gated.gate(Operation::Get);
         let running =
             scope.spawn(|| run(&request, &access, &series.clock, &Silent, &Cancel::new()));
         gate.wait_for(1);

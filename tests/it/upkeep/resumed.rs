@@ -1,5 +1,5 @@
-//! A run that was cut off, points in time that go, a repack, and the run that goes on: whatever
-//! lies in between, nothing that is needed has gone.
+//! A run that is cut off and gone on with, while points in time go and levels are repacked in
+//! between: nothing goes that is needed.
 
 use super::repack::repack;
 use super::{FILE_BYTES, Series, objects, prune};
@@ -9,9 +9,9 @@ use freezer::catalog::{Access, Catalog};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, LevelId, Retention, TreePath};
 use freezer::platform::Clock;
-use freezer::store::Verb;
+use freezer::store::Operation;
 use freezer::store::faulty::{Fault, Faulty};
-use freezer::store::memory::Memory;
+use freezer::store::memory::MemoryStore;
 use freezer::upkeep::{Going, plan};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Series {
-    /// A checkpoint after each member.
+    /// Asks for a checkpoint after each member.
     fn request_with_checkpoints(&self) -> BackupRequest {
         let mut request = self.request();
         request.checkpoints = Some(CheckpointRule {
@@ -29,10 +29,11 @@ impl Series {
         request
     }
 
-    /// A run that is cut off at that put; whether it was.
+    /// Makes a run that is cut off at this put. Returns whether it was.
     fn is_cut_at(&self, put: u64) -> bool {
-        let cut =
-            Arc::new(Faulty::new(self.store.clone()).with(Fault::at(Verb::Put, put).for_good()));
+        let cut = Arc::new(
+            Faulty::new(self.store.clone()).with(Fault::at(Operation::Put, put).for_good()),
+        );
         let access = self.access.through(cut);
         let was_cut = run(
             &self.request_with_checkpoints(),
@@ -46,7 +47,7 @@ impl Series {
         was_cut
     }
 
-    /// Paths and contents of a level, without where they are stored.
+    /// Returns the paths and contents of a level, without the places where they are stored.
     fn contents(access: &Access, level: &LevelId) -> Vec<(TreePath, Vec<u8>)> {
         reading::whole(access, &backup::name(), level)
             .into_iter()
@@ -54,7 +55,7 @@ impl Series {
             .collect()
     }
 
-    /// The level reads as it did when it was made.
+    /// Asserts that the level reads as it did when it was made.
     #[track_caller]
     fn check_whole(&self, level: &LevelId, what: &str) {
         assert!(
@@ -63,10 +64,10 @@ impl Series {
         );
     }
 
-    /// The level is what the tree is now.
+    /// Asserts that the level equals the tree as it is now.
     #[track_caller]
     fn check_is_the_tree(&self, level: &LevelId, what: &str) {
-        let fresh = backup::create_plain(Arc::new(Memory::default()));
+        let fresh = backup::create_plain(Arc::new(MemoryStore::default()));
         let expected = backup::back_up(&fresh, &[self.room.path()], |_| ())
             .manifest
             .id;
@@ -84,7 +85,7 @@ fn a_run_goes_on_when_points_in_time_went_and_streams_were_repacked_meanwhile() 
         let mut series = Series::with_large_files_in(4 * (FILE_BYTES as u64 + 5000), 3, 12, 5);
         let mut any = false;
         for round in 0..3 {
-            // Files of every earlier level, and one that no level has yet.
+            // Change files of every earlier level, and add one that no level has yet.
             (0..6).for_each(|file| series.write_large((file * 2 + round) % 12, 10 + round));
             series.write_large(12 + round, 20);
             any |= series.is_cut_at(put);

@@ -1,68 +1,50 @@
-//! A copy of a store that is brought up to date: what it has is always whole, wherever it is cut
-//! off.
+//! A copy of a store that is brought up to date: its levels are always whole, wherever the sync is
+//! cut off.
 
-use super::{Series, objects, prune};
+use super::{Series, locked, objects, prune};
 use crate::support::backup;
-use crate::support::reading;
-use freezer::backup::run;
-use freezer::catalog::names::level_prefix;
-use freezer::catalog::{
-    Access, AccessError, Catalog, LockRequest, Patience, lost_parts, with_lock,
-};
-use freezer::format::lost::Lost;
+use freezer::catalog::{Access, AccessError, Catalog};
 use freezer::model::progress::Silent;
-use freezer::model::{Cancel, LevelId, Retention};
+use freezer::model::{Cancel, Retention};
 use freezer::platform::{Clock, ManualClock};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
-use freezer::store::memory::Memory;
-use freezer::store::{self, ObjectInfo, ObjectName, Rope, Store};
-use freezer::upkeep::{Going, Pair, Synced, Wanted, repair, sync};
+use freezer::store::memory::MemoryStore;
+use freezer::store::{self, ObjectInfo, ObjectName, Powers, Rope, Selection, Store, StoreExt};
+use freezer::upkeep::{Going, LevelsToCopy, Pair, SyncOptions, Synced, sync};
 use jiff::SignedDuration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// As the program does it.
+/// Syncs as the program does.
 pub(super) fn sync_to(
     from: &Access,
     place: Arc<dyn Store>,
     clock: &ManualClock,
 ) -> anyhow::Result<Synced> {
-    sync_what(Wanted::Newer, from, place, clock)
+    sync_what(LevelsToCopy::Newer, from, place, clock)
 }
 
 fn sync_what(
-    wanted: Wanted,
+    levels: LevelsToCopy,
     from: &Access,
     place: Arc<dyn Store>,
     clock: &ManualClock,
 ) -> anyhow::Result<Synced> {
     let (name, cancel) = (backup::name(), Cancel::new());
     let to = from.copy_at(place, IfMissing::Create)?;
-    let store = to.store();
-    let request = LockRequest {
-        backup: &name,
-        host: "here",
-        action: "sync",
-        patience: Patience::None,
-    };
     let pair = Pair { from, to: &to };
-    let synced = with_lock(
-        store.as_ref(),
-        &Catalog::new(to.store()),
-        request,
-        clock,
-        &cancel,
-        |_| true,
-        |held| sync(pair, &name, held, (wanted, 2), &Silent, &cancel),
-    );
+    let synced = locked(&to, clock, "sync", |held| {
+        let options = SyncOptions { levels, jobs: 2 };
+        sync(pair, &name, held, options, &Silent, &cancel)
+    });
     Ok(synced??)
 }
 
 #[test]
 fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
     let mut series = Series::with_levels(3);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     let first = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!((first.points, first.unreadable.len()), (3, 0));
     assert_eq!(
@@ -82,7 +64,7 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
 
     series.write("file 1", b"other");
     series.back_up();
-    let before = copy.calls().of(freezer::store::Verb::Put);
+    let before = copy.calls().of(freezer::store::Operation::Put);
     let second = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!(second.points, 1);
     assert!(
@@ -91,7 +73,7 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
         second.bytes,
         first.bytes
     );
-    let puts = copy.calls().of(freezer::store::Verb::Put) - before;
+    let puts = copy.calls().of(freezer::store::Operation::Put) - before;
     assert_eq!(puts, second.objects + 1, "the claim, and nothing twice");
     let access = Access::open(copy, None).expect("it opens by itself");
     assert_eq!(series.levels().len(), 4);
@@ -101,7 +83,7 @@ fn a_copy_has_the_same_objects_and_gets_only_what_it_lacks() {
 #[test]
 fn what_went_from_the_one_stays_in_the_other() {
     let mut series = Series::with_levels(6);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     series
         .prune(
@@ -126,8 +108,8 @@ fn what_went_from_the_one_stays_in_the_other() {
     );
     series.check(&access, "the copy");
 
-    // And a copy that is made of what is left has all that those lean on.
-    let late = Arc::new(Memory::default());
+    // A new copy of the levels that are left has all that they lean on.
+    let late = Arc::new(MemoryStore::default());
     assert_eq!(
         sync_to(&series.access, late.clone(), &series.clock)
             .expect("copied")
@@ -143,7 +125,7 @@ fn what_went_from_the_one_stays_in_the_other() {
 #[test]
 fn a_copy_that_was_pruned_by_itself_gets_whole_levels() {
     let mut series = Series::with_levels(6);
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     let access = Access::open(copy.clone(), None).expect("it opens");
     prune(
@@ -164,7 +146,7 @@ fn a_copy_that_was_pruned_by_itself_gets_whole_levels() {
         "what was pruned from the copy does not come back"
     );
     series.check(&access, "the copy");
-    let synced = sync_what(Wanted::All, &series.access, copy, &series.clock).expect("copied");
+    let synced = sync_what(LevelsToCopy::All, &series.access, copy, &series.clock).expect("copied");
     assert_eq!(synced.points, 5, "unless it is asked for");
     series.check(&access, "the copy, with all");
 }
@@ -172,7 +154,7 @@ fn a_copy_that_was_pruned_by_itself_gets_whole_levels() {
 #[test]
 fn another_store_is_no_copy() {
     let series = Series::with_levels(1);
-    let other = Arc::new(Memory::default());
+    let other = Arc::new(MemoryStore::default());
     backup::create_plain(other.clone());
     let before = objects(other.as_ref(), "");
     let error = sync_to(&series.access, other.clone(), &series.clock).expect_err("another store");
@@ -192,7 +174,7 @@ fn a_damaged_manifest_stays_behind_and_the_others_come() {
         .store
         .put(&manifest, &vec![b"no manifest".to_vec()])
         .expect("stored");
-    let copy = Arc::new(Memory::default());
+    let copy = Arc::new(MemoryStore::default());
     let synced = sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
     assert_eq!(
         (
@@ -208,9 +190,9 @@ fn a_damaged_manifest_stays_behind_and_the_others_come() {
 #[test]
 fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() {
     let series = Series::with_levels(3);
-    let done = Arc::new(Memory::default());
+    let done = Arc::new(MemoryStore::default());
     sync_to(&series.access, done.clone(), &series.clock).expect("no fault");
-    let counting = Arc::new(Faulty::new(Memory::default()));
+    let counting = Arc::new(Faulty::new(MemoryStore::default()));
     sync_to(&series.access, counting.clone(), &series.clock).expect("no fault");
     let calls = counting.calls().all();
     assert!(calls > 15, "only {calls} calls");
@@ -220,13 +202,13 @@ fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() 
             Fault::at_any(call).for_good(),
             Fault::at_any(call).after_effect().for_good(),
         ] {
-            let place = Arc::new(Faulty::new(Memory::default()).with(fault));
+            let place = Arc::new(Faulty::new(MemoryStore::default()).with(fault));
             let _outcome = sync_to(&series.access, place.clone(), &series.clock);
             let mended = place.mended();
             if let Ok(access) = Access::open(mended.clone(), None) {
                 series.check(&access, &format!("{fault:?}"));
             }
-            // The next one, when whoever was cut off is known to be dead.
+            // The next sync comes when the one that was cut off is known to be dead.
             series.pass(SignedDuration::from_hours(2));
             sync_to(&series.access, mended.clone(), &series.clock)
                 .unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
@@ -248,9 +230,9 @@ fn a_sync_cut_off_at_any_call_of_either_store_leaves_whole_levels_and_goes_on() 
     }
 }
 
-/// A store in which something happens before a call of it.
+/// A store in which something happens before one of its calls.
 struct Eventful<F> {
-    inner: Arc<Memory>,
+    inner: Arc<MemoryStore>,
     calls_left: AtomicI64,
     event: F,
 }
@@ -269,19 +251,14 @@ impl<F: Fn() + Send + Sync> Store for Eventful<F> {
         self.inner.put(name, body)
     }
 
-    fn get(&self, name: &ObjectName, limit: u64) -> Result<Vec<u8>, store::Error> {
-        self.tick();
-        self.inner.get(name, limit)
-    }
-
-    fn get_range(
+    fn read(
         &self,
         name: &ObjectName,
-        offset: u64,
-        length: usize,
-    ) -> Result<Vec<u8>, store::Error> {
+        wanted: Selection<'_>,
+        take: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), store::Error> {
         self.tick();
-        self.inner.get_range(name, offset, length)
+        self.inner.read(name, wanted, take)
     }
 
     fn list(
@@ -300,6 +277,10 @@ impl<F: Fn() + Send + Sync> Store for Eventful<F> {
 
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn powers(&self) -> Powers<'_> {
+        self.inner.powers()
     }
 }
 
@@ -327,7 +308,7 @@ fn a_copy_is_whole_when_points_in_time_go_from_the_source_before_any_call_of_it(
         });
         let from = series.access.through(eventful.clone());
         eventful.calls_left.store(call, Ordering::SeqCst);
-        let copy = Arc::new(Memory::default());
+        let copy = Arc::new(MemoryStore::default());
         let synced = sync_to(&from, copy.clone(), &series.clock);
         let is_over = eventful.calls_left.load(Ordering::SeqCst) >= 0;
         let what = format!("pruned before call {call}: {synced:?}");
@@ -373,7 +354,10 @@ fn a_copy_takes_over_what_was_repacked_only_if_it_loses_nothing() {
         series.write_large(file, 1);
     }
     series.back_up();
-    let (full, fresh) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
+    let (full, fresh) = (
+        Arc::new(MemoryStore::default()),
+        Arc::new(MemoryStore::default()),
+    );
     sync_to(&series.access, full.clone(), &series.clock).expect("copied");
     series
         .prune(&last(1), SignedDuration::ZERO)
@@ -389,7 +373,7 @@ fn a_copy_takes_over_what_was_repacked_only_if_it_loses_nothing() {
         .expect("pruned");
     series.write_large(0, 2);
     series.back_up();
-    // One that has more points in time would lose what they need.
+    // A copy with more points in time would lose what they need.
     let refused = sync_to(&series.access, full.clone(), &series.clock)
         .expect_err("it has the first point in time");
     assert!(
@@ -417,7 +401,7 @@ fn a_copy_takes_over_what_was_repacked_only_if_it_loses_nothing() {
         series.check(&access, "and nothing needs the old segments");
         super::partial::check_all(&access, "the copy");
     }
-    // Where both are repacked, each has names of its own.
+    // Where both stores are repacked, each gives its objects its own names.
     let access = Access::open(fresh.clone(), None).expect("it opens");
     series.write_large(4, 3);
     series.back_up();
@@ -432,153 +416,4 @@ fn a_copy_takes_over_what_was_repacked_only_if_it_loses_nothing() {
         Err(refused) => assert!(refused.to_string().contains("was repacked"), "{refused:?}"),
     }
     series.check(&access, "nothing in the copy was touched");
-}
-
-fn segments_of(store: &dyn Store, level: &LevelId) -> Vec<ObjectName> {
-    let names = objects(store, &level_prefix(&backup::name(), level))
-        .into_iter()
-        .filter(|name| name.contains("/segments/"));
-    names
-        .map(|name| ObjectName::new(name).expect("listed"))
-        .collect()
-}
-
-/// What is noted as lost of a level.
-fn noted(store: &dyn Store, level: &LevelId) -> Option<Lost> {
-    lost_parts(store, &backup::name())
-        .expect("listed")
-        .remove(level)
-}
-
-/// Loses a segment of a level, and has a repair note it.
-fn lose(access: &Access, level: &LevelId, nth: usize) -> (ObjectName, Lost) {
-    let store = access.store();
-    let segment = segments_of(store.as_ref(), level).swap_remove(nth);
-    store.delete(&segment).expect("removed");
-    let levels = Catalog::new(access.store())
-        .levels(&backup::name())
-        .expect("listed");
-    repair(
-        access,
-        &backup::name(),
-        &levels,
-        &mut |_: &[LevelId], _| {},
-        &Silent,
-        &Cancel::new(),
-    )
-    .expect("looked at");
-    let lost = noted(store.as_ref(), level).expect("a note");
-    assert!(
-        lost.missing_segments() == 1 && !lost.ranges().is_empty(),
-        "{lost:?}"
-    );
-    (segment, lost)
-}
-
-/// The next run on a copy leans on what the copy has, stores the rest again, and its point in time
-/// is all of the tree.
-#[track_caller]
-fn the_next_run_is_whole(series: &Series, copy: &Access, level: u32) {
-    let report = run(
-        &series.request(),
-        copy,
-        &series.clock,
-        &Silent,
-        &Cancel::new(),
-    )
-    .expect("a backup");
-    assert_eq!(report.manifest.level, level, "no new full level is needed");
-    let whole = reading::whole(copy, &backup::name(), &report.manifest.id);
-    let files: Vec<_> = whole
-        .iter()
-        .filter(|(_, content)| !content.is_empty())
-        .collect();
-    assert!(files.len() >= 6, "{} files", files.len());
-    for (entry, content) in files {
-        assert!(
-            *content
-                == std::fs::read(series.room.path().join(entry.path.to_string())).expect("there"),
-            "{}",
-            entry.path
-        );
-    }
-}
-
-#[test]
-fn what_is_noted_as_lost_is_noted_in_a_copy_before_anything_of_that_stream_is_there() {
-    let series = Series::with_large_files(3, 6, 2);
-    let full = series.levels().remove(0);
-    let (lost_segment, lost) = lose(&series.access, &full, 2);
-    let counting = Arc::new(Faulty::new(Memory::default()));
-    sync_to(&series.access, counting.clone(), &series.clock).expect("no fault");
-    let mut with_segments = 0;
-    for call in 0..counting.calls().all() {
-        let place = Arc::new(Faulty::new(Memory::default()).with(Fault::at_any(call).for_good()));
-        let _cut_off = sync_to(&series.access, place.clone(), &series.clock);
-        let mended = place.mended();
-        if !segments_of(mended.as_ref(), &full).is_empty() {
-            with_segments += 1;
-            assert_eq!(
-                noted(mended.as_ref(), &full).as_ref(),
-                Some(&lost),
-                "cut off at call {call}"
-            );
-        }
-    }
-    assert!(
-        with_segments > 5,
-        "cut off only {with_segments} times with something there"
-    );
-    let copy = counting.mended();
-    assert_eq!(noted(copy.as_ref(), &full), Some(lost));
-    assert!(!segments_of(copy.as_ref(), &full).contains(&lost_segment));
-    the_next_run_is_whole(&series, &Access::open(copy, None).expect("it opens"), 3);
-}
-
-#[test]
-fn what_a_copy_has_is_not_noted_as_lost_there() {
-    let mut series = Series::with_large_files(3, 6, 2);
-    let full = series.levels().remove(0);
-    let copy = Arc::new(Memory::default());
-    sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
-    lose(&series.access, &full, 2);
-    series.write_large(0, 50);
-    series.back_up();
-    assert_eq!(
-        sync_to(&series.access, copy.clone(), &series.clock)
-            .expect("copied")
-            .points,
-        1
-    );
-    assert_eq!(noted(copy.as_ref(), &full), None);
-    series.check(
-        &Access::open(copy, None).expect("it opens"),
-        "the copy has lost nothing",
-    );
-}
-
-#[test]
-fn a_copy_that_has_lost_something_itself_notes_what_either_has_lost() {
-    let mut series = Series::with_large_files(3, 6, 2);
-    let full = series.levels().remove(0);
-    let copy = Arc::new(Memory::default());
-    sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
-    let access = Access::open(copy.clone(), None).expect("it opens");
-    let (lost_here, here) = lose(&access, &full, 1);
-    let (_, there) = lose(&series.access, &full, 3);
-    series.write_large(0, 50);
-    series.back_up();
-    sync_to(&series.access, copy.clone(), &series.clock).expect("copied");
-    assert!(
-        segments_of(copy.as_ref(), &full).contains(&lost_here),
-        "the source had it"
-    );
-    let both = noted(copy.as_ref(), &full).expect("a note");
-    for range in here.ranges().iter().chain(there.ranges()) {
-        assert!(
-            both.touches(range.start, 1) && both.touches(range.end - 1, 1),
-            "{range:?} of {both:?}"
-        );
-    }
-    the_next_run_is_whole(&series, &access, 4);
 }

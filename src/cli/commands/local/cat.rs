@@ -1,14 +1,15 @@
 //! `freezer cat`.
 
-use crate::cli::commands::local::ls::{find, tree_path};
+use crate::cli::open::path::{lookup, tree_path};
+use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Outcome;
+use crate::cli::show::failure::Completion;
 use crate::model::{BackupRef, Content};
 use anyhow::{Context, bail};
 use clap::Args;
 use std::ffi::OsString;
 
-/// Bytes that are read and printed at once.
+/// Bytes that are read and printed at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Print files of a point in time
@@ -17,33 +18,37 @@ const PIECE_BYTES: usize = 1 << 20;
   freezer cat docs letters/to-bob.txt
   freezer cat docs@2026-11-20 letters/to-bob.txt > old.txt")]
 pub(in crate::cli) struct Arguments {
-    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE [default: the
+    /// latest]
     #[arg(value_name = "BACKUP[@DATE]")]
     backup: BackupRef,
 
-    /// Files in it
+    /// Files to print
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<OsString>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let paths = arguments
         .paths
         .iter()
         .map(tree_path)
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let view = session.point(&arguments.backup)?.view;
+    let view = PointView::open(&arguments.backup, session)?.view;
     let mut piece = vec![0; PIECE_BYTES];
     for path in paths {
-        let (_, entry) = find(&view, &path)?;
+        let (_, entry) = lookup(&view, &path)?;
         match &entry.content {
             Content::File { .. } => {}
             Content::Symlink(target) => {
                 bail!("{path} is a symbolic link to {}", target.escape_ascii())
             }
-            Content::Directory => bail!("{path} is a directory: freezer ls shows what is in it"),
+            Content::Directory => bail!("{path} is a directory: freezer ls shows its content"),
             Content::CharDevice(_) | Content::BlockDevice(_) | Content::Fifo => {
-                bail!("{path} is no file: it has no content")
+                bail!("{path} is not a file: it has no content")
             }
         }
         let content = view.content(&entry)?;
@@ -61,5 +66,5 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             at += read as u64;
         }
     }
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }

@@ -1,28 +1,28 @@
 //! `freezer check`.
 
-use crate::catalog::{Access, AccessError, Backup, Catalog, Order, locate};
+use crate::catalog::known::{Purpose, Witness};
+use crate::catalog::{Access, AccessError, Catalog};
+use crate::cli::commands::local::damage;
+use crate::cli::commands::local::remarks::{tell_locks, tell_remark};
 use crate::cli::interrupt;
+use crate::cli::open::backups::{all, levels_in_order, levels_of};
 use crate::cli::open::session::Session;
-use crate::cli::show::document::several;
-use crate::cli::show::failure::{Outcome, chain};
-use crate::cli::show::output::Format;
-use crate::cli::show::when;
+use crate::cli::show::failure::{Completion, chain};
+use crate::cli::show::output::OutputForm;
 use crate::config::{ByteSize, show_bytes};
-use crate::model::order::WrongDate;
-use crate::model::{BackupName, BackupRef, LevelId};
+use crate::model::{BackupName, BackupRef, Cancel, LevelId};
 use crate::platform::Clock;
-use crate::upkeep::{self, Damage, Depth, Portion, Remark};
-use anyhow::anyhow;
+use crate::upkeep::{self, Checked, Damage, Depth, Portion, Verdict};
 use clap::Args;
 use serde::Serialize;
 use std::str::FromStr;
 
-/// Tell whether backups are all there, and which files damage touches
+/// Verify that backups are complete, and show which files any damage touches
 ///
 /// Reads the manifest, the index, the frame table and the sizes of all segments of each point in
-/// time, and changes nothing. What points in time share is looked at once. Damage is named, and so
-/// is each file that cannot be read as a whole, with the points in time that have it; freezer
-/// repair mends what can be mended.
+/// time, and changes nothing. Data that points in time share is read once. Names all damage and
+/// each file that cannot be read as a whole, with the points in time that have it. freezer repair
+/// mends what can be mended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer check
@@ -31,30 +31,30 @@ use std::str::FromStr;
   freezer check docs --read-data-subset 3/7
   freezer check docs@latest --read-data --json
 
-Exit codes: 0 all is sound; 1 there is damage, or the check failed; 2 the command line makes no sense; 130 interrupted. What is left of runs
-that were cut off is told of and is no damage.")]
+Exit codes: 0 no damage; 1 there is damage, or the check failed; 2 wrong usage; 130 interrupted. The leftovers of runs that were
+cut off are mentioned and are not damage.")]
 pub(in crate::cli) struct Arguments {
-    /// NAME or HOST/NAME; with @DATE one point in time of it alone [default: all backups]
+    /// NAME or HOST/NAME; with @DATE only that point in time [default: all backups]
     #[arg(value_name = "BACKUP[@DATE]")]
     backup: Option<BackupRef>,
 
-    /// Read all content too, and authenticate every byte of it
+    /// Also read all data, and authenticate every byte of it
     #[arg(long)]
     read_data: bool,
 
-    /// Read some of the content: segments that chance picks, of so many percent or bytes (5%,
-    /// 10GiB); or the N-th of T parts (N/T) that together are everything
+    /// Also read a part of the data: randomly chosen segments of that many percent (5%) or bytes
+    /// (10GiB), or the N-th of T parts (N/T) that together are all data
     #[arg(long, value_name = "PART", conflicts_with = "read_data")]
     read_data_subset: Option<Subset>,
 }
 
-/// A part of the data, as people write it.
+/// A part of the data, as the user writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Subset(Portion);
 
-/// Why that is no part.
+/// A text that is no part.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is neither a share (5%), a part (1/7) nor a size (10GiB)")]
+#[error("{0:?} is no part of the data: write a share (5%), a fraction (1/7) or a size (10GiB)")]
 struct SubsetError(String);
 
 impl FromStr for Subset {
@@ -80,7 +80,7 @@ impl FromStr for Subset {
     }
 }
 
-/// Percent with up to four decimals, above 0 and up to 100.
+/// Parses percent with up to four decimals, above 0 and up to 100, to millionths.
 fn millionths(percent: &str) -> Option<u32> {
     let (whole, rest) = percent.split_once('.').unwrap_or((percent, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -91,31 +91,13 @@ fn millionths(percent: &str) -> Option<u32> {
     (1..=1_000_000).contains(&number).then_some(number)
 }
 
-/// What programs are told.
+/// Events of `--json` that a check alone has.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Event {
-    Damage {
-        backup: String,
-        /// The first and the last point in time that it touches, and how many.
-        level_id: String,
-        last_level_id: String,
-        points_in_time: usize,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        file: Option<String>,
-        error: String,
-    },
-    /// A passphrase that opens the store no more.
+enum CheckEvent {
+    /// A key that no passphrase opens any more.
     DamagedKey { error: String },
-    Remark {
-        backup: String,
-        remark: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        level_id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        bytes: Option<u64>,
-        text: String,
-    },
+    /// The last event.
     Result {
         points_in_time: u64,
         entries: u64,
@@ -128,311 +110,151 @@ enum Event {
     },
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let access = session.access()?;
-    let backups = points(arguments, session, &access)?;
+/// The levels of one backup that are to be checked.
+struct LevelsToCheck {
+    backup: BackupName,
+    levels: Vec<LevelId>,
+}
+
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
+    let access = session.access_for(Purpose::Checking)?;
+    let parts = parts(arguments, session, &access)?;
     let cancel = interrupt::watch()?;
     let depth = match arguments.read_data_subset {
         Some(Subset(portion)) => Depth::Data(portion),
         None if arguments.read_data => Depth::Data(Portion::All),
         None => Depth::Structure,
     };
-    let mut total = upkeep::Checked::default();
-    if arguments.backup.is_none()
-        && let Err(error) = access.keys()
-    {
-        if let AccessError::Store(_) = error {
-            return Err(error.into());
-        }
-        // The store was opened: another key did that.
-        total.damages += 1;
-        match session.output.format {
-            Format::Json => session.output.json(&Event::DamagedKey {
-                error: chain(&error),
-            })?,
-            Format::Text => session
-                .output
-                .line(format_args!("one of the keys: {}", chain(&error)))?,
-        }
+    let mut verdict = Verdict::default();
+    if arguments.backup.is_none() {
+        check_keys(&access, &mut verdict, session)?;
     }
-    for (backup, levels) in &backups {
-        let progress = session.progress();
-        let mut printed = Ok(());
-        let mut tell = |points: &[LevelId], damage: Damage| {
-            if printed.is_ok() {
-                printed = tell(session, backup, points, &damage);
-            }
-        };
-        let checked = upkeep::check(
-            &access, backup, levels, depth, &mut tell, &progress, &cancel,
-        )?;
-        drop(progress);
-        printed?;
-        total.entries += checked.entries;
-        total.frames += checked.frames;
-        total.stored_bytes += checked.stored_bytes;
-        total.read_bytes += checked.read_bytes;
-        total.damages += checked.damages;
-        total.files_touched += checked.files_touched;
-        if arguments
-            .backup
-            .as_ref()
-            .is_none_or(|wanted| wanted.at().is_none())
-        {
-            let remarks = upkeep::remarks(&access, backup, session.clock.now())?;
+    let is_one_point = |wanted: &BackupRef| wanted.at().is_some();
+    for part in &parts {
+        let checked = check_part(&access, part, depth, session, &cancel)?;
+        verdict.add(part.levels.len(), &checked);
+        if !arguments.backup.as_ref().is_some_and(is_one_point) {
+            let remarks = upkeep::remarks(&access, &part.backup, session.clock.now())?;
             for remark in &remarks {
-                tell_remark(session, backup, remark)?;
+                tell_remark(session, &part.backup, remark)?;
             }
-            tell_locks(session, backup, &remarks);
+            tell_locks(session, &part.backup, &remarks);
         }
     }
-    let points_in_time = backups.iter().map(|(_, levels)| levels.len() as u64).sum();
-    if session.output.format == Format::Json {
-        session.output.json(&Event::Result {
-            points_in_time,
-            entries: total.entries,
-            frames: total.frames,
-            damages: total.damages,
-            files_touched: total.files_touched,
+    tell(&verdict, depth, session)?;
+    verdict.sound()?;
+    expect_known(&access, session)?;
+    Ok(Completion::Done)
+}
+
+/// Fails if the store differs from what this machine remembers of it.
+fn expect_known(access: &Access, session: &Session) -> anyhow::Result<()> {
+    let mut surprises = access.witness().map(Witness::surprises).unwrap_or_default();
+    let Some(last) = surprises.pop() else {
+        return Ok(());
+    };
+    for surprise in surprises {
+        session.output.warn(format_args!("{surprise}"));
+    }
+    Err(last.into())
+}
+
+/// Looks whether a key of the store is damaged: the store was opened, so another one is not.
+fn check_keys(access: &Access, verdict: &mut Verdict, session: &mut Session) -> anyhow::Result<()> {
+    let error = match access.keys() {
+        Ok(_) => return Ok(()),
+        Err(error @ AccessError::Store(_)) => return Err(error.into()),
+        Err(error) => chain(&error),
+    };
+    verdict.add_damaged_key();
+    match session.output.form {
+        OutputForm::Json => session.output.json(&CheckEvent::DamagedKey { error })?,
+        OutputForm::Text => session
+            .output
+            .line(format_args!("one of the keys: {error}"))?,
+    }
+    Ok(())
+}
+
+fn check_part(
+    access: &Access,
+    part: &LevelsToCheck,
+    depth: Depth,
+    session: &mut Session,
+    cancel: &Cancel,
+) -> anyhow::Result<Checked> {
+    let LevelsToCheck { backup, levels } = part;
+    let progress = session.progress();
+    let mut printed = Ok(());
+    let mut tell = |points: &[LevelId], damage: Damage| {
+        if printed.is_ok() {
+            printed = damage::tell(session, backup, points, &damage);
+        }
+    };
+    let checked = upkeep::check(access, backup, levels, depth, &mut tell, &progress, cancel)?;
+    drop(progress);
+    printed?;
+    Ok(checked)
+}
+
+/// Tells what was checked, and that there is no damage if so.
+fn tell(verdict: &Verdict, depth: Depth, session: &mut Session) -> anyhow::Result<()> {
+    let checked = &verdict.checked;
+    if session.output.form == OutputForm::Json {
+        session.output.json(&CheckEvent::Result {
+            points_in_time: verdict.points_in_time,
+            entries: checked.entries,
+            frames: checked.frames,
+            damages: checked.damages,
+            files_touched: checked.files_touched,
             read_data: depth == Depth::Data(Portion::All),
-            stored_bytes: total.stored_bytes,
-            read_bytes: total.read_bytes,
+            stored_bytes: checked.stored_bytes,
+            read_bytes: checked.read_bytes,
         })?;
     }
-    let checked = format!(
-        "checked {}, {}, {}",
-        several(points_in_time, "point in time", "points in time"),
-        several(total.entries, "entry", "entries"),
-        several(total.frames, "frame", "frames")
-    );
-    if total.damages == 0 {
+    session.output.flush()?;
+    if verdict.sound().is_ok() {
         let how = match depth {
             Depth::Structure => "all is there (--read-data reads the data too)".to_owned(),
             Depth::Data(Portion::All) => "all data could be read".to_owned(),
             Depth::Data(_) => {
-                let [read, all] = [total.read_bytes, total.stored_bytes]
+                let [read, all] = [checked.read_bytes, checked.stored_bytes]
                     .map(|bytes| show_bytes(bytes).to_string());
                 format!("all is there, and {read} of {all} of data could be read")
             }
         };
-        session.output.note(format_args!("{checked}: {how}"));
-        return Ok(Outcome::Done);
+        let summary = verdict.summary();
+        session.output.note(format_args!("{summary}: {how}"));
     }
-    session.output.flush()?;
-    Err(anyhow!(
-        "{checked}: there is damage, and {} cannot be read as a whole",
-        several(total.files_touched, "file", "files")
-    ))
-}
-
-/// The points in time that are meant, backup by backup.
-fn points(
-    arguments: &Arguments,
-    session: &Session,
-    access: &Access,
-) -> anyhow::Result<Vec<(BackupName, Vec<LevelId>)>> {
-    let (catalog, now) = (Catalog::new(access.store()), session.clock.now());
-    let backups = match &arguments.backup {
-        Some(wanted) if wanted.at().is_some() => {
-            let located = locate(access, wanted, now, &session.zone)?;
-            return Ok(vec![(located.backup, vec![located.level])]);
-        }
-        Some(wanted) => vec![catalog.find(wanted)?],
-        None => {
-            let mut backups = Vec::new();
-            catalog.backups(&mut |Backup { name, .. }| {
-                backups.push(name);
-                true
-            })?;
-            backups
-        }
-    };
-    let with_levels = |backup: BackupName| {
-        let order = Order::read(access, &backup, now)?;
-        Ok((backup, order.levels().cloned().collect()))
-    };
-    backups.into_iter().map(with_levels).collect()
-}
-
-/// Points in time in a few words: `docs@2026-11-22 …`, or the first, the last and how many.
-pub(in crate::cli) fn show_points(
-    session: &Session,
-    backup: &BackupName,
-    points: &[LevelId],
-) -> String {
-    let show = |level: &LevelId| when::show(level.started(), &session.zone);
-    match points {
-        [] => backup.to_string(),
-        [only] => format!("{backup}@{}", show(only)),
-        [first, .., last] => format!(
-            "{backup}@{} to {} ({} points in time)",
-            show(first),
-            show(last),
-            points.len()
-        ),
-    }
-}
-
-fn tell(
-    session: &mut Session,
-    backup: &BackupName,
-    points: &[LevelId],
-    damage: &Damage,
-) -> anyhow::Result<()> {
-    if session.output.format == Format::Json {
-        return Ok(session.output.json(&damage_event(backup, points, damage))?);
-    }
-    let points = show_points(session, backup, points);
-    session
-        .output
-        .line(format_args!("{points}: {}", chain(damage)))?;
-    Ok(session.output.flush()?)
-}
-
-/// Damage as programs are told of it.
-pub(in crate::cli) fn damage_event(
-    backup: &BackupName,
-    points: &[LevelId],
-    damage: &Damage,
-) -> impl Serialize + use<> {
-    let file = match damage {
-        Damage::File(path) | Damage::Extent(path) => Some(path.to_string()),
-        _ => None,
-    };
-    let [level_id, last_level_id] = [points.first(), points.last()]
-        .map(|level| level.map(ToString::to_string).unwrap_or_default());
-    Event::Damage {
-        backup: backup.to_string(),
-        level_id,
-        last_level_id,
-        points_in_time: points.len(),
-        file,
-        error: chain(damage),
-    }
-}
-
-fn tell_remark(session: &mut Session, backup: &BackupName, remark: &Remark) -> anyhow::Result<()> {
-    let show = |moment| when::show(moment, &session.zone);
-    let (name, level, bytes, text) = match remark {
-        Remark::UnderWay { level, bytes } => (
-            "under_way",
-            Some(level),
-            Some(*bytes),
-            format!("a run that began {} is under way", show(level.started())),
-        ),
-        Remark::CutOff { level, bytes } => {
-            let text = format!(
-                "a run that began {} was cut off; the next one takes care of the {} it left",
-                show(level.started()),
-                show_bytes(*bytes)
-            );
-            ("cut_off", Some(level), Some(*bytes), text)
-        }
-        Remark::Unneeded { levels, bytes } => {
-            let of = several(*levels, "level", "levels");
-            (
-                "unneeded",
-                None,
-                Some(*bytes),
-                format!(
-                    "no point in time needs {} of {of}; freezer prune removes them",
-                    show_bytes(*bytes)
-                ),
-            )
-        }
-        Remark::WrongDate { level, date, wrong } => {
-            let what = match wrong {
-                WrongDate::Ahead => "is more than a day in the future",
-                WrongDate::OutOfOrder => "was dated by a clock that was wrong",
-            };
-            let text = format!(
-                "the point in time {} {what}; it moves no other, and no rule removes it: freezer prune {backup}@{level} does",
-                show(*date)
-            );
-            ("wrong_date", Some(level), None, text)
-        }
-        Remark::Stray { object } => {
-            let text = format!(
-                "{object} is no manifest of this store, there is no data of such a point in time, and it is in the way of nothing; freezer repair {backup} removes it after a yes"
-            );
-            ("stray", None, None, text)
-        }
-        Remark::Locked { level, until } => {
-            if session.output.format == Format::Text {
-                return Ok(()); // told of all together
-            }
-            (
-                "locked",
-                Some(level),
-                None,
-                format!("it is locked until {until:.0}"),
-            )
-        }
-        Remark::Notes { count, newest } => {
-            let notes = several(*count, "note", "notes");
-            (
-                "notes",
-                None,
-                None,
-                format!(
-                    "{notes} of points in time that went, the last of {}",
-                    show(*newest)
-                ),
-            )
-        }
-    };
-    if session.output.format == Format::Json {
-        let level_id = level.map(ToString::to_string);
-        return Ok(session.output.json(&Event::Remark {
-            backup: backup.to_string(),
-            remark: name,
-            level_id,
-            bytes,
-            text,
-        })?);
-    }
-    session.output.note(format_args!("{backup}: {text}"));
     Ok(())
 }
 
-/// When the locks of points in time end, in one line for all of them.
-fn tell_locks(session: &Session, backup: &BackupName, remarks: &[Remark]) {
-    if session.output.format == Format::Json {
-        return;
-    }
-    let locks = || {
-        remarks.iter().filter_map(|remark| {
-            if let Remark::Locked { level, until } = remark {
-                Some((level, *until))
-            } else {
-                None
+/// Returns the points in time that are meant, backup by backup.
+fn parts(
+    arguments: &Arguments,
+    session: &Session,
+    access: &Access,
+) -> anyhow::Result<Vec<LevelsToCheck>> {
+    match &arguments.backup {
+        Some(wanted) => {
+            let (backup, levels) = levels_of(access, wanted, session)?;
+            Ok(vec![LevelsToCheck { backup, levels }])
+        }
+        None => {
+            let with_levels = |backup| {
+                let levels = levels_in_order(access, &backup, session)?;
+                Ok(LevelsToCheck { backup, levels })
+            };
+            let backups = all(&Catalog::new(access.store()))?;
+            if let Some(witness) = access.witness() {
+                witness.compare_backups(&backups)?;
             }
-        })
-    };
-    let show = |moment| when::show(moment, &session.zone);
-    let (Some(first), Some(last)) = (
-        locks().min_by_key(|(_, until)| *until),
-        locks().max_by_key(|(_, until)| *until),
-    ) else {
-        return;
-    };
-    let points = several(
-        locks().count() as u64,
-        "point in time is",
-        "points in time are",
-    );
-    let ends = match first.1 == last.1 {
-        true => format!("until {}", show(last.1)),
-        false => format!(
-            "until {} (that of {}) and later, the last until {}",
-            show(first.1),
-            show(first.0.started()),
-            show(last.1)
-        ),
-    };
-    session
-        .output
-        .note(format_args!("{backup}: {points} locked {ends}"));
+            backups.into_iter().map(with_levels).collect()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! `freezer completions` and `freezer man`: for packagers.
 
-use crate::cli::arguments::Arguments as Program;
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Outcome;
+use crate::cli::show::failure::Completion;
 use anyhow::Context;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use std::path::PathBuf;
 
-/// Print what a shell needs to complete the arguments of freezer
+/// Print a script with which a shell completes the arguments of freezer
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   freezer completions bash > /usr/share/bash-completion/completions/freezer")]
@@ -26,27 +25,31 @@ pub(in crate::cli) struct Arguments {
   freezer man /usr/share/man/man1"
 )]
 pub(in crate::cli) struct ManArguments {
-    /// Where to; it must exist
+    /// An existing directory
     #[arg(value_name = "DIRECTORY")]
     directory: PathBuf,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+/// Prints the script for `program`.
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    mut program: Command,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        arguments.shell,
-        &mut Program::command(),
-        "freezer",
-        &mut script,
-    );
+    clap_complete::generate(arguments.shell, &mut program, "freezer", &mut script);
     session.output.bytes(&script)?;
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }
 
-pub(in crate::cli) fn man(arguments: &ManArguments, _: &mut Session) -> anyhow::Result<Outcome> {
+/// Writes the manual pages of `program`.
+pub(in crate::cli) fn man(
+    arguments: &ManArguments,
+    program: Command,
+) -> anyhow::Result<Completion> {
     let directory = &arguments.directory;
     outside_stores("manual pages", directory)?;
-    clap_mangen::generate_to(Program::command(), directory)
+    clap_mangen::generate_to(program, directory)
         .with_context(|| format!("could not write to {}", directory.display()))?;
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }

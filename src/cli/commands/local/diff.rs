@@ -1,11 +1,13 @@
 //! `freezer diff`.
 
-use crate::cli::commands::local::ls::{Shown, tree_path};
+use crate::cli::open::path::tree_path;
+use crate::cli::open::point::OpenStore;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Outcome;
-use crate::cli::show::output::Format;
+use crate::cli::show::failure::Completion;
+use crate::cli::show::names::NamePrinter;
+use crate::cli::show::output::OutputForm;
 use crate::format::manifest::PathText;
-use crate::fs::timeline::Difference;
+use crate::fs::timeline::EntryDifference;
 use crate::model::{BackupRef, Entry, TreePath};
 use clap::Args;
 use serde::Serialize;
@@ -13,29 +15,30 @@ use std::ffi::OsString;
 
 /// Show what differs between two points in time
 ///
-/// What has a + is only in the second, what has a - only in the first; M is in both and differs in
-/// what is told. Contents are not read: they differ when a file was stored anew. That the time of a
-/// directory changed is not told.
+/// A line with + is a file that only the second has, one with - a file that only the first has, and
+/// one with M differs in what stands in brackets. Contents are not read: they count as different
+/// when a file was stored again. A changed time of a directory is not shown.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer diff docs@yesterday docs
   freezer diff docs@2026-11-01 docs@2026-11-20 letters --json
   freezer diff web-1/www web-2/www")]
 pub(in crate::cli) struct Arguments {
-    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE [default: the
+    /// latest]
     #[arg(value_name = "BACKUP[@DATE]")]
     before: BackupRef,
 
-    /// The same, for what it is compared with
+    /// The point in time to compare it with, in the same form
     #[arg(value_name = "BACKUP[@DATE]")]
     after: BackupRef,
 
-    /// A directory or file in both; all else is left out
+    /// Compare only this directory or file [default: everything]
     #[arg(value_name = "PATH")]
     path: Option<OsString>,
 }
 
-/// A change, as programs read it.
+/// A line of `--json`.
 #[derive(Serialize)]
 struct ChangeDocument {
     change: &'static str,
@@ -48,20 +51,37 @@ struct ChangeDocument {
     size_after: Option<u64>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+/// A change of one path.
+struct PathChange<'entry> {
+    sign: &'static str,
+    /// What differs, in words; empty unless both have the path.
+    differs_in: Vec<&'static str>,
+    before: Option<&'entry Entry>,
+    after: Option<&'entry Entry>,
+}
+
+/// Numbers of paths by the kind of their change.
+#[derive(Default)]
+struct ChangeCounts {
+    added: u64,
+    removed: u64,
+    modified: u64,
+}
+
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let below = arguments
         .path
         .as_ref()
         .map(tree_path)
         .transpose()?
         .unwrap_or_default();
-    let opened = session.opened()?;
-    let [before, after] = [
-        opened.point(&arguments.before, session)?.view,
-        opened.point(&arguments.after, session)?.view,
-    ];
-    let shown = Shown::default();
-    let mut counts = [0_u64; 3];
+    let store = OpenStore::open(session)?;
+    let before = store.point(&arguments.before, session)?.view;
+    let after = store.point(&arguments.after, session)?.view;
+    let mut counts = ChangeCounts::default();
     for difference in before.differences(&after) {
         let difference = difference?;
         if !difference.path.starts_with(&below) {
@@ -69,69 +89,82 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
         }
         let [was, is] = [&difference.before, &difference.after]
             .map(|found| found.as_ref().map(|(_, entry)| entry));
-        let Some((sign, words)) = change(was, is) else {
-            continue;
-        };
-        let (change, count) = match sign {
-            "+" => ("added", 0),
-            "-" => ("removed", 1),
-            _ => ("modified", 2),
-        };
-        if let Some(count) = counts.get_mut(count) {
-            *count += 1;
+        if let Some(change) = PathChange::between(was, is) {
+            counts.add(&change);
+            tell(&change, &difference.path, session)?;
         }
-        if session.output.format == Format::Json {
-            let size = |entry: Option<&Entry>| entry.map(|entry| entry.content.size());
-            let path = difference.path.as_bytes().to_vec().into();
-            let document = ChangeDocument {
-                change,
-                path,
-                differs_in: words,
-                size_before: size(was),
-                size_after: size(is),
-            };
-            session.output.json_line(&document)?;
-            continue;
-        }
-        session.output.bytes(format!("{sign} ").as_bytes())?;
-        session
-            .output
-            .bytes(&shown.name(name_of(&difference.path)))?;
-        let words = if words.is_empty() {
-            String::new()
-        } else {
-            format!("  ({})", words.join(", "))
-        };
-        session.output.line(words)?;
     }
-    let [added, removed, modified] = counts;
+    let ChangeCounts {
+        added,
+        removed,
+        modified,
+    } = counts;
     session.output.note(format_args!(
         "{added} added, {removed} removed, {modified} modified"
     ));
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }
 
-/// A path as it is shown; the root is a dot.
-fn name_of(path: &TreePath) -> &[u8] {
-    if path.is_root() {
-        b"."
-    } else {
-        path.as_bytes()
+fn tell(change: &PathChange<'_>, path: &TreePath, session: &mut Session) -> anyhow::Result<()> {
+    let output = &mut session.output;
+    if output.form == OutputForm::Json {
+        let size = |entry: Option<&Entry>| entry.map(|entry| entry.content.size());
+        let document = ChangeDocument {
+            change: change.kind(),
+            path: path.as_bytes().to_vec().into(),
+            differs_in: change.differs_in.clone(),
+            size_before: size(change.before),
+            size_after: size(change.after),
+        };
+        return Ok(output.json_line(&document)?);
+    }
+    output.bytes(format!("{} ", change.sign).as_bytes())?;
+    output.bytes(&NamePrinter::default().path(path))?;
+    let words = match &change.differs_in[..] {
+        [] => String::new(),
+        words => format!("  ({})", words.join(", ")),
+    };
+    Ok(output.line(words)?)
+}
+
+impl ChangeCounts {
+    fn add(&mut self, change: &PathChange<'_>) {
+        match change.sign {
+            "+" => self.added += 1,
+            "-" => self.removed += 1,
+            _ => self.modified += 1,
+        }
     }
 }
 
-/// The sign of a change, and in what it is one; `None` when there is none.
-fn change(
-    before: Option<&Entry>,
-    after: Option<&Entry>,
-) -> Option<(&'static str, Vec<&'static str>)> {
-    match (before, after) {
-        (None, None) => None,
-        (None, Some(_)) => Some(("+", Vec::new())),
-        (Some(_), None) => Some(("-", Vec::new())),
-        (Some(before), Some(after)) => {
-            let difference = Difference::between(before, after);
-            (!difference.is_none()).then(|| ("M", difference.words()))
+impl<'entry> PathChange<'entry> {
+    /// Compares the entries of a path; `None` if they do not differ.
+    fn between(before: Option<&'entry Entry>, after: Option<&'entry Entry>) -> Option<Self> {
+        let (sign, differs_in) = match (before, after) {
+            (None, None) => return None,
+            (None, Some(_)) => ("+", Vec::new()),
+            (Some(_), None) => ("-", Vec::new()),
+            (Some(before), Some(after)) => {
+                let difference = EntryDifference::between(before, after);
+                if difference.is_none() {
+                    return None;
+                }
+                ("M", difference.words())
+            }
+        };
+        Some(Self {
+            sign,
+            differs_in,
+            before,
+            after,
+        })
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.sign {
+            "+" => "added",
+            "-" => "removed",
+            _ => "modified",
         }
     }
 }

@@ -1,9 +1,11 @@
 //! `freezer du`.
 
-use crate::cli::commands::local::ls::{Shown, find, tree_path};
+use crate::cli::open::path::{lookup, tree_path};
+use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Outcome;
-use crate::cli::show::output::Format;
+use crate::cli::show::failure::Completion;
+use crate::cli::show::names::NamePrinter;
+use crate::cli::show::output::OutputForm;
 use crate::config::show_bytes;
 use crate::format::manifest::PathText;
 use crate::fs::view::View;
@@ -13,30 +15,31 @@ use serde::Serialize;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 
-/// Show how much the directories of a point in time hold
+/// Show how much data the directories of a point in time hold
 ///
-/// Sums the sizes of files, holes counted; one with several names counts where its first is. A
-/// directory is shown after what is in it.
+/// Sums up the sizes of files, with holes. A file with several names counts once, where its first
+/// name is. A directory comes after the directories in it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer du docs
   freezer du docs@2026-11-20 letters --depth 2
   freezer du docs --depth 0 --json")]
 pub(in crate::cli) struct Arguments {
-    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE [default: the
+    /// latest]
     #[arg(value_name = "BACKUP[@DATE]")]
     backup: BackupRef,
 
-    /// A directory or file in it [default: the top]
+    /// A directory or file in the backup [default: the top]
     #[arg(value_name = "PATH")]
     path: Option<OsString>,
 
-    /// How many directories below PATH are shown each by itself
+    /// How many levels of directories below PATH to show each by itself
     #[arg(long, short, value_name = "N", default_value = "1")]
     depth: usize,
 }
 
-/// A directory, as programs read it.
+/// A line of `--json`.
 #[derive(Serialize)]
 struct DirectoryDocument {
     path: PathText,
@@ -45,32 +48,35 @@ struct DirectoryDocument {
 }
 
 /// A directory whose sum is not complete yet.
-struct Open {
+struct Summed {
     path: TreePath,
     bytes: u64,
     files: u64,
-    /// Directories in it that are to be gone through, the next one last.
+    /// Directories in it that are still to be summed, the next one last.
     below: Vec<NodeId>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let path = arguments
         .path
         .as_ref()
         .map(tree_path)
         .transpose()?
         .unwrap_or_default();
-    let view = session.point(&arguments.backup)?.view;
-    let (node, entry) = find(&view, &path)?;
+    let view = PointView::open(&arguments.backup, session)?.view;
+    let (node, entry) = lookup(&view, &path)?;
     if entry.content.kind() != Kind::Directory {
-        let file = Open {
+        let file = Summed {
             path,
             bytes: entry.content.size(),
             files: 1,
             below: Vec::new(),
         };
         tell(&file, session)?;
-        return Ok(Outcome::Done);
+        return Ok(Completion::Done);
     }
     let mut open = vec![enter(&view, node, path)?];
     while let Some(current) = open.last_mut() {
@@ -88,12 +94,12 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             parent.files += done.files;
         }
     }
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }
 
-/// Sums what is in a directory itself.
-fn enter(view: &View, node: NodeId, path: TreePath) -> anyhow::Result<Open> {
-    let mut open = Open {
+/// Sums up the files that are in a directory itself.
+fn enter(view: &View, node: NodeId, path: TreePath) -> anyhow::Result<Summed> {
+    let mut open = Summed {
         path,
         bytes: 0,
         files: 0,
@@ -114,8 +120,8 @@ fn enter(view: &View, node: NodeId, path: TreePath) -> anyhow::Result<Open> {
     Ok(open)
 }
 
-fn tell(done: &Open, session: &mut Session) -> anyhow::Result<()> {
-    if session.output.format == Format::Json {
+fn tell(done: &Summed, session: &mut Session) -> anyhow::Result<()> {
+    if session.output.form == OutputForm::Json {
         let path = done.path.as_bytes().to_vec().into();
         return Ok(session.output.json_line(&DirectoryDocument {
             path,
@@ -128,10 +134,6 @@ fn tell(done: &Open, session: &mut Session) -> anyhow::Result<()> {
         .bytes(format!("{:>10}  ", show_bytes(done.bytes).to_string()).as_bytes())?;
     session
         .output
-        .bytes(&Shown::default().name(if done.path.is_root() {
-            b"."
-        } else {
-            done.path.as_bytes()
-        }))?;
+        .bytes(&NamePrinter::default().path(&done.path))?;
     Ok(session.output.line("")?)
 }

@@ -2,10 +2,11 @@
 
 use crate::cli::interrupt;
 use crate::cli::open::outside::outside_stores;
+use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
-use crate::cli::show::document::several;
-use crate::cli::show::failure::{Outcome, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::Closed;
+use crate::cli::show::words::several;
 use crate::config::show_bytes;
 use crate::model::BackupRef;
 use crate::restore::{self, ExportError};
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 
 /// Write a point in time as a tar archive
 ///
-/// The archive holds all that is known of the tree, and GNU tar extracts all of it with --xattrs
+/// The archive holds all files with all their metadata. GNU tar extracts all of it with --xattrs
 /// --xattrs-include='*' --acls.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -25,26 +26,32 @@ use std::path::PathBuf;
   freezer export docs@2026-11-20 | tar --list --verbose
   freezer export docs --output docs.tar")]
 pub(in crate::cli) struct Arguments {
-    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE [default: the
+    /// latest]
     #[arg(value_name = "BACKUP[@DATE]")]
     backup: BackupRef,
 
-    /// The file to write; it is replaced [default: standard output]
+    /// The file to write; an existing one is replaced [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     if arguments.output.is_none() && std::io::stdout().is_terminal() {
         let hint = "send it to a file or a program: freezer export BACKUP > FILE";
-        return Err(Usage::new("an archive is not for a terminal")
-            .hint(hint)
-            .into());
+        return Err(
+            Usage::new("freezer does not write an archive to a terminal")
+                .hint(hint)
+                .into(),
+        );
     }
     if let Some(path) = &arguments.output {
         outside_stores("an archive", path)?;
     }
-    let point = session.point(&arguments.backup)?;
+    let point = PointView::open(&arguments.backup, session)?;
     let cancel = interrupt::watch()?;
     let progress = session.progress();
     let exported = match &arguments.output {
@@ -72,9 +79,5 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
         point.backup,
         show_bytes(exported.bytes)
     ));
-    Ok(if exported.left_out == 0 {
-        Outcome::Done
-    } else {
-        Outcome::Partial
-    })
+    Ok(Completion::of(exported.left_out == 0))
 }

@@ -1,9 +1,11 @@
 //! `freezer find` and `freezer history`: the versions of files over all points in time.
 
-use crate::cli::commands::local::ls::{Shown, tree_path};
+use crate::cli::open::path::tree_path;
+use crate::cli::open::point::timeline;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Outcome, Usage};
-use crate::cli::show::output::Format;
+use crate::cli::show::failure::{Completion, Usage};
+use crate::cli::show::names::NamePrinter;
+use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
 use crate::config::ByteSize;
 use crate::format::manifest::PathText;
@@ -18,41 +20,42 @@ use std::ffi::OsString;
 
 /// Find files over all points in time of a backup
 ///
-/// Tells each version once: how large it is, when it was changed, and in which points in time it
-/// is, from the first to the last.
+/// Shows each version of a file once: its size, when it was changed, and the first and the last
+/// point in time that has it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer find docs '*.txt'
   freezer find docs report --size +10M --newer 2026-11-01
   freezer find docs@yesterday 'letters/*' --json
 
-A PATTERN without / is compared with names, one with / with paths from any directory on; * and ? match / too.")]
+A PATTERN without / is compared with names; one with / is compared with paths, from any directory on. * and ? match / too.")]
 pub(in crate::cli) struct FindArguments {
-    /// NAME or HOST/NAME; with @DATE one point in time of it alone
+    /// NAME or HOST/NAME; with @DATE only that point in time
     #[arg(value_name = "BACKUP[@DATE]")]
     backup: BackupRef,
 
-    /// What names look like: * is anything, ? one character, […] one of these
+    /// Pattern of the names: * matches anything, ? one character, […] one of these characters
     #[arg(value_name = "PATTERN")]
     pattern: OsString,
 
-    /// Only files of more than this (+10M), less than this (-10M), or just this
+    /// Show only files of more than SIZE (+10M), less than SIZE (-10M) or exactly SIZE, in bytes or
+    /// with a unit
     #[arg(long, value_name = "[+-]SIZE", allow_hyphen_values = true)]
     size: Option<SizeTest>,
 
-    /// Only what was changed at this DATE or later
+    /// Show only versions that were changed at DATE or later
     #[arg(long, value_name = "DATE")]
     newer: Option<PointInTime>,
 
-    /// Only what was changed before this DATE
+    /// Show only versions that were changed before DATE
     #[arg(long, value_name = "DATE")]
     older: Option<PointInTime>,
 }
 
 /// Show the versions of one file
 ///
-/// Tells each version once, oldest first: how large it is, when it was changed, and in which points
-/// in time it is.
+/// Shows each version once, oldest first: its size, when it was changed, and the points in time
+/// that have it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer history docs letters/to-bob.txt
@@ -62,7 +65,7 @@ pub(in crate::cli) struct HistoryArguments {
     #[arg(value_name = "BACKUP")]
     backup: BackupRef,
 
-    /// The file, or whatever else it is
+    /// A file, directory or other entry
     #[arg(value_name = "PATH")]
     path: OsString,
 }
@@ -98,7 +101,7 @@ impl SizeTest {
     }
 }
 
-/// A version, as programs read it.
+/// A line of `--json`.
 #[derive(Serialize)]
 struct VersionDocument<'version> {
     path: PathText,
@@ -108,20 +111,20 @@ struct VersionDocument<'version> {
     points_in_time: usize,
     first_level_id: &'version str,
     last_level_id: &'version str,
-    /// In what it differs from the version before; nothing for the first.
+    /// How it differs from the version before, in words; empty for the first.
     differs_in: Vec<&'static str>,
 }
 
 pub(in crate::cli) fn find(
     arguments: &FindArguments,
     session: &mut Session,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Completion> {
     let pattern = arguments.pattern.as_encoded_bytes();
     let names_alone = !pattern.contains(&b'/');
     let pattern = Excludes::new([pattern]);
     let now = session.clock.now();
     let moment = |point: &PointInTime| {
-        let refuse = || Usage::new("latest is no date").hint("write a date: 2026-11-22");
+        let refuse = || Usage::new("latest is not a date").hint("write a date: 2026-11-22");
         point.beginning(now, &session.zone).ok_or_else(refuse)
     };
     let newer = arguments
@@ -148,10 +151,10 @@ pub(in crate::cli) fn find(
         } else {
             key.path()
         };
-        // What is no path is taken, so that reading on finds out.
+        // A key that is no path is taken: reading on then reports the damage.
         path.is_none_or(|path| pattern.matches(&path, || [b"/", path.as_bytes()].concat()))
     };
-    let (timeline, outcome) = session.timeline(&arguments.backup)?;
+    let (timeline, ending) = timeline(&arguments.backup, session)?;
     for found in timeline.find(named) {
         for version in found?.versions {
             if wanted(&version.entry) {
@@ -159,20 +162,20 @@ pub(in crate::cli) fn find(
             }
         }
     }
-    Ok(outcome)
+    Ok(ending)
 }
 
 pub(in crate::cli) fn history(
     arguments: &HistoryArguments,
     session: &mut Session,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Completion> {
     if arguments.backup.at().is_some() {
-        return Err(Usage::new("a history is over all points in time")
+        return Err(Usage::new("history covers all points in time")
             .hint("write the backup without @DATE")
             .into());
     }
     let path = tree_path(&arguments.path)?;
-    let (timeline, outcome) = session.timeline(&arguments.backup)?;
+    let (timeline, ending) = timeline(&arguments.backup, session)?;
     let found = timeline.history(&path)?;
     if found.versions.is_empty() {
         return Err(anyhow!(
@@ -183,7 +186,7 @@ pub(in crate::cli) fn history(
     for version in &found.versions {
         tell(version, timeline.levels(), session)?;
     }
-    Ok(outcome)
+    Ok(ending)
 }
 
 fn tell(version: &Version, levels: &[LevelId], session: &mut Session) -> anyhow::Result<()> {
@@ -192,7 +195,7 @@ fn tell(version: &Version, levels: &[LevelId], session: &mut Session) -> anyhow:
         return Ok(());
     };
     let (entry, count) = (&version.entry, levels.len());
-    if session.output.format == Format::Json {
+    if session.output.form == OutputForm::Json {
         let document = VersionDocument {
             path: entry.path.as_bytes().to_vec().into(),
             size: entry.content.size(),
@@ -219,11 +222,7 @@ fn tell(version: &Version, levels: &[LevelId], session: &mut Session) -> anyhow:
         .bytes(format!("{:>12} {mtime}  {text}  ", entry.content.size()).as_bytes())?;
     session
         .output
-        .bytes(&Shown::default().name(if entry.path.is_root() {
-            b"."
-        } else {
-            entry.path.as_bytes()
-        }))?;
+        .bytes(&NamePrinter::default().path(&entry.path))?;
     Ok(session.output.line("")?)
 }
 

@@ -2,12 +2,12 @@
 
 use crate::catalog::Access;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Outcome, Usage};
-use crate::cli::show::output::{Column, Format};
+use crate::cli::show::failure::Completion;
+use crate::cli::show::output::{Column, OutputForm};
 use crate::cli::show::when;
 use crate::format::keys::KdfCost;
 use crate::model::Passphrase;
-use crate::platform::{Clock, terminal};
+use crate::platform::Clock;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 /// Show and change the keys of an encrypted store
 ///
-/// Each key is one passphrase that opens the store. Adding, changing and removing them rewrites no
+/// Each key is one passphrase that opens the store. Adding, changing or removing a key rewrites no
 /// data.
 #[derive(Debug, Args)]
 #[command(
@@ -37,22 +37,22 @@ enum Command {
     /// Show the keys
     #[command(after_help = "Example:\n  freezer key list --json")]
     List,
-    /// Let another passphrase open the store
+    /// Add a passphrase that opens the store
     #[command(
         after_help = "Example:\n  freezer key add --comment 'the vault' --new-pass-file vault-key"
     )]
     Add(NewKey),
-    /// Take a key away: its passphrase opens the store no longer
+    /// Remove a key: its passphrase no longer opens the store
     ///
-    /// Whoever knows the passphrase and has a copy of the store from before can still read that
+    /// Anyone who knows the passphrase and has an earlier copy of the store can still read that
     /// copy.
     #[command(after_help = "Example:\n  freezer key remove 1a2b3c4d")]
     Remove {
-        /// The key, as `freezer key list` shows it
+        /// Id of the key, as freezer key list shows it
         #[arg(value_name = "KEY")]
         key: String,
     },
-    /// Put a new passphrase in the place of the one the store was opened with
+    /// Replace the passphrase that opened the store by a new one
     #[command(
         after_help = "Example:\n  freezer key change --encrypt-pass-file old --new-pass-file new"
     )]
@@ -65,13 +65,19 @@ struct NewKey {
     #[arg(long, value_name = "FILE")]
     new_pass_file: Option<PathBuf>,
 
-    /// What to call the key
+    /// A note about the key, for freezer key list
     #[arg(long, value_name = "TEXT", default_value = "")]
     comment: String,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let access = session.access()?;
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
+    let access = match arguments.command {
+        Command::List => session.access()?,
+        _ => session.access_for_writing()?,
+    };
     match &arguments.command {
         Command::List => list(&access, session)?,
         Command::Add(new) => {
@@ -86,36 +92,36 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
             let Some(old) = access.opened_by().map(str::to_owned) else {
                 bail!("the store is not encrypted: it has no keys")
             };
-            // In this order: cut off in between, both passphrases open the store.
+            // In this order: if it is cut off in between, both passphrases open the store.
             let id = add(&access, new, session)?;
             access.remove_key(&old)?;
             tell(session, "changed", &id)?;
         }
     }
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }
 
+/// An element of `--json`.
 #[derive(Serialize)]
 struct KeyDocument<'key> {
     id: &'key str,
     created: jiff::Timestamp,
     comment: &'key str,
-    /// Whether this run of the program opened the store with it.
+    /// Whether it opened the store in this run.
     in_use: bool,
 }
 
 fn list(access: &Access, session: &mut Session) -> anyhow::Result<()> {
     let keys = access.keys()?;
     let in_use = access.opened_by();
-    if session.output.format == Format::Json {
-        let document = |key: &'_ crate::format::keys::KeySlot| in_use == Some(key.id.as_str());
+    if session.output.form == OutputForm::Json {
         let documents: Vec<_> = keys
             .iter()
             .map(|key| KeyDocument {
                 id: &key.id,
                 created: key.created,
                 comment: &key.comment,
-                in_use: document(key),
+                in_use: in_use == Some(key.id.as_str()),
             })
             .collect();
         return Ok(session.output.json(&documents)?);
@@ -170,32 +176,17 @@ fn new_passphrase(new: &NewKey, session: &Session) -> anyhow::Result<Passphrase>
     if let Some(path) = &new.new_pass_file {
         return session.passphrase_in(path);
     }
-    if !terminal::is_there() {
-        return Err(
-            Usage::new("there is no terminal to ask for the new passphrase on")
-                .hint("write it to a file: --new-pass-file FILE")
-                .into(),
-        );
-    }
-    let first = session.ask("New passphrase: ")?;
-    if first.expose().is_empty() {
-        bail!("a passphrase cannot be empty");
-    }
-    let again = session.ask("The same again: ")?;
-    if first.expose() != again.expose() {
-        bail!("the two are not the same; nothing was changed");
-    }
-    Ok(first)
+    session.ask_twice("passphrase", "write it to a file: --new-pass-file FILE")
 }
 
 fn tell(session: &mut Session, done: &'static str, key: &str) -> anyhow::Result<()> {
     #[derive(Serialize)]
-    struct Done<'key> {
+    struct KeyChange<'key> {
         done: &'static str,
         key: &'key str,
     }
-    if session.output.format == Format::Json {
-        session.output.json(&Done { done, key })?;
+    if session.output.form == OutputForm::Json {
+        session.output.json(&KeyChange { done, key })?;
     } else {
         session.output.note(format_args!("{done} key {key}"));
     }

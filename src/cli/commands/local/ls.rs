@@ -1,48 +1,48 @@
 //! `freezer ls`.
 
+use crate::cli::open::path::{lookup, tree_path};
+use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
-use crate::cli::options::layers::nearest;
-use crate::cli::show::failure::{Outcome, Usage};
-use crate::cli::show::output::Format;
+use crate::cli::show::failure::Completion;
+use crate::cli::show::names::NamePrinter;
+use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
 use crate::format::manifest::PathText;
 use crate::fs::view::View;
 use crate::model::{BackupRef, Content, Entry, Kind, NodeId, Owner, TreePath};
-use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
-use std::borrow::Cow;
 use std::ffi::OsString;
-use std::io::IsTerminal;
 
-/// How many names of a directory are looked at for one that is like a wrong one.
-const NEAR_NAMES: usize = 10_000;
-
-/// Show what is in a directory of a point in time
+/// Show the content of a directory of a point in time
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer ls docs
   freezer ls docs@2026-11-20 letters -l
   freezer ls 'web-1/docs@yesterday 14:00' -R --json")]
 pub(in crate::cli) struct Arguments {
-    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE [default: the
+    /// latest]
     #[arg(value_name = "BACKUP[@DATE]")]
     backup: BackupRef,
 
-    /// Directories or files in it [default: the top]
+    /// Directories or files in the backup [default: the top]
     #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
 
-    /// Show type, permissions, links, owner, group, size in bytes and time too
+    /// Also show type, permissions, number of links, owner, group, size in bytes and time
     #[arg(long, short)]
     long: bool,
 
-    /// Go into directories, and show whole paths
+    /// Also show what is in directories, with whole paths
     #[arg(long, short = 'R')]
     recursive: bool,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let mut paths = arguments
         .paths
         .iter()
@@ -51,90 +51,30 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
     if paths.is_empty() {
         paths.push(TreePath::root());
     }
-    let view = session.point(&arguments.backup)?.view;
-    let mut listing = Listing {
+    let view = PointView::open(&arguments.backup, session)?.view;
+    let mut listing = ListingPrinter {
         arguments,
-        shown: Shown::default(),
+        names: NamePrinter::default(),
         session,
     };
     for path in paths {
-        let (node, entry) = find(&view, &path)?;
+        let (node, entry) = lookup(&view, &path)?;
         if entry.content.kind() == Kind::Directory {
             listing.directory(&view, node)?;
         } else {
             listing.entry(&entry, path.as_bytes())?;
         }
     }
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }
 
-/// Reads a path in a tree as it was typed.
-pub(in crate::cli) fn tree_path(text: &OsString) -> anyhow::Result<TreePath> {
-    let refuse = || {
-        Usage::new(format!("{} is no path in a backup", text.display())).hint("write it without ..")
-    };
-    Ok(TreePath::parse(text.as_encoded_bytes()).ok_or_else(refuse)?)
-}
-
-/// What is at a path; an error that names what is like it if there is nothing.
-pub(in crate::cli) fn find(view: &View, path: &TreePath) -> anyhow::Result<(NodeId, Entry)> {
-    if let Some(found) = view.lookup(path)? {
-        return Ok(found);
-    }
-    let (mut missing, mut hint) = (path.clone(), String::new());
-    while let Some(parent) = missing.parent() {
-        if let Some((node, _)) = view.lookup(&parent)? {
-            let names: Vec<String> = view
-                .children(node)
-                .take(NEAR_NAMES)
-                .filter_map(Result::ok)
-                .map(|(_, entry)| entry.path.to_string())
-                .collect();
-            if let Some(near) = nearest(&missing.to_string(), names.iter().map(String::as_str)) {
-                hint = format!(": is it {near}?");
-            }
-            break;
-        }
-        missing = parent;
-    }
-    Err(anyhow!("there is no {path} in this point in time{hint}"))
-}
-
-/// How names are shown: so that they cannot disturb a terminal; other readers get their bytes as
-/// they are.
-pub(in crate::cli) struct Shown {
-    for_terminal: bool,
-}
-
-impl Default for Shown {
-    fn default() -> Self {
-        Self {
-            for_terminal: std::io::stdout().is_terminal(),
-        }
-    }
-}
-
-impl Shown {
-    /// A name as it is shown.
-    pub(in crate::cli) fn name<'name>(&self, bytes: &'name [u8]) -> Cow<'name, [u8]> {
-        match self.for_terminal {
-            true => bytes
-                .utf8_chunks()
-                .fold(String::new(), escape)
-                .into_bytes()
-                .into(),
-            false => bytes.into(),
-        }
-    }
-}
-
-struct Listing<'run> {
+struct ListingPrinter<'run> {
     arguments: &'run Arguments,
-    shown: Shown,
+    names: NamePrinter,
     session: &'run mut Session,
 }
 
-impl Listing<'_> {
+impl ListingPrinter<'_> {
     fn directory(&mut self, view: &View, directory: NodeId) -> anyhow::Result<()> {
         let mut waiting = vec![directory];
         while let Some(directory) = waiting.pop() {
@@ -160,37 +100,22 @@ impl Listing<'_> {
 
     fn entry(&mut self, entry: &Entry, name: &[u8]) -> anyhow::Result<()> {
         let output = &mut self.session.output;
-        if output.format == Format::Json {
+        if output.form == OutputForm::Json {
             return Ok(output.json_line(&EntryDocument::of(entry))?);
         }
         if self.arguments.long {
             output.bytes(long(entry, &self.session.zone).as_bytes())?;
         }
-        output.bytes(&self.shown.name(name))?;
+        output.bytes(&self.names.name(name))?;
         if let (true, Content::Symlink(target)) = (self.arguments.long, &entry.content) {
             output.bytes(b" -> ")?;
-            output.bytes(&self.shown.name(target))?;
+            output.bytes(&self.names.name(target))?;
         }
         Ok(output.bytes(b"\n")?)
     }
 }
 
-/// Appends a piece of a name; what could disturb a terminal is escaped.
-fn escape(mut text: String, chunk: std::str::Utf8Chunk<'_>) -> String {
-    for character in chunk.valid().chars() {
-        match character.is_control() {
-            true => text.extend(character.escape_default()),
-            false => text.push(character),
-        }
-    }
-    chunk
-        .invalid()
-        .iter()
-        .for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
-    text
-}
-
-/// What `ls -l` shows before the name.
+/// Returns what `ls -l` shows before the name.
 fn long(entry: &Entry, zone: &jiff::tz::TimeZone) -> String {
     let metadata = &entry.metadata;
     let owner = |name: &[u8], number: u32| match std::str::from_utf8(name) {
@@ -219,7 +144,7 @@ fn long(entry: &Entry, zone: &jiff::tz::TimeZone) -> String {
     )
 }
 
-/// Type and permissions as `ls -l` shows them: `drwxr-sr-t`.
+/// Returns type and permissions as `ls -l` shows them: `drwxr-sr-t`.
 fn mode_text(kind: Kind, mode: u32) -> String {
     let mut text = String::from(match kind {
         Kind::File => '-',
@@ -247,7 +172,7 @@ fn mode_text(kind: Kind, mode: u32) -> String {
     text
 }
 
-/// An entry as programs read it: a path is text, or `{"base64": …}` where it is not UTF-8.
+/// A line of `--json`. A path is text, or `{"base64": …}` if it is not UTF-8.
 #[derive(Serialize)]
 struct EntryDocument {
     path: PathText,
@@ -260,14 +185,14 @@ struct EntryDocument {
     gid: u32,
     user: PathText,
     group: PathText,
-    /// RFC 3339; not given far from our days.
+    /// RFC 3339; absent if it is out of range.
     #[serde(skip_serializing_if = "Option::is_none")]
     mtime: Option<String>,
     mtime_seconds: i64,
     mtime_nanoseconds: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<PathText>,
-    /// Major and minor number.
+    /// The major and the minor number.
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<[u32; 2]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

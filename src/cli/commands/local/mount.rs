@@ -2,19 +2,20 @@
 
 use crate::catalog::{Access, Catalog, Order, OrderMemory, locate};
 use crate::cli::open::outside::outside_stores;
-use crate::cli::open::session::{Session, view_of};
-use crate::cli::options::store_options::parse_time;
-use crate::cli::show::failure::{Outcome, Usage};
-use crate::cli::show::output::Format;
-use crate::config::ByteSize;
+use crate::cli::open::point::view_of;
+use crate::cli::open::session::Session;
+use crate::cli::options::times::at_least_a_second;
+use crate::cli::show::failure::{Completion, Usage};
+use crate::cli::show::output::OutputForm;
+use crate::config::{ByteSize, TimeLength};
+use crate::fs::forest::{FolderOwner, Forest, PointSource, SourceError};
 use crate::fs::fuse::Permissions;
 use crate::fs::mount::{self, Audience, MountOptions, Occupied};
-use crate::fs::points::{Forest, PointSource, SourceError};
 use crate::fs::view::View;
 use crate::fs::{FileReader, ReadOptions};
-use crate::model::{BackupName, BackupRef, Dated, LevelId};
+use crate::model::{BackupName, BackupRef, Dated, Exit, LevelId};
 use crate::platform::process::{self, Background};
-use crate::platform::{Clock, Identity, SystemClock};
+use crate::platform::{Clock, ProcessIdentity, SystemClock};
 use crate::store::location::Location;
 use anyhow::Context;
 use clap::Args;
@@ -22,15 +23,15 @@ use serde::Serialize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-/// What the process in the background is started with, beside the arguments as they were typed.
+/// The option that tells a process that it is the one in the background.
 const IN_BACKGROUND: &str = "--in-background";
 
 /// Show a backup as a read-only file system
 ///
-/// BACKUP@DATE shows one point in time; BACKUP alone one folder for each, and `latest`. Returns
-/// when the mount answers; a process in the background keeps it until it is unmounted.
+/// BACKUP@DATE shows one point in time. BACKUP alone shows a folder for each, and `latest`. The
+/// command returns when the mount answers; a process in the background serves it until it is
+/// unmounted.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer mount docs /mnt
@@ -38,53 +39,53 @@ const IN_BACKGROUND: &str = "--in-background";
   freezer mount 'docs@yesterday 14:00' /mnt --foreground
   freezer umount /mnt
 
-A process in the background logs to --log-file, else to ~/.local/state/freezer/mount.log: what could not be read, and why.")]
+The process in the background logs what could not be read, and why, to --log-file or ~/.local/state/freezer/mount.log.")]
 pub(in crate::cli) struct Arguments {
-    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE
     #[arg(value_name = "BACKUP[@DATE]")]
     backup: BackupRef,
 
-    /// An empty directory to show it in
+    /// An empty directory to mount on
     #[arg(value_name = "DIRECTORY")]
     mount_point: PathBuf,
 
-    /// Stay, and unmount when interrupted
+    /// Stay in the foreground, and unmount when interrupted
     #[arg(long)]
     foreground: bool,
 
-    /// How much memory may hold decoded data, in bytes or with a unit (256MiB, 1G) [default: 64MiB]
+    /// Memory for decoded data, in bytes or with a unit (256MiB, 1G) [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     cache_size: Option<ByteSize>,
 
-    /// How long a request may wait for the store before it is answered with an error (EIO), in
-    /// seconds or with a unit. What a store fails to do is tried again for half of that time, and
-    /// its silence is taken for failure after a quarter, unless --retry-for and --timeout say less
-    #[arg(long, value_name = "TIME", value_parser = parse_read_timeout, default_value = "2m")]
-    read_timeout: Duration,
+    /// How long a request may wait for the store before it fails with EIO (90s, 10m; a number alone
+    /// counts seconds; at least 1s). Calls of the store are retried for half of that time and fail
+    /// after a quarter of silence, unless --retry-for and --timeout say less
+    #[arg(long, value_name = "TIME", value_parser = at_least_a_second, default_value = "2m")]
+    read_timeout: TimeLength,
 
-    /// Let other users in too, as far as permissions go (/etc/fuse.conf must have user_allow_other,
-    /// unless you are root)
+    /// Let other users in too, as the permissions of files allow. Unless you are root,
+    /// /etc/fuse.conf must have user_allow_other
     #[arg(long)]
     allow_other: bool,
 
-    /// Show everything as owned by this user number
+    /// Show all files as owned by this user number
     #[arg(long, value_name = "NUMBER")]
     uid: Option<u32>,
 
-    /// Show everything as belonging to this group number
+    /// Show all files as owned by this group number
     #[arg(long, value_name = "NUMBER")]
     gid: Option<u32>,
 
-    /// Let whoever may use the mount read everything in it, whatever the permissions say
+    /// Let every user of the mount read everything in it, whatever the permissions say
     #[arg(long)]
     no_default_permissions: bool,
 
-    /// A file to write counts of requests to, as JSON, when the mount ends or the process gets
+    /// Write counts of requests to FILE, as JSON, when the mount ends and when the process gets
     /// SIGUSR1
     #[arg(long, value_name = "FILE")]
     stats_file: Option<PathBuf>,
 
-    /// Mount over a directory that is not empty; what is in it is hidden as long as the mount lasts
+    /// Mount on a directory that is not empty; its content is hidden until it is unmounted
     #[arg(long)]
     cover: bool,
 
@@ -101,7 +102,7 @@ pub(in crate::cli) struct Arguments {
   freezer umount /mnt"
 )]
 pub(in crate::cli) struct UnmountArguments {
-    /// Where it is mounted
+    /// The directory on which the backup is mounted
     #[arg(value_name = "DIRECTORY")]
     mount_point: PathBuf,
 }
@@ -114,7 +115,7 @@ struct MountDocument<'mount> {
     process: Option<u32>,
 }
 
-/// Gives a process in the background, which has no terminal, a log file if nobody named one.
+/// Chooses a log file for a process in the background, which has no terminal, if none is named.
 pub(in crate::cli) fn choose_log_file(arguments: &Arguments, session: &mut Session) {
     if !arguments.in_background || session.common.log_file.is_some() {
         return;
@@ -137,17 +138,10 @@ pub(in crate::cli) fn choose_log_file(arguments: &Arguments, session: &mut Sessi
     }
 }
 
-/// As long as a store that is well may take to answer, at least.
-fn parse_read_timeout(text: &str) -> Result<Duration, String> {
-    let time = parse_time(text)?;
-    if time < Duration::from_secs(1) {
-        Err("no store answers everything in less than a second".to_owned())
-    } else {
-        Ok(time)
-    }
-}
-
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     if arguments.foreground || arguments.in_background {
         return serve(arguments, session);
     }
@@ -162,25 +156,25 @@ pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyho
         .context("could not start a process in the background")?
     {
         Background::Ready(process) => {
-            told_mounted(arguments, session, Some(process))?;
-            Ok(Outcome::Done)
+            tell_mounted(arguments, session, Some(process))?;
+            Ok(Completion::Done)
         }
-        Background::Ended(status) => Ok(Outcome::Told(
+        Background::Ended(status) => Ok(Completion::OfAnother(
             status
                 .code()
                 .and_then(|code| u8::try_from(code).ok())
-                .unwrap_or(crate::cli::show::failure::FAILED),
+                .unwrap_or(Exit::Failed.code()),
         )),
     }
 }
 
-fn told_mounted(
+fn tell_mounted(
     arguments: &Arguments,
     session: &mut Session,
     process: Option<u32>,
 ) -> anyhow::Result<()> {
     let mount_point = &arguments.mount_point;
-    if session.output.format == Format::Json {
+    if session.output.form == OutputForm::Json {
         session.output.json(&MountDocument {
             mounted: arguments.backup.to_string(),
             mount_point,
@@ -196,12 +190,29 @@ fn told_mounted(
     Ok(())
 }
 
-fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    session.wait_no_longer_than(arguments.read_timeout);
+fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Completion> {
+    session.wait_no_longer_than(arguments.read_timeout.0);
     let access = session.access_for_reading()?;
     let read_options = read_options(arguments, session)?;
     let reader = Arc::new(FileReader::new(&read_options).context("could not start reading")?);
     let forest = forest(arguments, session, access, reader)?;
+    let options = mount_options(arguments, session)?;
+    if arguments.in_background {
+        // After every question: a process without a terminal cannot ask.
+        process::leave_session().context("could not leave the terminal")?;
+    }
+    let mut told = Ok(());
+    mount::serve(&options, forest, || {
+        told = if arguments.in_background {
+            process::report_ready().context("the process that waited for the mount has gone")
+        } else {
+            tell_mounted(arguments, session, None)
+        };
+    })?;
+    told.map(|()| Completion::Done)
+}
+
+fn mount_options(arguments: &Arguments, session: &Session) -> anyhow::Result<MountOptions> {
     let mut options = MountOptions::new(&arguments.mount_point, arguments.backup.to_string());
     if let Location::Folder(store) = session.location()? {
         options.store = Some(store);
@@ -218,7 +229,7 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome
     };
     options.appearance.uid = arguments.uid;
     options.appearance.gid = arguments.gid;
-    options.appearance.patience = arguments.read_timeout;
+    options.appearance.patience = arguments.read_timeout.0;
     if arguments.no_default_permissions {
         options.appearance.permissions = Permissions::Ignored;
     }
@@ -226,24 +237,12 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome
         outside_stores("counts", path)?;
     }
     options.stats_file.clone_from(&arguments.stats_file);
-    if arguments.in_background {
-        // After every question: a process without a terminal cannot ask.
-        process::leave_session().context("could not leave the terminal")?;
-    }
-    let mut told = Ok(());
-    mount::serve(&options, forest, || {
-        told = if arguments.in_background {
-            process::report_ready().context("nobody waits for the mount any more")
-        } else {
-            told_mounted(arguments, session, None)
-        };
-    })?;
-    told.map(|()| Outcome::Done)
+    Ok(options)
 }
 
 fn read_options(arguments: &Arguments, session: &Session) -> anyhow::Result<ReadOptions> {
     let mut options = ReadOptions {
-        patience: arguments.read_timeout,
+        patience: arguments.read_timeout.0,
         ..session.read_options()?
     };
     if let Some(size) = arguments.cache_size {
@@ -273,33 +272,36 @@ fn forest(
         )?));
     }
     let backup = Catalog::new(access.store()).find(&arguments.backup)?;
-    let points = Points {
+    let points = BackupPoints {
         access,
         clock: session.clock,
         memory: Mutex::default(),
         backup,
         reader: Arc::clone(&reader),
     };
-    let identity = Identity::of_process();
+    let identity = ProcessIdentity::of_process();
     Ok(Forest::of_points(
         Arc::new(points),
         reader,
         session.zone.clone(),
-        (identity.uid, identity.gid),
+        FolderOwner {
+            uid: identity.uid,
+            gid: identity.gid,
+        },
     ))
 }
 
 /// The points in time of one backup.
-struct Points {
+struct BackupPoints {
     access: Access,
     clock: SystemClock,
-    /// What manifests said of the order of points in time.
+    /// The order of points in time, as far as manifests were read for it.
     memory: Mutex<OrderMemory>,
     backup: BackupName,
     reader: Arc<FileReader>,
 }
 
-impl PointSource for Points {
+impl PointSource for BackupPoints {
     fn list(&self) -> Result<Vec<Dated>, SourceError> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let order = Order::read_with(&mut memory, &self.access, &self.backup, self.clock.now())?;
@@ -316,11 +318,11 @@ impl PointSource for Points {
 pub(in crate::cli) fn unmount(
     arguments: &UnmountArguments,
     session: &mut Session,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Completion> {
     mount::unmount(&arguments.mount_point)?;
     session.output.note(format_args!(
         "unmounted {}",
         arguments.mount_point.display()
     ));
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }

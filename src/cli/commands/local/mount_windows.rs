@@ -1,7 +1,7 @@
-//! `freezer mount` and `freezer umount`: refused by name where there is no file system to mount.
+//! `freezer mount` and `freezer umount`, which Windows refuses.
 
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Outcome;
+use crate::cli::show::failure::Completion;
 use anyhow::bail;
 use clap::Args;
 use std::ffi::OsString;
@@ -22,12 +22,12 @@ pub(in crate::cli) struct UnmountArguments {
 
 pub(in crate::cli) fn choose_log_file(_: &Arguments, _: &mut Session) {}
 
-pub(in crate::cli) fn run(_: &Arguments, _: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(_: &Arguments, _: &mut Session) -> anyhow::Result<Completion> {
     bail!(
-        "mounting is not supported on Windows yet: freezer restore copies files, freezer cat prints one"
+        "freezer cannot mount on Windows yet: freezer restore copies files, freezer cat prints one"
     )
 }
 
-pub(in crate::cli) fn unmount(_: &UnmountArguments, _: &mut Session) -> anyhow::Result<Outcome> {
-    bail!("mounting is not supported on Windows yet")
+pub(in crate::cli) fn unmount(_: &UnmountArguments, _: &mut Session) -> anyhow::Result<Completion> {
+    bail!("freezer cannot mount on Windows yet")
 }

@@ -1,16 +1,18 @@
 //! `freezer restore`.
 
 use crate::catalog::{is_store, store_around};
-use crate::cli::commands::local::ls::{find, tree_path};
 use crate::cli::interrupt;
+use crate::cli::open::path::{lookup, tree_path};
+use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
-use crate::cli::show::document::several;
-use crate::cli::show::failure::{Outcome, Usage};
-use crate::cli::show::output::Format;
+use crate::cli::show::failure::{Completion, Usage};
+use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
+use crate::cli::show::words::several;
 use crate::config::show_bytes;
 use crate::format::manifest::PathText;
-use crate::model::{BackupRef, TreePath};
+use crate::fs::view::View;
+use crate::model::{BackupRef, Progress, TreePath};
 use crate::restore::{self, Existing, KeepOut, Options, Ownership, Summary};
 use clap::Args;
 use serde::Serialize;
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 
 /// Copy a point in time, or parts of it, to a directory
 ///
-/// Everything keeps its place: PATH a/b becomes DIRECTORY/a/b. What cannot be restored is named,
+/// Files keep their paths: PATH a/b becomes DIRECTORY/a/b. Files that cannot be restored are named,
 /// and the exit code is then 3.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -28,23 +30,24 @@ use std::path::PathBuf;
   freezer restore 'web-1/docs@yesterday 14:00' --target /srv/docs --overwrite
   freezer restore -N docs --restore-abs-path /tmp/docs --restore-from-date 2026-11-20T12:00:00")]
 pub(in crate::cli) struct Arguments {
-    /// NAME or HOST/NAME; with @DATE the newest point in time at or before it
+    /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE [default: the
+    /// latest]
     #[arg(value_name = "BACKUP[@DATE]", required_unless_present = "backup_name")]
     backup: Option<OsString>,
 
-    /// Files or directories in it [default: everything]
+    /// Files or directories in the backup [default: everything]
     #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
 
-    /// Where to restore to; it is made if it is missing
+    /// The directory to restore to; it is made if it does not exist
     #[arg(long, visible_alias = "restore-abs-path", value_name = "DIRECTORY")]
     target: PathBuf,
 
-    /// The backup by its name alone, in place of BACKUP
+    /// Name of the backup, in place of BACKUP
     #[arg(long, short = 'N', value_name = "NAME", hide_short_help = true)]
     backup_name: Option<String>,
 
-    /// The host the backup belongs to, where the name does not say it as HOST/NAME
+    /// Host of the backup, if the name does not say it as HOST/NAME
     #[arg(
         long,
         alias = "restore-from-host",
@@ -53,38 +56,55 @@ pub(in crate::cli) struct Arguments {
     )]
     hostname: Option<String>,
 
-    /// The point in time, as @DATE says it too
+    /// The point in time; the same as @DATE
     #[arg(long, value_name = "DATE", hide_short_help = true)]
     restore_from_date: Option<String>,
 
-    /// Restore into a directory that is not empty, and replace what has the same names
+    /// Restore into a directory that is not empty, and replace files that have the same names
     #[arg(long)]
     overwrite: bool,
 
-    /// Give files to the user and group numbers they had, not to whoever has those names here
+    /// Set the owner by user and group numbers, not by names
     #[arg(long)]
     numeric_owner: bool,
 
-    /// Show what would be restored, and write nothing
+    /// Write nothing; show what would be restored
     #[arg(long)]
     dry_run: bool,
 }
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let (wanted, paths) = wanted(&arguments)?;
     let paths = paths
         .iter()
         .map(tree_path)
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let point = session.point(&wanted)?;
+    let point = PointView::open(&wanted, session)?;
     for path in &paths {
-        // Tells what is like a path that is not there.
-        find(&point.view, path)?;
+        // The error names the most similar path.
+        lookup(&point.view, path)?;
     }
     if arguments.dry_run {
         return rehearse(&point.view, &paths, session);
     }
-    let options = Options {
+    let cancel = interrupt::watch()?;
+    let progress = session.progress();
+    if paths.is_empty() {
+        let totals = point.view.totals();
+        progress.expect_total(totals.entries, totals.bytes);
+    }
+    let (target, options) = (&arguments.target, options(&arguments));
+    let summary = restore::restore(&point.view, &paths, target, &options, &progress, &cancel)?;
+    drop(progress);
+    tell(&arguments, &point, &summary, session)?;
+    Ok(Completion::of(summary.troubles == 0))
+}
+
+fn options(arguments: &Arguments) -> Options {
+    Options {
         existing: if arguments.overwrite {
             Existing::Replace
         } else {
@@ -100,51 +120,22 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
             around: store_around,
         },
         ..Options::default()
-    };
-    let cancel = interrupt::watch()?;
-    let progress = session.progress();
-    if paths.is_empty() {
-        crate::model::Progress::expect_total(
-            &progress,
-            point.view.totals().entries,
-            point.view.totals().bytes,
-        );
     }
-    let summary = restore::restore(
-        &point.view,
-        &paths,
-        &arguments.target,
-        &options,
-        &progress,
-        &cancel,
-    )?;
-    drop(progress);
-    let name = format!(
-        "{}@{}",
-        point.backup,
-        when::show(point.level.started(), &session.zone)
-    );
-    tell(&arguments, &name, &summary, session)?;
-    Ok(if summary.troubles == 0 {
-        Outcome::Done
-    } else {
-        Outcome::Partial
-    })
 }
 
-/// What is meant by the arguments of the short form, and of the original's.
+/// Returns the point in time and the paths that the arguments name, in our form or the original's.
 fn wanted(arguments: &Arguments) -> anyhow::Result<(BackupRef, Vec<OsString>)> {
     let mut paths = arguments.paths.clone();
     let mut text = match (&arguments.backup_name, &arguments.backup) {
         (Some(name), first) => {
-            // With -N there is no BACKUP: what clap took for it is the first PATH.
+            // With -N there is no BACKUP: clap took the first PATH for it.
             paths.splice(0..0, first.clone());
             name.clone()
         }
         (None, Some(backup)) => backup
             .clone()
             .into_string()
-            .map_err(|_| Usage::new("a backup's name is text in UTF-8"))?,
+            .map_err(|_| Usage::new("the name of a backup must be UTF-8"))?,
         (None, None) => {
             return Err(Usage::new("no backup was named")
                 .hint("freezer restore BACKUP --target DIRECTORY")
@@ -168,11 +159,8 @@ fn wanted(arguments: &Arguments) -> anyhow::Result<(BackupRef, Vec<OsString>)> {
     Ok((wanted, paths))
 }
 
-fn rehearse(
-    view: &crate::fs::view::View,
-    paths: &[TreePath],
-    session: &mut Session,
-) -> anyhow::Result<Outcome> {
+/// Lists what would be restored.
+fn rehearse(view: &View, paths: &[TreePath], session: &mut Session) -> anyhow::Result<Completion> {
     #[derive(Serialize)]
     struct WouldRestore {
         path: PathText,
@@ -189,12 +177,12 @@ fn rehearse(
             entry.path.as_bytes()
         };
         if printed.is_ok() {
-            printed = match session.output.format {
-                Format::Json => session.output.json_line(&WouldRestore {
+            printed = match session.output.form {
+                OutputForm::Json => session.output.json_line(&WouldRestore {
                     path: path.to_vec().into(),
                     size: entry.content.size(),
                 }),
-                Format::Text => session
+                OutputForm::Text => session
                     .output
                     .bytes(path)
                     .and_then(|()| session.output.bytes(b"\n")),
@@ -207,19 +195,19 @@ fn rehearse(
         several(count, "entry", "entries"),
         show_bytes(bytes)
     ));
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }
 
 fn tell(
     arguments: &Arguments,
-    name: &str,
+    point: &PointView,
     summary: &Summary,
     session: &mut Session,
 ) -> anyhow::Result<()> {
     #[derive(Serialize)]
-    struct Restored<'run> {
+    struct RestoredDocument {
         event: &'static str,
-        restored: &'run str,
+        restored: String,
         target: PathText,
         files: u64,
         directories: u64,
@@ -227,14 +215,16 @@ fn tell(
         troubles: u64,
         without_owner: u64,
     }
+    let began = when::show(point.level.started(), &session.zone);
+    let name = format!("{}@{began}", point.backup);
     let target = arguments
         .target
         .as_os_str()
         .as_encoded_bytes()
         .to_vec()
         .into();
-    if session.output.format == Format::Json {
-        return Ok(session.output.json(&Restored {
+    if session.output.form == OutputForm::Json {
+        return Ok(session.output.json(&RestoredDocument {
             event: "result",
             restored: name,
             target,
@@ -254,7 +244,9 @@ fn tell(
     ));
     if summary.left_out > 0 {
         let count = several(summary.left_out, "entry", "entries");
-        session.output.warn(format_args!("{count} did not get the owner or the system attributes they had: only root may give them"));
+        session.output.warn(format_args!(
+            "{count} did not get back the owner or the system attributes: only root may set them"
+        ));
     }
     if summary.troubles > 0 {
         session.output.warn(format_args!(

@@ -1,42 +1,45 @@
 //! `freezer sync`.
 
-use crate::catalog::{Access, AccessError, Backup, Catalog, LockRequest, with_lock};
-use crate::cli::commands::local::backup::{WITHOUT_END, patience};
+use crate::catalog::known::Purpose;
+use crate::catalog::{Access, AccessError, Catalog};
 use crate::cli::interrupt;
+use crate::cli::open::backups::all;
+use crate::cli::open::lock::{LockTerms, holding};
 use crate::cli::open::session::Session;
-use crate::cli::show::document::several;
-use crate::cli::show::failure::{Outcome, chain};
-use crate::cli::show::output::Format;
+use crate::cli::options::wait::WaitOption;
+use crate::cli::show::failure::{Completion, chain};
+use crate::cli::show::output::OutputForm;
+use crate::cli::show::words::several;
 use crate::config::show_bytes;
-use crate::model::{BackupName, BackupRef};
-use crate::platform::{Clock, host_name};
-use crate::store::Kind;
+use crate::model::{BackupName, BackupRef, Cancel, LevelId};
+use crate::platform::Clock;
+use crate::store::ErrorKind;
 use crate::store::location::IfMissing;
-use crate::upkeep::{self, Pair, Synced, Wanted};
+use crate::upkeep::{self, LevelsToCopy, Pair, SyncOptions, Synced};
 use clap::Args;
 use serde::Serialize;
 use std::ffi::OsString;
 
 /// Bring a copy of a store up to date
 ///
-/// Copies to the store TO what FROM has and it lacks: points in time with everything they lean on,
-/// as it is stored, without decrypting or compressing anything anew. An empty place becomes a copy
-/// that the same passphrases open; a store of its own is refused. Nothing is removed from TO, and
-/// what was pruned there does not come back: each of the two can be pruned by rules of its own.
-/// What was cut off goes on where it ended.
+/// Copies to the store TO the points in time of FROM that it lacks, with all data that they need.
+/// The data is copied as it is stored: nothing is decrypted or compressed again. An empty place
+/// becomes a copy that the same passphrases open; a store that is not a copy is refused. Nothing is
+/// removed from TO, and what was pruned there does not come back: each of the two can be pruned by
+/// its own rules. A sync that was cut off goes on where it ended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer sync /srv/b sftp://backup@far.example/srv/b
   freezer sync /srv/b swift:offsite docs web-1/www
   freezer sync swift:offsite /mnt/disk --dry-run
 
-Exit code 3: all was copied but points in time whose manifests are damaged; each was named.")]
+Exit code 3: everything was copied but points in time whose manifests are damaged; each was named.")]
 pub(in crate::cli) struct Arguments {
-    /// The store to copy from: a path or URL
+    /// The store to copy from: a path, a URL or the name of a store in the configuration
     #[arg(value_name = "FROM")]
     from: OsString,
 
-    /// The copy: a path or URL
+    /// The copy: a path, a URL or the name of a store in the configuration
     #[arg(value_name = "TO")]
     to: OsString,
 
@@ -44,32 +47,35 @@ pub(in crate::cli) struct Arguments {
     #[arg(value_name = "BACKUP")]
     backups: Vec<BackupRef>,
 
-    /// Copy points in time that were made before the newest in TO too
+    /// Also copy points in time that were made before the newest one in TO
     #[arg(long)]
     all: bool,
 
-    /// Objects that are copied at once; memory holds as many
-    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Number of objects that are copied at the same time, 1–64; memory holds as many
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "4",
+        value_parser = clap::value_parser!(u16).range(1..=64)
+    )]
     jobs: u16,
 
-    /// Tell what would be copied, and copy nothing
+    /// Copy nothing; show what would be copied
     #[arg(long)]
     dry_run: bool,
 
-    /// While a run of the same backup is under way in TO, wait for its end, or at most so long
-    /// (90s, 10m, 2h), and do not fail
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = WITHOUT_END)]
-    wait: Option<String>,
+    #[command(flatten)]
+    wait: WaitOption,
 }
 
-/// What programs are told of a backup.
+/// The event of `--json` for one backup.
 #[derive(Serialize)]
-struct Document {
+struct SyncDocument {
     event: &'static str,
     backup: String,
-    /// Points in time that TO lacks, before anything is copied.
+    /// Points in time that TO lacked before anything was copied.
     missing: Vec<String>,
-    /// What was done; nothing with `--dry-run`.
+    /// What was done; absent with `--dry-run` and when nothing was missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     copied: Option<CopiedDocument>,
 }
@@ -82,91 +88,93 @@ struct CopiedDocument {
     unreadable: Vec<String>,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
-    let patience = patience(arguments.wait.as_deref())?;
-    let from = session.unlock(session.open_at(&arguments.from, IfMissing::Refuse)?)?;
-    let backups = backups(arguments, &Catalog::new(from.store()))?;
-    let to = copy(arguments, &from, session)?;
-    let cancel = interrupt::watch()?;
-    let wanted = if arguments.all {
-        Wanted::All
-    } else {
-        Wanted::Newer
-    };
-    let mut outcome = Outcome::Done;
-    for backup in backups {
-        let missing = match &to {
-            Some(to) => upkeep::missing(
-                Pair { from: &from, to },
-                &backup,
-                wanted,
-                session.clock.now(),
-            )?,
-            None => Catalog::new(from.store()).levels(&backup)?,
-        };
-        let mut document = Document {
-            event: "result",
-            backup: backup.to_string(),
-            missing: missing.iter().map(ToString::to_string).collect(),
-            copied: None,
-        };
-        if let (Some(to), false) = (&to, arguments.dry_run || missing.is_empty()) {
-            let store = to.store();
-            let host = host_name().unwrap_or_else(|_| "unknown".to_owned());
-            let request = LockRequest {
-                backup: &backup,
-                host: &host,
-                action: "sync",
-                patience,
-            };
-            let progress = session.progress();
-            let jobs = arguments.jobs.into();
-            let pair = Pair { from: &from, to };
-            // It leaves nothing that is found by its claim, however it ends.
-            let synced = with_lock(
-                store.as_ref(),
-                &Catalog::new(to.store()),
-                request,
-                &session.clock,
-                &cancel,
-                |_| true,
-                |held| upkeep::sync(pair, &backup, held, (wanted, jobs), &progress, &cancel),
-            );
-            drop(progress);
-            let synced = synced??;
-            if !synced.unreadable.is_empty() {
-                outcome = Outcome::Partial;
-            }
-            tell(&backup, &synced, session);
-            document.copied = Some(CopiedDocument {
-                points_in_time: synced.points,
-                objects: synced.objects,
-                bytes: synced.bytes,
-                unreadable: synced
-                    .unreadable
-                    .iter()
-                    .map(|(level, _)| level.to_string())
-                    .collect(),
-            });
-        } else if session.output.format == Format::Text {
-            let points = several(missing.len() as u64, "point in time", "points in time");
-            let is_lacking = if missing.is_empty() {
-                "is up to date".to_owned()
-            } else {
-                format!("lacks {points}; nothing was copied")
-            };
-            session
-                .output
-                .note(format_args!("{backup}: the copy {is_lacking}"));
-        }
-        if session.output.format == Format::Json {
-            session.output.json(&document)?;
-        }
-    }
-    Ok(outcome)
+/// The two stores, open.
+struct Stores {
+    from: Access,
+    /// `None` in a dry run if the copy does not exist yet.
+    to: Option<Access>,
 }
 
-/// The copy; nothing when there is none yet and none is to be made.
+pub(in crate::cli) fn run(
+    arguments: &Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
+    let from = session.unlock(
+        session.open_at(&arguments.from, IfMissing::Refuse)?,
+        Purpose::Reading,
+    )?;
+    let backups = backups(arguments, &Catalog::new(from.store()))?;
+    let to = copy(arguments, &from, session)?;
+    let stores = Stores { from, to };
+    let cancel = interrupt::watch()?;
+    let mut is_whole = true;
+    for backup in backups {
+        let missing = missing(arguments, &stores, &backup, session)?;
+        let synced = match &stores.to {
+            Some(to) if !arguments.dry_run && !missing.is_empty() => {
+                let pair = Pair {
+                    from: &stores.from,
+                    to,
+                };
+                Some(sync(arguments, pair, &backup, session, &cancel)?)
+            }
+            _ => None,
+        };
+        is_whole &= synced
+            .as_ref()
+            .is_none_or(|synced| synced.unreadable.is_empty());
+        tell(&backup, &missing, synced.as_ref(), session)?;
+    }
+    Ok(Completion::of(is_whole))
+}
+
+fn wanted(arguments: &Arguments) -> LevelsToCopy {
+    if arguments.all {
+        LevelsToCopy::All
+    } else {
+        LevelsToCopy::Newer
+    }
+}
+
+/// Returns the points in time that the copy lacks.
+fn missing(
+    arguments: &Arguments,
+    Stores { from, to }: &Stores,
+    backup: &BackupName,
+    session: &Session,
+) -> anyhow::Result<Vec<LevelId>> {
+    let Some(to) = to else {
+        return Ok(Catalog::new(from.store()).levels(backup)?);
+    };
+    let (pair, now) = (Pair { from, to }, session.clock.now());
+    Ok(upkeep::missing(pair, backup, wanted(arguments), now)?)
+}
+
+/// Copies one backup with its lock in the copy.
+fn sync(
+    arguments: &Arguments,
+    pair: Pair<'_>,
+    backup: &BackupName,
+    session: &Session,
+    cancel: &Cancel,
+) -> anyhow::Result<Synced> {
+    let terms = LockTerms {
+        action: "sync",
+        patience: arguments.wait.patience(),
+    };
+    let progress = session.progress();
+    let jobs = arguments.jobs.into();
+    let synced = holding(pair.to, backup, terms, &session.clock, cancel, |held| {
+        let options = SyncOptions {
+            levels: wanted(arguments),
+            jobs,
+        };
+        upkeep::sync(pair, backup, held, options, &progress, cancel)
+    });
+    Ok(synced??)
+}
+
+/// Opens the copy, and makes it if it does not exist; `None` if it does not in a dry run.
 fn copy(arguments: &Arguments, from: &Access, session: &Session) -> anyhow::Result<Option<Access>> {
     let if_missing = if arguments.dry_run {
         IfMissing::Refuse
@@ -177,11 +185,11 @@ fn copy(arguments: &Arguments, from: &Access, session: &Session) -> anyhow::Resu
         matches!(error.downcast_ref(), Some(AccessError::NoStore(_)))
             || error
                 .downcast_ref::<crate::store::Error>()
-                .is_some_and(|error| error.kind() == Kind::Missing)
+                .is_some_and(|error| error.kind() == ErrorKind::Missing)
     };
     let opened = session
         .open_at(&arguments.to, if_missing)
-        .and_then(|place| Ok(from.copy_at(place, if_missing)?));
+        .and_then(|place| session.copy_at(from, place, if_missing));
     match opened {
         Err(error) if arguments.dry_run && is_none(&error) => Ok(None),
         opened => opened.map(Some),
@@ -189,22 +197,44 @@ fn copy(arguments: &Arguments, from: &Access, session: &Session) -> anyhow::Resu
 }
 
 fn backups(arguments: &Arguments, catalog: &Catalog) -> anyhow::Result<Vec<BackupName>> {
-    if !arguments.backups.is_empty() {
-        return arguments
-            .backups
-            .iter()
-            .map(|wanted| Ok(catalog.find(wanted)?))
-            .collect();
+    if arguments.backups.is_empty() {
+        return Ok(all(catalog)?);
     }
-    let mut all = Vec::new();
-    catalog.backups(&mut |Backup { name, .. }| {
-        all.push(name);
-        true
-    })?;
-    Ok(all)
+    let named = arguments.backups.iter();
+    named.map(|wanted| Ok(catalog.find(wanted)?)).collect()
 }
 
-fn tell(backup: &BackupName, synced: &Synced, session: &Session) {
+/// Tells people and programs what was missing, and what was copied.
+fn tell(
+    backup: &BackupName,
+    missing: &[LevelId],
+    synced: Option<&Synced>,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    match synced {
+        Some(synced) => tell_copied(backup, synced, session),
+        None if session.output.form == OutputForm::Text => {
+            let points = several(missing.len() as u64, "point in time", "points in time");
+            session.output.note(if missing.is_empty() {
+                format!("{backup}: the copy is up to date")
+            } else {
+                format!("{backup}: the copy lacks {points}; nothing was copied")
+            });
+        }
+        None => {}
+    }
+    if session.output.form == OutputForm::Json {
+        session.output.json(&SyncDocument {
+            event: "result",
+            backup: backup.to_string(),
+            missing: missing.iter().map(ToString::to_string).collect(),
+            copied: synced.map(CopiedDocument::of),
+        })?;
+    }
+    Ok(())
+}
+
+fn tell_copied(backup: &BackupName, synced: &Synced, session: &Session) {
     let points = several(synced.points, "point in time", "points in time");
     let objects = several(synced.objects, "object", "objects");
     session.output.note(format_args!(
@@ -213,8 +243,20 @@ fn tell(backup: &BackupName, synced: &Synced, session: &Session) {
     ));
     for (level, error) in &synced.unreadable {
         session.output.warn(format_args!(
-            "{backup}: level {level} stays behind: {}",
+            "{backup}: level {level} was not copied: {}",
             chain(error)
         ));
+    }
+}
+
+impl CopiedDocument {
+    fn of(synced: &Synced) -> Self {
+        let unreadable = synced.unreadable.iter();
+        Self {
+            points_in_time: synced.points,
+            objects: synced.objects,
+            bytes: synced.bytes,
+            unreadable: unreadable.map(|(level, _)| level.to_string()).collect(),
+        }
     }
 }

@@ -19,7 +19,7 @@ fn samples() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_method_and_level_gives_back_what_it_was_given() {
+fn every_method_and_level_decodes_to_the_original() {
     let mut decoder = Decoder::new();
     for method in Compression::ALL {
         for level in [
@@ -42,7 +42,7 @@ fn every_method_and_level_gives_back_what_it_was_given() {
 }
 
 #[test]
-fn a_glimpse_is_the_beginning_and_the_frame_is_whole_all_the_same() {
+fn a_glimpse_shows_the_beginning_and_the_frame_is_still_whole() {
     let mut decoder = Decoder::new();
     for method in Compression::ALL {
         let mut encoder = Encoder::new(method, method.default_level()).expect("a level");
@@ -79,7 +79,7 @@ fn a_glimpse_is_the_beginning_and_the_frame_is_whole_all_the_same() {
 }
 
 #[test]
-fn what_is_not_wanted_is_not_decoded_and_the_next_frame_is_whole() {
+fn an_unwanted_rest_is_not_decoded_and_the_next_frame_is_whole() {
     let mut decoder = Decoder::new();
     let mut encoder = Encoder::new(Compression::Zstd, 3).expect("a level");
     let raw = samples().pop().expect("several");

@@ -1,17 +1,21 @@
 //! `freezer backup-list`.
 
-use super::{ListOptions, ServerOptions, connect, moment, read_document, show, text, told, wanted};
+use super::list_options::ListOptions;
+use super::show::{moment, show, tell, text, wanted};
+use crate::cli::open::json_file::read_document;
+use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Outcome;
-use crate::cli::show::output::{Column, Format};
+use crate::cli::options::server::ServerOptions;
+use crate::cli::show::failure::Completion;
+use crate::cli::show::output::{Column, OutputForm};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Records of backups that a Freezer API has
+/// Records of backups in a Freezer API
 ///
-/// What is in a store itself is shown by `freezer list`.
+/// freezer list shows what a store itself holds.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -35,23 +39,23 @@ enum Command {
     /// Show one record
     #[command(after_help = "Example:\n  freezer backup-list show 8f6f1dd3")]
     Show {
-        /// The record
+        /// Id of the record
         #[arg(value_name = "BACKUP-ID")]
         id: String,
     },
-    /// Make a record out of a file, as a scheduler does by itself, and print its id
+    /// Make a record from a file, as a scheduler does by itself, and print its id
     #[command(
         after_help = "Example:\n  freezer backup-list create --file backup.json\n\nA file is what `freezer backup --metadata-out FILE` writes."
     )]
     Create {
-        /// The file; - is standard input
+        /// The file to read; - is standard input
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
     },
     /// Remove a record; the backup itself stays
     #[command(after_help = "Example:\n  freezer backup-list delete 8f6f1dd3")]
     Delete {
-        /// The record
+        /// Id of the record
         #[arg(value_name = "BACKUP-ID")]
         id: String,
     },
@@ -59,7 +63,10 @@ enum Command {
 
 const BACKUPS: Resource = Resource::Backups;
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
         None => list(&server, &arguments.part, session)?,
@@ -81,19 +88,19 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
         }
         Some(Command::Create { file }) => {
             let id = server.create(BACKUPS, &read_document(&file)?)?;
-            told("created", BACKUPS, &id, session)?;
+            tell("created", BACKUPS, &id, session)?;
         }
         Some(Command::Delete { id }) => {
             server.delete(BACKUPS, &id)?;
-            told("deleted", BACKUPS, &id, session)?;
+            tell("deleted", BACKUPS, &id, session)?;
         }
     }
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }
 
 fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> anyhow::Result<()> {
     let backups = server.list(BACKUPS, &part.search(), part.page(), "")?;
-    if session.output.format == Format::Json {
+    if session.output.form == OutputForm::Json {
         return Ok(session.output.json(&backups)?);
     }
     let row = |backup: &Value| {

@@ -1,15 +1,19 @@
 //! `freezer client`.
 
-use super::{ListOptions, ServerOptions, connect, read_document, show, text, told, wanted};
+use super::list_options::ListOptions;
+use super::show::{show, tell, text, wanted};
+use crate::cli::open::json_file::read_document;
+use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Outcome;
-use crate::cli::show::output::{Column, Format};
+use crate::cli::options::server::ServerOptions;
+use crate::cli::show::failure::Completion;
+use crate::cli::show::output::{Column, OutputForm};
 use crate::sched::connection::Resource;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Clients: the nodes that jobs are for
+/// Clients: the nodes that run jobs
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer client list
@@ -32,23 +36,23 @@ enum Command {
     /// Show one client
     #[command(after_help = "Example:\n  freezer client show tecs_web1 --json")]
     Show {
-        /// The client
+        /// Id of the client
         #[arg(value_name = "CLIENT-ID")]
         id: String,
     },
-    /// Register a client out of a file, as its scheduler does by itself
+    /// Register a client from a file, as its scheduler does by itself
     #[command(
         after_help = "Example:\n  freezer client register --file client.json\n\nA file is JSON: {\"client_id\": \"tecs_web1\", \"hostname\": \"web1\", \"description\": \"…\"}"
     )]
     Register {
-        /// The file; - is standard input
+        /// The file to read; - is standard input
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
     },
     /// Remove a client
     #[command(after_help = "Example:\n  freezer client delete tecs_web1")]
     Delete {
-        /// The client
+        /// Id of the client
         #[arg(value_name = "CLIENT-ID")]
         id: String,
     },
@@ -56,14 +60,17 @@ enum Command {
 
 const CLIENTS: Resource = Resource::Clients;
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
         Command::List { part } => {
             let clients = server.list(CLIENTS, &part.search(), part.page(), "")?;
-            if session.output.format == Format::Json {
+            if session.output.form == OutputForm::Json {
                 session.output.json(&clients)?;
-                return Ok(Outcome::Done);
+                return Ok(Completion::Done);
             }
             let of = |client: &Value| {
                 ["client_id", "hostname", "uuid", "description"]
@@ -93,12 +100,12 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
         }
         Command::Register { file } => {
             let id = server.create(CLIENTS, &read_document(&file)?)?;
-            told("created", CLIENTS, &id, session)?;
+            tell("created", CLIENTS, &id, session)?;
         }
         Command::Delete { id } => {
             server.delete(CLIENTS, &id)?;
-            told("deleted", CLIENTS, &id, session)?;
+            tell("deleted", CLIENTS, &id, session)?;
         }
     }
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
 }

@@ -1,7 +1,7 @@
 //! Writing a document in the user's editor.
 
 use crate::cli::open::session::Session;
-use crate::platform::durable::{self, Access};
+use crate::platform::durable::{self, Sharing};
 use crate::platform::process;
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -9,17 +9,19 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 
-/// The editor, where nothing says which one.
+/// The editor, if neither $VISUAL nor $EDITOR is set.
 const USUAL: &str = "vi";
 
-/// What a new job begins with.
+/// Returns the text that a new job begins with.
 pub(super) fn template(client: &str) -> String {
     format!(
-        r#"// A job: lines that begin with // are left out. Save and leave the editor to make it; an empty file makes nothing.
-// When: "schedule_interval" ("1 day", "12 hours", "continuous"), or cron fields ("schedule_hour":
-// "3", "schedule_day_of_week": "mon-fri"), or "schedule_date" once; with "schedule_start_date" and
-// "schedule_end_date" if wanted. {{}} is: once, now. Actions: backup, restore, info, admin, exec,
-// mount, umount, check, prune, repack, repair, sync; options by their long names.
+        r#"// A job. Lines that begin with // are ignored. Save the file and leave the editor to make the job;
+// an empty file makes none.
+// job_schedule: "schedule_interval" ("1 day", "12 hours", "continuous"), or cron fields
+// ("schedule_hour": "3", "schedule_day_of_week": "mon-fri"), or "schedule_date" for one run;
+// "schedule_start_date" and "schedule_end_date" limit them. {{}} runs the job once, now.
+// Actions: backup, restore, info, admin, exec, mount, umount, check, prune, repack, repair, sync.
+// Options of an action have their long names.
 {{
   "description": "",
   "client_id": "{client}",
@@ -45,16 +47,16 @@ pub(super) fn template(client: &str) -> String {
     )
 }
 
-/// Lets the user change a text, and reads the document that it then is.
+/// Lets the user edit a text, and parses the result. A text that cannot be used stays in its file.
 pub(super) fn edit(what: &str, text: &str, session: &Session) -> anyhow::Result<Value> {
     let file = std::env::temp_dir().join(format!("freezer-{what}-{}.json", std::process::id()));
-    let made = durable::create_file(&file, Access::private())
+    let made = durable::create_file(&file, Sharing::private())
         .and_then(|mut opened| opened.write_all(text.as_bytes()));
     made.with_context(|| format!("could not write {}", file.display()))?;
     let edited = run_editor(&file, session).and_then(|()| Ok(std::fs::read_to_string(&file)?));
     let parsed = edited.and_then(|edited| {
         if edited == text {
-            bail!("nothing was changed, so nothing was done");
+            bail!("the text was not changed, so nothing was done");
         }
         parse(&edited)
     });
@@ -64,7 +66,7 @@ pub(super) fn edit(what: &str, text: &str, session: &Session) -> anyhow::Result<
                 .with_context(|| format!("could not remove {}", file.display()))?;
             Ok(document)
         }
-        // What was typed is not lost.
+        // The typed text is not lost.
         Err(error) => Err(error.context(format!(
             "nothing was sent; the text is in {}",
             file.display()
@@ -85,9 +87,9 @@ fn run_editor(file: &Path, session: &Session) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The document of a text with comments.
+/// Parses a JSON object with lines of comments.
 fn parse(text: &str) -> anyhow::Result<Value> {
-    // Blank in their place, so that the line of an error is right.
+    // Comments become blank lines, so that errors name the right line.
     let lines: Vec<&str> = text
         .lines()
         .map(|line| {
@@ -102,11 +104,11 @@ fn parse(text: &str) -> anyhow::Result<Value> {
     if text.trim().is_empty() {
         bail!("the text is empty");
     }
-    let document: Value = serde_json::from_str(&text).context("the text is no JSON")?;
+    let document: Value = serde_json::from_str(&text).context("the text is not JSON")?;
     if document.is_object() {
         Ok(document)
     } else {
-        bail!("the text is no JSON object")
+        bail!("the text is not a JSON object")
     }
 }
 

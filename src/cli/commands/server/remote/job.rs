@@ -1,18 +1,20 @@
 //! `freezer job`.
 
-use super::{
-    ListOptions, ServerOptions, connect, count, edit, moment, read_document, show, text, told,
-    wanted,
-};
+use super::edit;
+use super::list_options::ListOptions;
+use super::show::{count, moment, show, tell, text, wanted};
+use crate::cli::open::json_file::read_document;
+use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Outcome, Usage};
-use crate::cli::show::output::{Column, Format};
+use crate::cli::options::server::ServerOptions;
+use crate::cli::show::failure::{Completion, Usage};
+use crate::cli::show::output::{Column, OutputForm};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Jobs: what a node does when
+/// Jobs: what a node does and when
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer job create --edit --client tecs_web1
@@ -34,17 +36,17 @@ enum Command {
     List {
         #[command(flatten)]
         part: ListOptions,
-        /// Those of this client alone
+        /// Show only the jobs of this client
         #[arg(long, value_name = "CLIENT-ID")]
         client: Option<String>,
-        /// Those of all projects, for who may see them
+        /// Show the jobs of all projects; needs a token that may see them
         #[arg(long)]
         all_projects: bool,
     },
     /// Show one job
     #[command(after_help = "Example:\n  freezer job show 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7")]
     Show {
-        /// The job
+        /// Id of the job
         #[arg(value_name = "JOB-ID")]
         id: String,
     },
@@ -53,11 +55,11 @@ enum Command {
         after_help = "Example:\n  freezer job get 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 > job.json"
     )]
     Get {
-        /// The job
+        /// Id of the job
         #[arg(value_name = "JOB-ID")]
         id: String,
     },
-    /// Make a job out of a file, and print its id
+    /// Make a job from a file, and print its id
     #[command(after_help = "Examples:
   freezer job create --file job.json --client tecs_web1
   freezer job create --edit
@@ -66,56 +68,56 @@ A file is JSON, as the original has it:
   {\"description\": \"nightly\", \"job_schedule\": {\"schedule_interval\": \"1 day\"},
    \"job_actions\": [{\"freezer_action\": {\"action\": \"backup\", \"backup_name\": \"home\", \"path_to_backup\": \"/home\"}}]}")]
     Create {
-        /// The file; - is standard input
+        /// The file to read; - is standard input
         #[arg(long, value_name = "FILE", required_unless_present = "edit")]
         file: Option<PathBuf>,
-        /// Write it in an editor ($VISUAL, $EDITOR), beginning with the file or a template
+        /// Open the file, or a template, in an editor first ($VISUAL, $EDITOR) [default: vi]
         #[arg(long)]
         edit: bool,
-        /// The client that does it [default: what the file says]
+        /// The client that runs the job [default: what the file says]
         #[arg(long, value_name = "CLIENT-ID")]
         client: Option<String>,
     },
-    /// Change a job: what the file says is put over what there is
+    /// Change a job: the values of the file replace those of the job
     #[command(
         after_help = "Examples:\n  freezer job update 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 patch.json\n  freezer job update 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 --edit"
     )]
     Update {
-        /// The job
+        /// Id of the job
         #[arg(value_name = "JOB-ID")]
         id: String,
-        /// The file; - is standard input
+        /// The file to read; - is standard input
         #[arg(value_name = "FILE", required_unless_present = "edit")]
         file: Option<PathBuf>,
-        /// Change it in an editor
+        /// Change the job in an editor ($VISUAL, $EDITOR) [default: vi]
         #[arg(long, conflicts_with = "file")]
         edit: bool,
     },
-    /// Have a job scheduled, or run at once where it has no timetable
+    /// Schedule a job, or run it at once if it has no timetable
     #[command(after_help = "Example:\n  freezer job start 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7")]
     Start {
-        /// The job
+        /// Id of the job
         #[arg(value_name = "JOB-ID")]
         id: String,
     },
-    /// Have a job no longer run; a run under way goes on to its end
+    /// Stop scheduling a job; a run under way goes on to its end
     #[command(after_help = "Example:\n  freezer job stop 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7")]
     Stop {
-        /// The job
+        /// Id of the job
         #[arg(value_name = "JOB-ID")]
         id: String,
     },
-    /// End a run that is under way, and have the job no longer run
+    /// End a run that is under way, and stop scheduling the job
     #[command(after_help = "Example:\n  freezer job abort 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7")]
     Abort {
-        /// The job
+        /// Id of the job
         #[arg(value_name = "JOB-ID")]
         id: String,
     },
     /// Remove a job
     #[command(after_help = "Example:\n  freezer job delete 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7")]
     Delete {
-        /// The job
+        /// Id of the job
         #[arg(value_name = "JOB-ID")]
         id: String,
     },
@@ -123,7 +125,7 @@ A file is JSON, as the original has it:
 
 const JOBS: Resource = Resource::Jobs;
 
-/// What the server writes itself, and a new job made of an old one does not have.
+/// Keys that the server writes. A new job made from an old one does not have them.
 const OF_THE_SERVER: [&str; 5] = [
     "job_id",
     "project_id",
@@ -131,7 +133,7 @@ const OF_THE_SERVER: [&str; 5] = [
     "_version",
     "user_credentials",
 ];
-/// How an old job went.
+/// Keys of the schedule that tell of past runs.
 const OF_ITS_RUNS: [&str; 7] = [
     "time_created",
     "time_started",
@@ -142,7 +144,10 @@ const OF_ITS_RUNS: [&str; 7] = [
     "current_pid",
 ];
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
         Command::List {
@@ -160,57 +165,67 @@ pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow
             session.output.line(serde_json::to_string_pretty(&job)?)?;
         }
         Command::Create { file, edit, client } => {
-            let given = file.as_deref().map(read_document).transpose()?;
-            let mut job = match (given, edit) {
-                (Some(job), false) => job,
-                (given, _) => {
-                    let client = client.as_deref().unwrap_or("PROJECT_HOSTNAME");
-                    let text = match given {
-                        Some(job) => serde_json::to_string_pretty(&as_new(job))?,
-                        None => edit::template(client),
-                    };
-                    edit::edit("job", &text, session)?
-                }
-            };
-            if let Some(client) = client {
-                job["client_id"] = client.into();
-            }
-            if job
-                .get("client_id")
-                .and_then(Value::as_str)
-                .is_none_or(str::is_empty)
-            {
-                return Err(Usage::new("the job does not say which client does it")
-                    .hint("name it: --client CLIENT-ID")
-                    .into());
-            }
+            let file = file.as_deref().map(read_document).transpose()?;
+            let job = new_job(file, edit, client, session)?;
             let id = server.create(JOBS, &job)?;
-            told("created", JOBS, &id, session)?;
+            tell("created", JOBS, &id, session)?;
         }
         Command::Update { id, file, edit } => {
             let patch = match file {
                 Some(file) if !edit => read_document(&file)?,
-                _ => {
-                    let job = wanted(&server, JOBS, &id)?;
-                    edit::edit(
-                        "job",
-                        &serde_json::to_string_pretty(&changeable(job))?,
-                        session,
-                    )?
-                }
+                _ => edited(wanted(&server, JOBS, &id)?, session)?,
             };
             server.update(JOBS, &id, &patch, None)?;
-            told("changed", JOBS, &id, session)?;
+            tell("changed", JOBS, &id, session)?;
         }
         Command::Start { id } => event(&server, &id, "start", session)?,
         Command::Stop { id } => event(&server, &id, "stop", session)?,
         Command::Abort { id } => event(&server, &id, "abort", session)?,
         Command::Delete { id } => {
             server.delete(JOBS, &id)?;
-            told("deleted", JOBS, &id, session)?;
+            tell("deleted", JOBS, &id, session)?;
         }
     }
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
+}
+
+/// Returns a new job: the file as it is, or the file or a template after the user has edited it.
+fn new_job(
+    file: Option<Value>,
+    edit: bool,
+    client: Option<String>,
+    session: &Session,
+) -> anyhow::Result<Value> {
+    let mut job = match (file, edit) {
+        (Some(job), false) => job,
+        (file, _) => {
+            let client = client.as_deref().unwrap_or("PROJECT_HOSTNAME");
+            let text = match file {
+                Some(job) => serde_json::to_string_pretty(&as_new(job))?,
+                None => edit::template(client),
+            };
+            edit::edit("job", &text, session)?
+        }
+    };
+    if let Some(client) = client {
+        job["client_id"] = client.into();
+    }
+    let has_client = |job: &Value| {
+        let client = job.get("client_id").and_then(Value::as_str);
+        client.is_some_and(|client| !client.is_empty())
+    };
+    if !has_client(&job) {
+        return Err(Usage::new("the job does not say which client does it")
+            .hint("name it: --client CLIENT-ID")
+            .into());
+    }
+    Ok(job)
+}
+
+/// Lets the user edit a job; returns the change.
+fn edited(job: Value, session: &Session) -> anyhow::Result<Value> {
+    let text = serde_json::to_string_pretty(&changeable(job))?;
+    edit::edit("job", &text, session)
 }
 
 fn list(
@@ -238,7 +253,7 @@ fn list(
         ""
     };
     let jobs = server.list(JOBS, &search, part.page(), more)?;
-    if session.output.format == Format::Json {
+    if session.output.form == OutputForm::Json {
         return Ok(session.output.json(&jobs)?);
     }
     let of_schedule = |job: &Value, key: &str| text(job, &format!("/job_schedule/{key}"));
@@ -274,7 +289,7 @@ fn list(
     Ok(session.output.table(columns, &rows)?)
 }
 
-/// When a job runs, in a few words.
+/// Says in a few words when a job runs.
 fn timetable(job: &Value) -> String {
     let Some(Value::Object(schedule)) = job.get("job_schedule") else {
         return String::new();
@@ -360,10 +375,10 @@ fn event(
     } else {
         said
     };
-    told(&done, JOBS, id, session)
+    tell(&done, JOBS, id, session)
 }
 
-/// A job as a new one is made of it.
+/// Returns a job without the keys that a new one does not have.
 fn as_new(mut job: Value) -> Value {
     if let Value::Object(job) = &mut job {
         job.retain(|key, _| !OF_THE_SERVER.contains(&key.as_str()) && !key.starts_with("session_"));
@@ -374,7 +389,7 @@ fn as_new(mut job: Value) -> Value {
     job
 }
 
-/// What of a job a person changes.
+/// Returns the part of a job that a user can change.
 fn changeable(mut job: Value) -> Value {
     if let Value::Object(job) = &mut job {
         job.retain(|key, _| {
@@ -383,7 +398,7 @@ fn changeable(mut job: Value) -> Value {
         if let Some(Value::Object(schedule)) = job.get_mut("job_schedule") {
             schedule.retain(|key, _| key.starts_with("schedule_"));
         }
-        // Without its id an action can be changed: it becomes another one.
+        // Without its id an action becomes a new one: the change does not touch other jobs.
         for action in job
             .get_mut("job_actions")
             .and_then(Value::as_array_mut)

@@ -1,13 +1,15 @@
 //! `freezer session`.
 
-use super::{
-    ListOptions, ServerOptions, connect, count, moment, read_document, session_restore, show, text,
-    told, wanted,
-};
+use super::list_options::ListOptions;
+use super::session_restore;
+use super::show::{count, moment, show, tell, text, wanted};
+use crate::cli::open::json_file::read_document;
+use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::Outcome;
-use crate::cli::show::output::{Column, Format};
-use crate::sched::connection::Resource;
+use crate::cli::options::server::ServerOptions;
+use crate::cli::show::failure::Completion;
+use crate::cli::show::output::{Column, OutputForm};
+use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -26,11 +28,11 @@ pub(in crate::cli) struct Arguments {
 }
 
 #[derive(Debug, Args)]
-struct Pair {
-    /// The session
+struct JobOfSession {
+    /// Id of the session
     #[arg(long, value_name = "SESSION-ID")]
     session_id: String,
-    /// The job
+    /// Id of the job
     #[arg(long, value_name = "JOB-ID")]
     job_id: String,
 }
@@ -43,36 +45,36 @@ enum Command {
         #[command(flatten)]
         part: ListOptions,
     },
-    /// Show one session, and how its jobs went
+    /// Show one session and the results of its jobs
     #[command(after_help = "Example:\n  freezer session show 5fe01d4c")]
     Show {
-        /// The session
+        /// Id of the session
         #[arg(value_name = "SESSION-ID")]
         id: String,
     },
-    /// Make a session out of a file, and print its id
+    /// Make a session from a file, and print its id
     #[command(
         after_help = "Example:\n  freezer session create --file session.json\n\nA file is JSON: {\"description\": \"nightly\", \"hold_off\": 60, \"schedule\": {\"schedule_hour\": \"3\"}}"
     )]
     Create {
-        /// The file; - is standard input
+        /// The file to read; - is standard input
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
     },
-    /// Change a session; its timetable is that of its jobs
+    /// Change a session; its jobs follow its timetable
     #[command(after_help = "Example:\n  freezer session update 5fe01d4c patch.json")]
     Update {
-        /// The session
+        /// Id of the session
         #[arg(value_name = "SESSION-ID")]
         id: String,
-        /// The file; - is standard input
+        /// The file to read; - is standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
     /// Remove a session; its jobs stay
     #[command(after_help = "Example:\n  freezer session delete 5fe01d4c")]
     Delete {
-        /// The session
+        /// Id of the session
         #[arg(value_name = "SESSION-ID")]
         id: String,
     },
@@ -80,137 +82,141 @@ enum Command {
     #[command(
         after_help = "Example:\n  freezer session add-job --session-id 5fe01d4c --job-id 0c9f1d7f"
     )]
-    AddJob(Pair),
+    AddJob(JobOfSession),
     /// Take a job out of a session
     #[command(
         after_help = "Example:\n  freezer session remove-job --session-id 5fe01d4c --job-id 0c9f1d7f"
     )]
-    RemoveJob(Pair),
-    /// Tell the session that a job starts, as its node does by itself
+    RemoveJob(JobOfSession),
+    /// Tell the server that a job of a session starts; nodes do this by themselves
     #[command(
         after_help = "Example:\n  freezer session start --session-id 5fe01d4c --job-id 0c9f1d7f --job-tag 3"
     )]
     Start {
         #[command(flatten)]
-        pair: Pair,
-        /// How many starts of the session the job knows of
+        pair: JobOfSession,
+        /// Number of the last start of the session that the job knows
         #[arg(long, value_name = "NUMBER")]
         job_tag: i64,
     },
-    /// Restore what all jobs of a session stored at one start of it, each on its node
+    /// Restore the backups that all jobs of a session made at one start, each on its node
     ///
-    /// Makes a session with a job for each job of this one, starts them, and prints its id: freezer
-    /// session show tells how all of it went. A node that does not run begins when it does.
+    /// Makes a session with a restore job for each job of this one, starts the jobs, and prints its
+    /// id; freezer session show shows the results. A node that is down begins when it is up again.
     #[command(after_help = "Examples:
   freezer session restore 5fe01d4c --target /srv/restored
-  freezer session restore 5fe01d4c --session-tag 12 --overwrite      where it was, as it was")]
+  freezer session restore 5fe01d4c --session-tag 12 --overwrite      in place, as of start 12")]
     Restore(session_restore::Arguments),
 }
 
 const SESSIONS: Resource = Resource::Sessions;
 
-pub(in crate::cli) fn run(arguments: Arguments, session: &mut Session) -> anyhow::Result<Outcome> {
+pub(in crate::cli) fn run(
+    arguments: Arguments,
+    session: &mut Session,
+) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
-        Command::List { part } => {
-            let sessions = server.list(SESSIONS, &part.search(), part.page(), "")?;
-            if session.output.format == Format::Json {
-                session.output.json(&sessions)?;
-                return Ok(Outcome::Done);
-            }
-            let row = |one: &Value| {
-                let at = |key: &str| text(one, &format!("/{key}"));
-                [
-                    at("session_id"),
-                    at("description"),
-                    count(one, "/jobs"),
-                    at("session_tag"),
-                    at("status"),
-                    at("result"),
-                    moment(one, "/time_start", session),
-                ]
-            };
-            let rows: Vec<_> = sessions.iter().map(row).collect();
-            let mut columns = [
-                "SESSION",
-                "DESCRIPTION",
-                "JOBS",
-                "STARTS",
-                "STATUS",
-                "RESULT",
-                "STARTED",
-            ]
-            .map(Column::text);
-            (columns[2], columns[3]) = (Column::number("JOBS"), Column::number("STARTS"));
-            session.output.table(columns, &rows)?;
-        }
+        Command::List { part } => list(&server, &part, session)?,
         Command::Show { id } => {
-            let one = wanted(&server, SESSIONS, &id)?;
-            let mut rows = vec![
-                ("session", text(&one, "/session_id")),
-                ("description", text(&one, "/description")),
-                ("starts", text(&one, "/session_tag")),
-                ("hold_off", text(&one, "/hold_off")),
-                ("schedule", text(&one, "/schedule")),
-                ("status", text(&one, "/status")),
-                ("result", text(&one, "/result")),
-                ("started", moment(&one, "/time_start", session)),
-                ("ended", moment(&one, "/time_end", session)),
-            ];
-            for (job, entry) in one
-                .get("jobs")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten()
-            {
-                let how =
-                    ["client_id", "status", "result"].map(|key| text(entry, &format!("/{key}")));
-                rows.push(("job", format!("{job}  {}", how.join(" "))));
-            }
-            show(&one, &rows, session)?;
+            let shown = wanted(&server, SESSIONS, &id)?;
+            show(&shown, &details(&shown, session), session)?;
         }
         Command::Create { file } => {
             let id = server.create(SESSIONS, &read_document(&file)?)?;
-            told("created", SESSIONS, &id, session)?;
+            tell("created", SESSIONS, &id, session)?;
         }
         Command::Update { id, file } => {
             server.update(SESSIONS, &id, &read_document(&file)?, None)?;
-            told("changed", SESSIONS, &id, session)?;
+            tell("changed", SESSIONS, &id, session)?;
         }
         Command::Delete { id } => {
             server.delete(SESSIONS, &id)?;
-            told("deleted", SESSIONS, &id, session)?;
+            tell("deleted", SESSIONS, &id, session)?;
         }
-        Command::AddJob(pair) => {
-            server.add_to_session(&pair.session_id, &pair.job_id)?;
-            told(
-                &format!("has job {}", pair.job_id),
-                SESSIONS,
-                &pair.session_id,
-                session,
-            )?;
+        Command::AddJob(JobOfSession { session_id, job_id }) => {
+            server.add_to_session(&session_id, &job_id)?;
+            tell(&format!("has job {job_id}"), SESSIONS, &session_id, session)?;
         }
-        Command::RemoveJob(pair) => {
-            server.remove_from_session(&pair.session_id, &pair.job_id)?;
-            told(
-                &format!("no longer has job {}", pair.job_id),
-                SESSIONS,
-                &pair.session_id,
-                session,
-            )?;
+        Command::RemoveJob(JobOfSession { session_id, job_id }) => {
+            server.remove_from_session(&session_id, &job_id)?;
+            let done = format!("no longer has job {job_id}");
+            tell(&done, SESSIONS, &session_id, session)?;
         }
         Command::Restore(restore) => return session_restore::run(&restore, &server, session),
-        Command::Start { pair, job_tag } => {
-            let start = json!({ "start": { "job_id": pair.job_id, "current_tag": job_tag } });
-            let (result, tag) = server.session_action(&pair.session_id, &start)?;
-            if session.output.format == Format::Json {
-                session
-                    .output
-                    .json(&json!({ "result": result, "session_tag": tag }))?;
-            } else {
-                session.output.line(format_args!("{result}: start {tag}"))?;
-            }
-        }
+        Command::Start { pair, job_tag } => start(&server, &pair, job_tag, session)?,
     }
-    Ok(Outcome::Done)
+    Ok(Completion::Done)
+}
+
+fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> anyhow::Result<()> {
+    let sessions = server.list(SESSIONS, &part.search(), part.page(), "")?;
+    if session.output.form == OutputForm::Json {
+        return Ok(session.output.json(&sessions)?);
+    }
+    let row = |shown: &Value| {
+        let at = |key: &str| text(shown, &format!("/{key}"));
+        [
+            at("session_id"),
+            at("description"),
+            count(shown, "/jobs"),
+            at("session_tag"),
+            at("status"),
+            at("result"),
+            moment(shown, "/time_start", session),
+        ]
+    };
+    let rows: Vec<_> = sessions.iter().map(row).collect();
+    let columns = [
+        Column::text("SESSION"),
+        Column::text("DESCRIPTION"),
+        Column::number("JOBS"),
+        Column::number("STARTS"),
+        Column::text("STATUS"),
+        Column::text("RESULT"),
+        Column::text("STARTED"),
+    ];
+    Ok(session.output.table(columns, &rows)?)
+}
+
+fn details(shown: &Value, session: &Session) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("session", text(shown, "/session_id")),
+        ("description", text(shown, "/description")),
+        ("starts", text(shown, "/session_tag")),
+        ("hold_off", text(shown, "/hold_off")),
+        ("schedule", text(shown, "/schedule")),
+        ("status", text(shown, "/status")),
+        ("result", text(shown, "/result")),
+        ("started", moment(shown, "/time_start", session)),
+        ("ended", moment(shown, "/time_end", session)),
+    ];
+    let jobs = shown
+        .get("jobs")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    for (job, entry) in jobs {
+        let how = ["client_id", "status", "result"].map(|key| text(entry, &format!("/{key}")));
+        rows.push(("job", format!("{job}  {}", how.join(" "))));
+    }
+    rows
+}
+
+/// Tells the server that a job starts, and prints its answer.
+fn start(
+    server: &ApiConnection,
+    pair: &JobOfSession,
+    job_tag: i64,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    let start = json!({ "start": { "job_id": pair.job_id, "current_tag": job_tag } });
+    let (result, tag) = server.session_action(&pair.session_id, &start)?;
+    match session.output.form {
+        OutputForm::Json => session
+            .output
+            .json(&json!({ "result": result, "session_tag": tag }))?,
+        OutputForm::Text => session.output.line(format_args!("{result}: start {tag}"))?,
+    }
+    Ok(())
 }

@@ -3,16 +3,16 @@
 //! Makes a session of its own, whose jobs are ordinary restores: nodes need to know nothing of the
 //! session they restore, and the result of all of them is that session's.
 
-use super::{told, wanted};
+use super::show::{tell, wanted};
 use crate::cli::open::session::Session;
-use crate::cli::show::failure::{Outcome, Usage};
+use crate::cli::show::failure::{Completion, Usage};
 use crate::sched::connection::{ApiConnection, ApiError, Resource};
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Options of a backup that say nothing about how to read it again.
+/// Options of a backup that do not matter for its restore.
 const OF_THE_BACKUP: [&str; 6] = [
     "action",
     "path_to_backup",
@@ -21,127 +21,85 @@ const OF_THE_BACKUP: [&str; 6] = [
     "dry_run",
     "tag",
 ];
-/// Seconds within which the nodes have to begin: one that comes later restores too, and is not
-/// waited for.
+/// Time in seconds within which the nodes have to begin. A node that begins later restores too, but
+/// the session does not wait for it.
 const HOLD_OFF: u64 = 86_400;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The session whose backups are meant
+    /// Id of the session whose backups to restore
     #[arg(value_name = "SESSION-ID")]
     id: String,
 
-    /// Which start of it, counted from 1 [default: the newest that all its jobs have a backup of]
+    /// Number of the start to restore, from 1 [default: the newest of which all jobs have a backup]
     #[arg(long, value_name = "NUMBER")]
     session_tag: Option<i64>,
 
-    /// Where each node restores to; several backups of a node go to folders of their names in it
-    /// [default with --overwrite: where they were made]
+    /// The directory to restore to on each node; several backups of a node go to folders in it, by
+    /// their names [default with --overwrite: where they were made]
     #[arg(long, value_name = "DIRECTORY", required_unless_present = "overwrite")]
     target: Option<String>,
 
-    /// Restore into directories that are not empty, and replace what has the same names
+    /// Restore into directories that are not empty, and replace files that have the same names
     #[arg(long)]
     overwrite: bool,
 
-    /// Restore what there is, also when jobs of the session have no backup of that start
+    /// Restore even if some jobs of the session have no backup of that start
     #[arg(long)]
     partly: bool,
 }
 
 type Object = Map<String, Value>;
 
-/// The backup that an action of a job makes.
-struct Part {
+/// A backup that an action of a job makes.
+struct JobBackup {
     job: String,
     client: String,
-    /// Its place among the actions of the job.
+    /// The place of the action in the job, counted from 0.
     number: usize,
     options: Object,
 }
 
-/// What was recorded of backups, by the job and the place of the action.
+/// The records of backups, by the job and the place of the action.
 type Records = BTreeMap<(String, usize), Object>;
 
 pub(super) fn run(
     arguments: &Arguments,
     server: &ApiConnection,
     session: &mut Session,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Completion> {
     let original = wanted(server, Resource::Sessions, &arguments.id)?;
-    let parts = parts(&original, server)?;
-    let starts = starts(&arguments.id, arguments.session_tag, server)?;
-    let complete = |records: &Records| {
-        parts
-            .iter()
-            .all(|part| records.contains_key(&(part.job.clone(), part.number)))
-    };
-    let tag = match arguments.session_tag {
-        Some(tag) => tag,
-        None => match starts.iter().rev().find(|(_, records)| complete(records)) {
-            Some((tag, _)) => *tag,
-            None => {
-                return Err(Usage::new(format!(
-                    "there is no start of session {} that all its jobs have a backup of",
-                    arguments.id
-                ))
-                .hint("name one: --session-tag NUMBER --partly")
-                .into());
-            }
-        },
-    };
-    let none = Records::new();
-    let records = starts.get(&tag).unwrap_or(&none);
-    let missing: Vec<String> = parts
-        .iter()
-        .filter(|part| !records.contains_key(&(part.job.clone(), part.number)))
-        .map(|part| format!("job {} of {}", part.job, part.client))
-        .collect();
-    if !missing.is_empty() && (!arguments.partly || missing.len() == parts.len()) {
-        let there: Vec<String> = starts
-            .iter()
-            .filter(|(_, records)| complete(records))
-            .map(|(tag, _)| tag.to_string())
-            .collect();
-        let hint = if there.is_empty() {
-            "no start has all of them".to_owned()
-        } else {
-            format!("starts that have all: {}", there.join(", "))
+    let backups = backups_of(&original, server)?;
+    let mut starts = starts(&arguments.id, arguments.session_tag, server)?;
+    let tag = chosen_start(arguments, &backups, &starts)?;
+    refuse_missing(arguments, tag, &backups, &starts)?;
+    let records = starts.remove(&tag).unwrap_or_default();
+    let mut jobs: BTreeMap<&str, RestoreJob<'_>> = BTreeMap::new();
+    for backup in &backups {
+        let Some(record) = backup.record_in(&records) else {
+            session.output.warn(format_args!(
+                "{} is left out: start {tag} has no backup of it",
+                backup.in_words()
+            ));
+            continue;
         };
-        return Err(Usage::new(format!(
-            "start {tag} of session {} has no backup of {}",
-            arguments.id,
-            missing.join(", ")
-        ))
-        .hint(hint)
-        .into());
-    }
-    for one in &missing {
-        session.output.warn(format_args!(
-            "{one} is left out: start {tag} has no backup of it"
-        ));
-    }
-    let mut jobs: BTreeMap<&str, (&str, Vec<Value>)> = BTreeMap::new();
-    for part in &parts {
-        if let Some(record) = records.get(&(part.job.clone(), part.number)) {
-            let several = parts
-                .iter()
-                .filter(|other| other.client == part.client)
-                .count()
-                > 1;
-            let action = restore_of(part, record, arguments, several)?;
-            jobs.entry(&part.job)
-                .or_insert_with(|| (&part.client, Vec::new()))
-                .1
-                .push(action);
-        }
+        let of_client = backups
+            .iter()
+            .filter(|other| other.client == backup.client)
+            .count();
+        let action = restore_of(backup, record, arguments, of_client > 1)?;
+        let job = jobs.entry(&backup.job).or_insert_with(|| RestoreJob {
+            client: &backup.client,
+            actions: Vec::new(),
+        });
+        job.actions.push(action);
     }
     let description = format!("restore of session {} at start {tag}", arguments.id);
     let mut made = Made::default();
     match make(&description, jobs, server, &mut made) {
         Ok(id) => {
-            told("created", Resource::Sessions, &id, session)?;
-            Ok(Outcome::Done)
+            tell("created", Resource::Sessions, &id, session)?;
+            Ok(Completion::Done)
         }
         Err(error) => {
             made.take_back(server);
@@ -150,14 +108,86 @@ pub(super) fn run(
     }
 }
 
-/// What the jobs of a session back up.
-fn parts(session: &Value, server: &ApiConnection) -> anyhow::Result<Vec<Part>> {
+impl JobBackup {
+    fn record_in<'records>(&self, records: &'records Records) -> Option<&'records Object> {
+        records.get(&(self.job.clone(), self.number))
+    }
+
+    fn in_words(&self) -> String {
+        format!("job {} of {}", self.job, self.client)
+    }
+}
+
+/// Whether all backups were recorded.
+fn is_complete(backups: &[JobBackup], records: &Records) -> bool {
+    backups
+        .iter()
+        .all(|backup| backup.record_in(records).is_some())
+}
+
+/// Returns the start that the user named, or the newest complete one.
+fn chosen_start(
+    arguments: &Arguments,
+    backups: &[JobBackup],
+    starts: &BTreeMap<i64, Records>,
+) -> Result<i64, Usage> {
+    if let Some(tag) = arguments.session_tag {
+        return Ok(tag);
+    }
+    let mut newest_first = starts.iter().rev();
+    let complete = newest_first.find(|(_, records)| is_complete(backups, records));
+    complete.map(|(tag, _)| *tag).ok_or_else(|| {
+        Usage::new(format!(
+            "there is no start of session {} that all its jobs have a backup of",
+            arguments.id
+        ))
+        .hint("name one: --session-tag NUMBER --partly")
+    })
+}
+
+/// Refuses a start of which backups are missing: all of them, or some without `--partly`.
+fn refuse_missing(
+    arguments: &Arguments,
+    tag: i64,
+    backups: &[JobBackup],
+    starts: &BTreeMap<i64, Records>,
+) -> Result<(), Usage> {
+    let none = Records::new();
+    let records = starts.get(&tag).unwrap_or(&none);
+    let missing: Vec<String> = backups
+        .iter()
+        .filter(|backup| backup.record_in(records).is_none())
+        .map(JobBackup::in_words)
+        .collect();
+    if missing.is_empty() || arguments.partly && missing.len() < backups.len() {
+        return Ok(());
+    }
+    let complete: Vec<String> = starts
+        .iter()
+        .filter(|(_, records)| is_complete(backups, records))
+        .map(|(tag, _)| tag.to_string())
+        .collect();
+    let hint = if complete.is_empty() {
+        "no start has all of them".to_owned()
+    } else {
+        format!("starts that have all: {}", complete.join(", "))
+    };
+    Err(Usage::new(format!(
+        "start {tag} of session {} has no backup of {}",
+        arguments.id,
+        missing.join(", ")
+    ))
+    .hint(hint))
+}
+
+/// Returns the backups that the jobs of a session make.
+fn backups_of(session: &Value, server: &ApiConnection) -> anyhow::Result<Vec<JobBackup>> {
     let jobs = session
         .get("jobs")
         .and_then(Value::as_object)
         .into_iter()
         .flatten();
-    let mut parts = Vec::new();
+    let mut backups = Vec::new();
     for (id, _) in jobs {
         let job = wanted(server, Resource::Jobs, id)
             .with_context(|| format!("job {id} of the session cannot be looked at"))?;
@@ -178,7 +208,7 @@ fn parts(session: &Value, server: &ApiConnection) -> anyhow::Result<Vec<Part>> {
                 options.get("action").and_then(Value::as_str),
                 None | Some("" | "backup")
             ) {
-                parts.push(Part {
+                backups.push(JobBackup {
                     job: id.clone(),
                     client: client.to_owned(),
                     number,
@@ -187,13 +217,13 @@ fn parts(session: &Value, server: &ApiConnection) -> anyhow::Result<Vec<Part>> {
             }
         }
     }
-    if parts.is_empty() {
+    if backups.is_empty() {
         bail!("no job of the session makes a backup");
     }
-    Ok(parts)
+    Ok(backups)
 }
 
-/// The backups of a session, by its starts.
+/// Returns the records of the backups of a session, by its starts.
 fn starts(
     id: &str,
     tag: Option<i64>,
@@ -212,7 +242,7 @@ fn starts(
                 .and_then(Value::as_str)
                 .unwrap_or_default()
         };
-        // A server of the original may have looked for the words elsewhere too.
+        // A server of the original finds the text in other fields too.
         let Some(start) = metadata
             .get("session_tag")
             .and_then(Value::as_i64)
@@ -239,9 +269,9 @@ fn starts(
     Ok(starts)
 }
 
-/// The action that restores a backup.
+/// Returns the action that restores a backup.
 fn restore_of(
-    part: &Part,
+    backup: &JobBackup,
     record: &Object,
     arguments: &Arguments,
     several: bool,
@@ -253,28 +283,32 @@ fn restore_of(
             .filter(|text| !text.is_empty())
     };
     let named = |key: &str| {
-        text(key)
-            .with_context(|| format!("the record of the backup of job {} has no {key}", part.job))
+        text(key).with_context(|| {
+            format!(
+                "the record of the backup of job {} has no {key}",
+                backup.job
+            )
+        })
     };
     let (name, host, level) = (
         named("backup_name")?,
         named("hostname")?,
         named("level_id")?,
     );
-    let mut options = part.options.clone();
+    let mut options = backup.options.clone();
     options.retain(|key, value| {
         !value.is_null() && !OF_THE_BACKUP.contains(&key.as_str()) && !key.starts_with("restore_")
     });
     let target = match (
         &arguments.target,
-        part.options.get("path_to_backup").and_then(Value::as_str),
+        backup.options.get("path_to_backup").and_then(Value::as_str),
     ) {
         (Some(target), _) if several => format!("{}/{name}", target.trim_end_matches('/')),
         (Some(target), _) => target.clone(),
         (None, Some(path)) if !path.is_empty() => path.to_owned(),
         (None, _) => bail!(
             "the action of job {} does not say where the backup was made: name a --target",
-            part.job
+            backup.job
         ),
     };
     for (key, value) in [
@@ -290,7 +324,13 @@ fn restore_of(
     Ok(json!({ "freezer_action": options, "max_retries": 0, "mandatory": true }))
 }
 
-/// What was made so far.
+/// A job that restores the backups of one job.
+struct RestoreJob<'backups> {
+    client: &'backups str,
+    actions: Vec<Value>,
+}
+
+/// What was made on the server so far.
 #[derive(Default)]
 struct Made {
     session: Option<String>,
@@ -298,6 +338,7 @@ struct Made {
 }
 
 impl Made {
+    /// Removes what was made, and logs what cannot be removed.
     fn take_back(&self, server: &ApiConnection) {
         let removed = self
             .jobs
@@ -311,24 +352,25 @@ impl Made {
             if let Err(error) = result {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "what was made for the restore cannot be removed"
+                    "could not remove what was made for the restore"
                 );
             }
         }
     }
 }
 
+/// Makes the session and its jobs, and starts them.
 fn make(
     description: &str,
-    jobs: BTreeMap<&str, (&str, Vec<Value>)>,
+    jobs: BTreeMap<&str, RestoreJob<'_>>,
     server: &ApiConnection,
     made: &mut Made,
 ) -> Result<String, anyhow::Error> {
     let session = json!({ "description": description, "hold_off": HOLD_OFF, "schedule": {} });
     let id = server.create(Resource::Sessions, &session)?;
     made.session = Some(id.clone());
-    for (of, (client, actions)) in jobs {
-        // Stopped: none begins before all are in the session.
+    for (of, RestoreJob { client, actions }) in jobs {
+        // Stopped at first: no job begins before all are in the session.
         let job = json!({ "client_id": client, "description": format!("{description} (job {of})"),
             "job_schedule": { "event": "stop" }, "job_actions": actions });
         let job = server.create(Resource::Jobs, &job)?;

@@ -1,0 +1,98 @@
+//! What the readers hand to the archive: the same pieces of directories, read.
+
+use super::blocks::EarlierVersion;
+use super::compare::{Change, Previous};
+use crate::format::tar::DumpDir;
+use crate::model::{Entry, Extent, TreePath};
+use crate::platform::{FileHandle, Stat};
+use std::ops::Range;
+
+/// A piece of one directory with the metadata, and the content of small files, of its entries.
+#[derive(Debug)]
+pub(super) struct ReadStep {
+    /// The directory.
+    pub(super) path: TreePath,
+    /// Whether this is the directory's first step.
+    pub(super) is_first: bool,
+    /// The directory itself, with its first step and if it is still there.
+    pub(super) directory: Option<ReadEntry>,
+    /// With the first step: all names of the directory, if they are known.
+    pub(super) all_names: Option<DumpDir>,
+    /// Whether names of the base are gone from the directory; known at the last step.
+    pub(super) has_lost: bool,
+    /// The entries in the order of their names.
+    pub(super) entries: Vec<ReadEntry>,
+    /// The content of the small files among the entries.
+    pub(super) bytes: Vec<u8>,
+    /// Number of sockets and things of unknown type that were passed over.
+    pub(super) skipped: u64,
+}
+
+/// An entry without the extents that this level will store.
+#[derive(Debug)]
+pub(super) struct ReadEntry {
+    pub(super) entry: Entry,
+    pub(super) content: ContentSource,
+    pub(super) change: Change,
+}
+
+/// Where the content of an entry comes from.
+#[derive(Debug)]
+pub(super) enum ContentSource {
+    /// The entry has no content.
+    Empty,
+    /// This range of [`ReadStep::bytes`], without holes.
+    Read(Range<usize>),
+    /// The whole file.
+    Whole(SourceFile),
+    /// The new blocks of a large file; the others are in `earlier`, if there is one.
+    Blocks {
+        file: SourceFile,
+        earlier: Option<Box<EarlierVersion>>,
+    },
+    /// The file behind its beginning, which an interrupted run has stored in these extents.
+    Rest {
+        file: SourceFile,
+        begun: Vec<Extent>,
+    },
+    /// Earlier levels: the entry has its extents.
+    Kept,
+}
+
+/// An open file and its metadata when it was opened.
+#[derive(Debug)]
+pub(super) struct SourceFile {
+    pub(super) handle: FileHandle,
+    pub(super) stat: Stat,
+}
+
+impl ReadEntry {
+    /// Makes an entry that is as it was. Whether it is a link to another is for this level to find
+    /// out.
+    pub(super) fn unchanged(previous: &Previous) -> Self {
+        let mut entry = previous.entry.clone();
+        let was_link_to = entry.link_to.take();
+        Self {
+            entry,
+            content: ContentSource::Kept,
+            change: Change::Unchanged {
+                node: previous.node,
+                was_link_to,
+            },
+        }
+    }
+
+    /// Makes an entry that keeps the content of an earlier level.
+    pub(super) fn kept(entry: Entry, change: Change) -> Self {
+        Self {
+            entry,
+            content: ContentSource::Kept,
+            change,
+        }
+    }
+
+    /// Returns whether earlier levels have the content, or the whole entry is as it was.
+    pub(super) fn is_kept(&self) -> bool {
+        matches!(self.content, ContentSource::Kept)
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a file or directory is not in the backup as it should be.
+
+use super::read_step::SourceFile;
+use crate::model::TreePath;
+use std::io;
+
+/// Why a file could not be read, and how much of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// A directory could not be opened or listed.
+    #[error("could not list the directory; its content is left out")]
+    List(#[source] io::Error),
+    /// A file could not be opened.
+    #[error("could not open it; it is left out")]
+    Open(#[source] io::Error),
+    /// Type and metadata could not be read.
+    #[error("could not read its metadata")]
+    Stat(#[source] io::Error),
+    /// Extended attributes could not be read.
+    #[error("could not read its extended attributes; it is kept without them")]
+    Xattrs(#[source] io::Error),
+    /// The content of a small file could not be read, so it has no member.
+    #[error("could not read its content; it is left out")]
+    Small(#[source] io::Error),
+    /// The content could not be read to its end.
+    #[error("could not read all of its content; the rest is kept as zeros")]
+    Content(#[source] io::Error),
+    /// A directory took the place of something else, or came back, while the run was under way.
+    #[error("became a directory after its parent was listed; it is left out")]
+    Replaced,
+    /// The file is shorter than it was when its header was written.
+    #[error("shrank by {0} bytes while it was read; they are kept as zeros")]
+    Shrank(u64),
+}
+
+impl Unread {
+    /// Returns whether the file was simply gone by the time it was opened.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Open(error) | Self::Stat(error) => error.kind() == io::ErrorKind::NotFound,
+            Self::List(_)
+            | Self::Xattrs(_)
+            | Self::Small(_)
+            | Self::Content(_)
+            | Self::Replaced
+            | Self::Shrank(_) => false,
+        }
+    }
+}
+
+/// Logs that a file changed while it was read: its content may mix both versions.
+pub(super) fn report_if_changed(path: &TreePath, file: &SourceFile) {
+    let before = &file.stat;
+    if let Ok(after) = file.handle.stat()
+        && (after.size, after.mtime, after.ctime) != (before.size, before.mtime, before.ctime)
+    {
+        tracing::warn!(
+            %path,
+            size_before = before.size,
+            size_after = after.size,
+            "changed while it was read"
+        );
+    }
+}

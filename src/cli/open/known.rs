@@ -1,0 +1,106 @@
+//! Compares the stores of a run with what this machine knows of them.
+
+use crate::catalog::known::{KnownStores, KnownStoresError, Purpose, Surprise};
+use crate::catalog::{Access, AccessError};
+use crate::cli::open::session::Session;
+use crate::store::Store;
+use crate::store::location::IfMissing;
+use std::sync::Arc;
+
+impl Session {
+    /// Watches an open store, so that what it shows is compared with what this machine remembers.
+    ///
+    /// A memory that cannot be used stops a command that writes. A command that reads goes on
+    /// without it, and says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Surprise`] where another store is in the place, and the command writes.
+    pub(in crate::cli) fn watched(
+        &self,
+        access: Access,
+        purpose: Purpose,
+    ) -> anyhow::Result<Access> {
+        let Some(known) = self.known_stores() else {
+            return Ok(access);
+        };
+        match self.watched_by(&known, &access, purpose) {
+            Ok(access) => Ok(access),
+            Err(error) if purpose != Purpose::Writing && error.is::<KnownStoresError>() => {
+                self.output.warn(format_args!("{error:#}"));
+                Ok(access)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn watched_by(
+        &self,
+        known: &KnownStores,
+        access: &Access,
+        purpose: Purpose,
+    ) -> anyhow::Result<Access> {
+        let (place, identity) = (access.store().location(), access.identity());
+        if self.common.forget_store {
+            known.forget(identity.id)?;
+            known.forget_place(&place)?;
+        }
+        let surprise = known.surprise_at(&place, identity)?;
+        let witness = known.watch(&place, identity, purpose)?;
+        if let Some(surprise) = surprise {
+            witness.surprised(surprise)?;
+        }
+        Ok(access.watched_by(Arc::new(witness)))
+    }
+
+    /// Fails where this machine knows a store at a place that holds none.
+    ///
+    /// # Errors
+    ///
+    /// [`Surprise::Emptied`].
+    pub(in crate::cli) fn expect_new_place(&self, place: &str) -> anyhow::Result<()> {
+        let Some(known) = self.known_stores() else {
+            return Ok(());
+        };
+        if self.common.forget_store {
+            known.forget_place(place)?;
+        }
+        match known.surprise_of_nothing_at(place)? {
+            Some(surprise) => Err(surprise.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens the copy of a store to write to it, or makes it. Makes none where this machine knows a
+    /// store that is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Surprise`], and those of [`Access::copy_at`].
+    pub(in crate::cli) fn copy_at(
+        &self,
+        of: &Access,
+        place: Arc<dyn Store>,
+        if_missing: IfMissing,
+    ) -> anyhow::Result<Access> {
+        if let Err(AccessError::NoStore(_)) = Access::is_encrypted(place.as_ref()) {
+            self.expect_new_place(&place.location())?;
+        }
+        let copy = of.copy_at(place, if_missing)?;
+        self.watched(copy, Purpose::Writing)
+    }
+
+    /// Says of an error that there is no store in a place whether this machine knows one there.
+    pub(in crate::cli) fn or_emptied(&self, place: &str, error: anyhow::Error) -> anyhow::Error {
+        let is_missing = matches!(error.downcast_ref(), Some(AccessError::NoStore(_)));
+        let known = self.known_stores().filter(|_| is_missing);
+        match known.map(|known| known.surprise_of_nothing_at(place)) {
+            Some(Ok(Some(surprise @ Surprise::Emptied { .. }))) => surprise.into(),
+            _ => error,
+        }
+    }
+
+    fn known_stores(&self) -> Option<KnownStores> {
+        self.environment.known_stores().map(KnownStores::new)
+    }
+}

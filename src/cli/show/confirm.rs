@@ -1,0 +1,31 @@
+//! Questions that a person answers with yes or no.
+
+use crate::cli::show::failure::Usage;
+use crate::model::Interrupted;
+use crate::platform::terminal;
+use anyhow::Context;
+
+/// Asks whether to go on.
+///
+/// # Errors
+///
+/// [`Usage`] when there is no terminal, [`Interrupted`] when the answer is not yes.
+pub(in crate::cli) fn confirm(question: &str, otherwise: &str) -> anyhow::Result<()> {
+    if !terminal::is_there() {
+        let message = format!("{otherwise}: there is no terminal to ask on");
+        return Err(Usage::new(message)
+            .hint("give --yes, or --dry-run to see what would be done")
+            .into());
+    }
+    if is_yes(question)? {
+        Ok(())
+    } else {
+        Err(Interrupted.into())
+    }
+}
+
+/// Asks on the terminal; only `y` and `yes` mean yes.
+pub(in crate::cli) fn is_yes(question: &str) -> anyhow::Result<bool> {
+    let answer = terminal::ask(&format!("{question} [y/N] ")).context("could not ask")?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

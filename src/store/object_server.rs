@@ -1,0 +1,168 @@
+//! Servers that keep each object at an address of its own, and are asked over HTTP: what S3 and
+//! Swift have in common.
+
+use super::error::network;
+use super::{Error, ErrorKind, ObjectName, Operation, Rope, Selection, range};
+use crate::net::{HttpReply, MAX_DOCUMENT, Method, RequestBody};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// The characters that are escaped in the value of a query: all but the unreserved ones of RFC
+/// 3986. Signatures of S3 need exactly this form, escaped once.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The characters that are escaped in a path, where slashes stay.
+const IN_PATH: &AsciiSet = &IN_QUERY.remove(b'/');
+
+/// One request, and the operation and object that it is for.
+pub(super) struct ObjectRequest<'ask> {
+    pub(super) verb: Operation,
+    pub(super) object: Option<&'ask ObjectName>,
+    pub(super) method: Method,
+    /// The path below the address of the bucket or container, escaped, with the query.
+    pub(super) path: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: RequestBody<'ask>,
+}
+
+impl<'ask> ObjectRequest<'ask> {
+    /// Makes a request about an object or the whole store, without headers and body.
+    pub(super) fn new(
+        verb: Operation,
+        object: Option<&'ask ObjectName>,
+        method: Method,
+        path: String,
+    ) -> Self {
+        Self {
+            verb,
+            object,
+            method,
+            path,
+            headers: Vec::new(),
+            body: RequestBody::None,
+        }
+    }
+
+    /// Adds headers.
+    pub(super) fn with(
+        mut self,
+        headers: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// Sends a body along.
+    pub(super) fn sending(self, body: RequestBody<'ask>) -> Self {
+        Self { body, ..self }
+    }
+}
+
+/// A server of objects.
+pub(super) trait ObjectServer {
+    /// Authenticates one request and sends it.
+    fn send(&self, ask: &ObjectRequest<'_>) -> Result<HttpReply, Error>;
+
+    /// Returns where an object is below the address of the bucket or container, escaped.
+    fn path_of(&self, name: &ObjectName) -> String;
+}
+
+/// Sends a request and checks the status of the answer.
+pub(super) fn done(server: &impl ObjectServer, ask: &ObjectRequest<'_>) -> Result<(), Error> {
+    server
+        .send(ask)?
+        .finish()
+        .map_err(network(ask.verb, ask.object))
+}
+
+/// Sends an object with the headers that the kind of store adds.
+pub(super) fn put(
+    server: &impl ObjectServer,
+    name: &ObjectName,
+    body: &Rope,
+    headers: Vec<(&'static str, String)>,
+) -> Result<HttpReply, Error> {
+    let ask = ObjectRequest::new(
+        Operation::Put,
+        Some(name),
+        Method::PUT,
+        server.path_of(name),
+    )
+    .with([("content-type", "application/octet-stream".to_owned())])
+    .with(headers)
+    .sending(RequestBody::Rope(body));
+    server.send(&ask)
+}
+
+/// Reads a selection of an object and hands its pieces over.
+pub(super) fn read(
+    server: &impl ObjectServer,
+    name: &ObjectName,
+    wanted: Selection<'_>,
+    take: &mut dyn FnMut(Vec<u8>) -> bool,
+) -> Result<(), Error> {
+    range::read(name, wanted, take, |method, range| {
+        let ask = ObjectRequest::new(Operation::Get, Some(name), method, server.path_of(name));
+        server.send(&ask.with(range.map(|range| ("range", range))))
+    })
+}
+
+/// Removes the object at `path`; a missing one counts as removed.
+pub(super) fn delete(
+    server: &impl ObjectServer,
+    name: &ObjectName,
+    path: String,
+) -> Result<(), Error> {
+    let ask = ObjectRequest::new(Operation::Delete, Some(name), Method::DELETE, path);
+    let reply = server.send(&ask)?;
+    match reply.status {
+        404 => Ok(()),
+        _ => reply
+            .finish()
+            .map_err(network(Operation::Delete, Some(name))),
+    }
+}
+
+/// Returns one page of a listing; `None` where there is no such bucket or container.
+pub(super) fn page(server: &impl ObjectServer, path: String) -> Result<Option<Vec<u8>>, Error> {
+    let ask = ObjectRequest::new(Operation::List, None, Method::GET, path);
+    let reply = server.send(&ask)?;
+    if reply.status == 404 {
+        return Ok(None);
+    }
+    if !reply.is_done() {
+        return Err(network(Operation::List, None)(reply.refusal()));
+    }
+    let text = reply
+        .bytes(MAX_DOCUMENT)
+        .map_err(network(Operation::List, None))?;
+    let too_long = || unreadable("the server sends a listing that is too long");
+    text.map(Some).ok_or_else(too_long)
+}
+
+/// Makes the error for a listing that cannot be understood.
+pub(super) fn unreadable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::of_store(ErrorKind::Failed, Operation::List).because(why)
+}
+
+/// Returns the name of the object that a listing below `prefix` shows as `key`; the keys of all
+/// objects of the store begin with `root`. Keys of other programs, which no object can have, give
+/// `None`.
+pub(super) fn listed(root: &str, prefix: &str, key: &str) -> Option<ObjectName> {
+    key.strip_prefix(root)
+        .filter(|name| name.starts_with(prefix))
+        .and_then(ObjectName::new)
+}
+
+/// Escapes a path.
+pub(super) fn in_path(text: &str) -> String {
+    utf8_percent_encode(text, IN_PATH).to_string()
+}
+
+/// Escapes the value of a query, or one component of a path.
+pub(super) fn in_query(text: &str) -> String {
+    utf8_percent_encode(text, IN_QUERY).to_string()
+}

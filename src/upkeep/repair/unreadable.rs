@@ -1,0 +1,34 @@
+//! Removes points in time that cannot be opened.
+
+use super::Repaired;
+use crate::catalog::{Access, Held, names};
+use crate::model::BackupName;
+use crate::store::Store;
+use crate::upkeep::error::RepairError;
+
+/// Removes the manifests of points in time that cannot be opened. Returns how many.
+///
+/// Data that only they named goes with the next prune. A manifest of a newer version stays.
+///
+/// # Errors
+///
+/// [`RepairError`]; the removal can be repeated.
+pub fn remove_unreadable(
+    access: &Access,
+    backup: &BackupName,
+    repaired: &Repaired,
+    held: &Held<'_>,
+) -> Result<u64, RepairError> {
+    let mut removed = 0;
+    held.check().map_err(RepairError::Lock)?;
+    for point in repaired.unreadable.iter().filter(|point| !point.is_newer) {
+        let level = &point.level;
+        access
+            .store()
+            .delete(&names::manifest_name(backup, level))
+            .map_err(RepairError::Store)?;
+        tracing::info!(%backup, %level, "removed a point in time that could not be opened");
+        removed += 1;
+    }
+    Ok(removed)
+}
