@@ -408,8 +408,7 @@ fn arguments(address: &Address, settings: &StoreSettings) -> Vec<OsString> {
 impl Sftp {
     fn create_once(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
         let session = self
-            .sessions
-            .call()
+            .session()
             .map_err(|ended| not_stored(name, ended.into()))?;
         if !session.extensions().link {
             return Ok(Created::Cannot);
