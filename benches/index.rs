@@ -5,6 +5,7 @@
 //! is of one thread with everything in the cache. The same is then asked of the tree with five runs
 //! of changes on top.
 
+#![allow(clippy::too_many_lines, reason = "a benchmark is one list of figures")]
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
 
 use freezer::index::{BlockCache, DeltaWriter, MemoryBlocks, RunRoot, Tree, TreeRun, TreeWriter};

@@ -5,6 +5,7 @@
 //!
 //! Credentials come from the environment, as the program's own do. Prints one line for each figure:
 //! its name, a tab, and the number.
+#![allow(clippy::too_many_lines, reason = "a benchmark is one list of figures")]
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
 
 use freezer::store::location::{IfMissing, Location};

@@ -23,6 +23,11 @@
 //! A module names only modules that stand above it in this table, and not all of those:
 //! `tests/it/architecture.rs` holds the edges. `docs/glossary.md` says what words mean, and
 //! `docs/design` why things are as they are.
+#![cfg_attr(
+    test,
+    allow(clippy::too_many_lines, reason = "a test may tell a long story")
+)]
+
 pub mod api;
 pub mod backup;
 pub mod catalog;

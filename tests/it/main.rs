@@ -1,5 +1,7 @@
 //! Tests of the library and of the program as a whole.
 
+#![allow(clippy::too_many_lines, reason = "a test may tell a long story")]
+
 mod api;
 mod architecture;
 mod backup;

@@ -1,5 +1,6 @@
 //! Real FUSE mounts: points in time as the kernel and ordinary programs see them.
 #![cfg(target_os = "linux")]
+#![allow(clippy::too_many_lines, reason = "a test may tell a long story")]
 #![expect(
     clippy::disallowed_methods,
     reason = "oracles are ordinary programs, and they are started here"

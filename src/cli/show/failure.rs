@@ -236,7 +236,7 @@ mod tests {
             (anyhow::Error::from(Interrupted), "freezer: interrupted"),
             (
                 waiting.into(),
-                "freezer: it was interrupted while it waited for host/docs",
+                "freezer: interrupted while waiting for the lock of host/docs",
             ),
             (
                 PruneError::List(store).into(),

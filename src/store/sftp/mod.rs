@@ -2,7 +2,7 @@
 //!
 //! The `ssh` program carries the session (`ssh -s HOST sftp`), so that keys, agents, `known_hosts`,
 //! jump hosts and everything else in `~/.ssh/config` mean what they mean everywhere. `wire` holds
-//! the packets, `connection` one session, and `sessions` the one that all threads share.
+//! the packets, `connection` the session, which all threads share.
 //!
 //! Objects are files, laid out as a local store has them; one that is written is a file below
 //! `#tmp` (a name that no object has) until it is whole, and then renamed.
@@ -10,7 +10,6 @@
 mod connection;
 mod reading;
 mod requests;
-mod sessions;
 mod trouble;
 mod wire;
 
@@ -20,11 +19,12 @@ use super::{
     Created, Error, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
     StoreSettings,
 };
-use connection::SessionCall;
+use connection::{Connection, SessionCall, SessionEnded, Times};
 use reading::{CHUNK, WINDOW, read_file};
 use requests::{attributes, done, open, settled};
-use sessions::Sessions;
 use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use trouble::{SftpTrouble, not_stored};
 use wire::{Request, SftpAnswer, SftpAttributes};
 
@@ -36,10 +36,35 @@ const RACES: usize = 100;
 
 /// Objects below a folder of another machine.
 pub(super) struct Sftp {
-    sessions: Sessions,
+    arguments: Vec<OsString>,
+    times: Times,
     /// The folder, without a slash at its end; empty for the root of the file system.
     folder: String,
     location: String,
+    held: Mutex<HeldSession>,
+    /// A session has begun, or failed to.
+    changed: Condvar,
+}
+
+/// The session that all threads share.
+#[derive(Default)]
+struct HeldSession {
+    connection: Option<Arc<Connection>>,
+    /// Whether a thread begins one. The others wait for its result.
+    begins: bool,
+    /// How many failed to begin.
+    failures: u64,
+    failure: Option<SessionEnded>,
+}
+
+/// Lets the next thread begin a session, also when this one panics.
+struct Beginning<'store>(&'store Sftp);
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        self.0.held().begins = false;
+        self.0.changed.notify_all();
+    }
 }
 
 impl Sftp {
@@ -56,10 +81,21 @@ impl Sftp {
             None if address.path.is_empty() => String::new(),
             None => format!("/{}", address.path),
         };
+        let (idle, whole) = (settings.idle(), settings.whole());
+        // A session begins with many answers, one after the other, and another try has to fit into
+        // the time of a call.
+        let times = Times {
+            begin: whole.map_or(idle, |whole| whole / 2),
+            idle,
+            whole,
+        };
         let store = Self {
-            sessions: Sessions::new(address, settings),
+            arguments: arguments(address, settings),
+            times,
             folder,
             location: address.to_string(),
+            held: Mutex::default(),
+            changed: Condvar::new(),
         };
         if if_missing == IfMissing::Create {
             store
@@ -69,13 +105,68 @@ impl Sftp {
         Ok(store)
     }
 
+    fn held(&self) -> MutexGuard<'_, HeldSession> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a call in the session, or in a new one when there is none that can be used. Threads
+    /// that come while a session begins share its result: a server that hangs delays all of them no
+    /// longer than one.
+    fn session(&self) -> Result<SessionCall, SessionEnded> {
+        let came = crate::platform::monotonic();
+        let alive = |held: &HeldSession| {
+            held.connection
+                .as_ref()
+                .filter(|connection| connection.ended().is_none())
+                .map(Arc::clone)
+        };
+        let mut held = self.held();
+        if let Some(connection) = alive(&held) {
+            return Ok(SessionCall::new(connection, came));
+        }
+        if held.begins {
+            let before = held.failures;
+            let begins = |held: &mut HeldSession| held.begins && held.failures == before;
+            let (held, _) = self
+                .changed
+                .wait_timeout_while(held, self.times.begin, begins)
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(connection) = alive(&held) {
+                return Ok(SessionCall::new(connection, came));
+            }
+            let failure = if held.failures == before {
+                held.connection.as_ref().and_then(|one| one.ended())
+            } else {
+                held.failure.clone()
+            };
+            return Err(failure.unwrap_or_else(|| SessionEnded::late(self.times.begin)));
+        }
+        held.begins = true;
+        held.connection = None;
+        drop(held);
+        let beginning = Beginning(self);
+        let begun = Connection::start(&self.arguments, self.times).map(Arc::new);
+        {
+            let mut held = self.held();
+            match &begun {
+                Ok(connection) => held.connection = Some(Arc::clone(connection)),
+                Err(ended) => {
+                    held.failures += 1;
+                    held.failure = Some(ended.clone());
+                }
+            }
+        }
+        drop(beginning);
+        begun.map(|connection| SessionCall::new(connection, came))
+    }
+
     fn path_of(&self, name: &str) -> String {
         format!("{}/{name}", self.folder)
     }
 
     /// Makes a folder and those above it, also while another writer makes or removes the same ones.
     fn make_folders(&self, path: &str) -> Result<(), SftpTrouble> {
-        let session = self.sessions.call()?;
+        let session = self.session()?;
         let mut made = Ok(());
         for _ in 0..RACES {
             if path.is_empty() || done(&session, Request::Stat(path)).is_ok() {
@@ -103,7 +194,7 @@ impl Sftp {
         body: &Rope,
         name_it: impl FnOnce(&SessionCall, &str) -> Result<(), SftpTrouble>,
     ) -> Result<(), SftpTrouble> {
-        let session = self.sessions.call()?;
+        let session = self.session()?;
         let temporary = self.path_of(&folders::temporary().ok_or(SftpTrouble::Odd)?);
         let handle = match open(&session, Request::Create(&temporary)) {
             Err(trouble) if trouble.is_missing() => {
@@ -237,7 +328,7 @@ impl Sftp {
 
     /// Returns the contents of a folder; a missing one is empty.
     fn entries(&self, path: &str) -> Result<Vec<FolderRow>, SftpTrouble> {
-        let session = self.sessions.call()?;
+        let session = self.session()?;
         let handle = match open(&session, Request::OpenDirectory(path)) {
             Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
             opened => opened?,
@@ -272,11 +363,52 @@ impl Sftp {
     }
 }
 
+/// Returns what `ssh` is started with: no questions, known hosts only, and an end of a connection
+/// that is dead.
+fn arguments(address: &Address, settings: &StoreSettings) -> Vec<OsString> {
+    let option = |name: &str, key: &str| {
+        address
+            .query
+            .get(key)
+            .map(String::as_str)
+            .or_else(|| settings.option(name))
+    };
+    let mut arguments: Vec<OsString> = Vec::new();
+    for setting in [
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        "ServerAliveInterval=15",
+        "ServerAliveCountMax=3",
+        "ConnectTimeout=15",
+        "ClearAllForwardings=yes",
+    ] {
+        arguments.extend(["-o".into(), setting.into()]);
+    }
+    arguments.push("-T".into());
+    if let Some(port) = address.port {
+        arguments.extend(["-p".into(), port.to_string().into()]);
+    }
+    if let Some(key) = option("ssh-key", "key") {
+        arguments.extend(["-i".into(), key.into()]);
+        arguments.extend(["-o".into(), "IdentitiesOnly=yes".into()]);
+    }
+    if let Some(known) = option("ssh-known-hosts", "known_hosts") {
+        arguments.extend(["-o".into(), format!("UserKnownHostsFile={known}").into()]);
+        arguments.extend(["-o".into(), "GlobalKnownHostsFile=/dev/null".into()]);
+    }
+    if let Some(user) = &address.user {
+        arguments.extend(["-l".into(), user.into()]);
+    }
+    // After -- nothing is an option, whatever the host is called.
+    let host = address.host.trim_start_matches('[').trim_end_matches(']');
+    arguments.extend(["-s".into(), "--".into(), host.into(), "sftp".into()]);
+    arguments
+}
+
 impl Sftp {
     fn create_once(&self, name: &ObjectName, body: &Rope) -> Result<Created, Error> {
         let session = self
-            .sessions
-            .call()
+            .session()
             .map_err(|ended| not_stored(name, ended.into()))?;
         if !session.extensions().link {
             return Ok(Created::Cannot);
@@ -330,7 +462,7 @@ impl Store for Sftp {
         take: &mut dyn FnMut(Vec<u8>) -> bool,
     ) -> Result<(), Error> {
         let failed = |trouble: SftpTrouble| trouble.of(Operation::Get, Some(name));
-        let session = self.sessions.call().map_err(|ended| failed(ended.into()))?;
+        let session = self.session().map_err(|ended| failed(ended.into()))?;
         let (handle, size) = self.open_object(&session, name).map_err(failed)?;
         let outcome = read_file(&session, &handle, name, size, wanted, take);
         session
@@ -359,7 +491,7 @@ impl Store for Sftp {
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
         let failed = |trouble: SftpTrouble| trouble.of(Operation::Delete, Some(name));
-        let session = self.sessions.call().map_err(|ended| failed(ended.into()))?;
+        let session = self.session().map_err(|ended| failed(ended.into()))?;
         let path = self.path_of(name.as_str());
         match done(&session, Request::Remove(&path)) {
             Err(trouble) if trouble.is_missing() => return Ok(()),
