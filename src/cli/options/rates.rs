@@ -1,6 +1,7 @@
 //! Values of options about stores: transfer rates and the terms of object locks.
 
-use crate::config::{ByteSize, SizeError, TimeLength, TimeLengthError};
+use crate::cli::options::times::with_unit;
+use crate::config::{ByteSize, SizeError};
 use crate::model::Bandwidth;
 use crate::store::LockMode;
 use jiff::SignedDuration;
@@ -24,9 +25,7 @@ pub(in crate::cli) fn parse_lock(text: &str) -> Result<LockTerm, String> {
             ));
         }
     };
-    let time: TimeLength = time
-        .parse()
-        .map_err(|error: TimeLengthError| error.to_string())?;
+    let time = with_unit(time)?;
     if time.0.is_zero() {
         return Err("write how long the lock lasts, such as 30d".to_owned());
     }

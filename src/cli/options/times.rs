@@ -24,6 +24,23 @@ pub(in crate::cli) fn whole_days(text: &str) -> Result<u32, String> {
     u32::try_from(seconds.as_secs() / DAY_SECONDS).map_err(|error| error.to_string())
 }
 
+/// Parses a length of time that names its unit. A number alone could mean days or seconds where
+/// either is usual, and the wrong one costs data; only 0 needs no unit.
+pub(in crate::cli) fn with_unit(text: &str) -> Result<TimeLength, String> {
+    let length: TimeLength = text
+        .parse()
+        .map_err(|error: TimeLengthError| error.to_string())?;
+    let is_bare = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_bare && !length.0.is_zero() {
+        return Err(format!(
+            "say the unit: {text}s, {text}m, {text}h or {text}d"
+        ));
+    }
+    Ok(length)
+}
+
 /// Parses a length of time that is at least a second.
 pub(in crate::cli) fn at_least_a_second(text: &str) -> Result<TimeLength, String> {
     let length: TimeLength = text
@@ -54,13 +71,26 @@ pub(in crate::cli) fn up_to(
 
 #[cfg(test)]
 mod tests {
-    use super::{up_to, whole_days};
+    use super::{up_to, whole_days, with_unit};
     use crate::cli::arguments::Arguments;
     use crate::cli::options::not_empty;
     use crate::config::TimeLength;
     use clap::builder::Resettable;
     use clap::{Arg, ArgAction, Command, CommandFactory};
     use std::time::Duration;
+
+    #[test]
+    fn where_days_and_seconds_are_usual_the_unit_is_needed() {
+        assert_eq!(
+            with_unit("7d"),
+            Ok(TimeLength(Duration::from_hours(7 * 24)))
+        );
+        assert_eq!(with_unit("0"), Ok(TimeLength(Duration::ZERO)));
+        for bare in ["7", "1.5"] {
+            let refused = with_unit(bare).expect_err("refused");
+            assert!(refused.contains(&format!("{bare}d")), "{refused}");
+        }
+    }
 
     #[test]
     fn whole_days_have_no_rest() {

@@ -11,7 +11,7 @@ pub struct RootNode {
     /// The root block, not compressed.
     #[serde(with = "base64_bytes")]
     pub node: Vec<u8>,
-    /// How many generations of blocks lie below the root; 0 if the root is the only block.
+    /// How many layers of blocks lie below the root; 0 if the root is the only block.
     pub height: u8,
     /// Records in the run.
     pub entries: u64,

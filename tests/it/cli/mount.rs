@@ -77,7 +77,7 @@ fn a_mount_whose_disk_cache_is_refused_says_so_before_it_goes_to_the_background(
     let said = user.fails(1, "mount docs@latest m --disk-cache dc");
     assert!(
         said.err.contains("could not use dc as a disk cache")
-            && said.err.contains("no mark that freezer made it"),
+            && said.err.contains("freezer did not make it"),
         "{said:?}"
     );
     assert!(!user.path("m/a.txt").exists(), "nothing is mounted");

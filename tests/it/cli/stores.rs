@@ -246,7 +246,7 @@ fn a_disk_cache_that_is_not_ours_alone_is_refused_with_what_to_do() {
     user.write("dc/freezer-cache/notes.txt", "mine");
     let said = user.fails(1, cat);
     assert!(
-        said.err.contains("no mark that freezer made it") && said.err.contains("--disk-cache DIR"),
+        said.err.contains("freezer did not make it") && said.err.contains("--disk-cache DIR"),
         "{said:?}"
     );
     assert_eq!(
@@ -299,7 +299,8 @@ fn root_does_not_use_a_disk_cache_that_a_user_made() {
     std::os::unix::fs::chown(marker, Some(65_534), None).expect("root");
     let said = user.fails(1, cat);
     assert!(
-        said.err.contains("not a regular file of this user"),
+        said.err
+            .contains("not a regular file that only this user may write to"),
         "{said:?}"
     );
 }

@@ -25,7 +25,7 @@ fn judge(sound: &Sound, changes: &[Change], hurt: [bool; 2], what: &str) {
         if let Some(error) = readable.and_then(|readable| readable.first_error) {
             assert!(
                 error.contains("authentication")
-                    || error.contains("not in the format")
+                    || error.contains("not a valid frame")
                     || error.contains("shorter"),
                 "{what}: {error}"
             );

@@ -7,6 +7,7 @@ use crate::cli::interrupt;
 use crate::cli::open::backups::{all, refuse_twice};
 use crate::cli::open::session::Session;
 use crate::cli::options::retention::RetentionArguments;
+use crate::cli::options::times::with_unit;
 use crate::cli::options::wait::WaitOption;
 use crate::cli::show::confirm::confirm;
 use crate::cli::show::failure::{Completion, Usage};
@@ -71,12 +72,12 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, short, help_heading = "How it is done")]
     yes: bool,
 
-    /// How long data stays for mounts that still read it (90s, 10m, 2h, 1d, 0; a number alone
-    /// counts seconds)
+    /// How long data stays for mounts that still read it (90s, 10m, 2h, 1d or 0)
     #[arg(
         long,
         value_name = "TIME",
         default_value = "1h",
+        value_parser = with_unit,
         help_heading = "How it is done"
     )]
     grace: TimeLength,
