@@ -2,7 +2,7 @@
 
 use super::backup_in::BackupIn;
 use super::error::PruneError;
-use crate::catalog::{AccessError, Catalog, in_order, is_stray, outlines};
+use crate::catalog::{AccessError, Catalog, CatalogError, in_order, is_stray, outlines};
 use crate::format::manifest::Outline;
 use crate::model::order::{WrongDate, wrong_dates};
 use crate::model::{LevelId, LevelSerial, Ranges};
@@ -118,7 +118,27 @@ impl BackupPoints {
         }
         self.sort();
         self.doubt_strays();
-        Ok(())
+        self.compare(of)
+    }
+
+    /// Compares the points in time with what this client remembers of the backup.
+    fn compare(&self, of: BackupIn<'_>) -> Result<(), PruneError> {
+        let Some(witness) = of.access.witness() else {
+            return Ok(());
+        };
+        let listed = |level: &LevelId| self.points.iter().any(|point| point.level == *level);
+        let newest = || {
+            let serial = |point: &BackupPoint| Some(point.facts.as_ref().ok()?.serial);
+            let mut readable = self
+                .points
+                .iter()
+                .rev()
+                .filter_map(|point| Some((point.level.clone(), serial(point)?)));
+            readable.next()
+        };
+        witness
+            .compare(of.backup, listed, newest)
+            .map_err(|surprise| PruneError::Catalog(CatalogError::Surprise(Box::new(surprise))))
     }
 
     /// Puts the points in time into the order in which they were made.

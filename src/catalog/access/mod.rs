@@ -99,6 +99,16 @@ impl Access {
         }
     }
 
+    /// Returns the same store without a witness: several stores behind a mirror, say, of which each
+    /// may be behind the others.
+    #[must_use]
+    pub fn unwatched(&self) -> Self {
+        Self {
+            witness: None,
+            ..self.clone()
+        }
+    }
+
     /// Returns what watches the store, if anything does.
     pub fn witness(&self) -> Option<&Witness> {
         self.witness.as_deref()
@@ -111,6 +121,15 @@ impl Access {
     /// [`AccessError::NoStore`] among others.
     pub fn is_encrypted(store: &dyn Store) -> Result<bool, AccessError> {
         Ok(documents::identity(store)?.cipher != Cipher::None)
+    }
+
+    /// Reads which store is at a place, without opening it.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::NoStore`] among others.
+    pub fn identity_at(store: &dyn Store) -> Result<Identity, AccessError> {
+        documents::identity(store)
     }
 
     /// Returns the same store with the same keys, whose objects are reached through `store`.

@@ -5,7 +5,7 @@ use crate::format::identity::Cipher;
 use crate::model::{Advice, BackupName, LevelId, LevelSerial, StoreId};
 use crate::platform::durable::{self, Sharing};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -68,7 +68,12 @@ struct Document {
     version: u32,
     id: String,
     cipher: Cipher,
-    places: BTreeSet<String>,
+    places: Vec<PlaceDocument>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PlaceDocument {
+    place: String,
     backups: Vec<PointDocument>,
 }
 
@@ -185,8 +190,14 @@ fn encode(store: &KnownStore) -> Vec<u8> {
         version: VERSION,
         id: store.id.to_string(),
         cipher: store.cipher,
-        places: store.places.clone(),
-        backups: store.backups.iter().map(point).collect(),
+        places: store
+            .places
+            .iter()
+            .map(|(place, backups)| PlaceDocument {
+                place: place.clone(),
+                backups: backups.iter().map(point).collect(),
+            })
+            .collect(),
     };
     let mut bytes =
         serde_json::to_vec_pretty(&document).expect("plain text fields always become JSON");
@@ -207,20 +218,10 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<KnownStore, KnownStoresError> {
             version: document.version,
         });
     }
-    let mut backups = BTreeMap::new();
-    for point in document.backups {
-        let backup = BackupName::new(&point.host, &point.name)
-            .map_err(|error| damaged(error.to_string()))?;
-        let level: LevelId = point
-            .level
-            .parse()
-            .map_err(|_| damaged(point.level.clone()))?;
-        let point = KnownPoint {
-            level,
-            serial: LevelSerial(point.serial),
-            digest: point.digest,
-        };
-        backups.insert(backup, point);
+    let mut places = BTreeMap::new();
+    for PlaceDocument { place, backups } in document.places {
+        let points = backups.into_iter().map(known_point);
+        places.insert(place, points.collect::<Result<_, _>>().map_err(damaged)?);
     }
     Ok(KnownStore {
         id: document
@@ -228,7 +229,17 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<KnownStore, KnownStoresError> {
             .parse()
             .map_err(|_| damaged(document.id.clone()))?,
         cipher: document.cipher,
-        places: document.places,
-        backups,
+        places,
     })
+}
+
+fn known_point(point: PointDocument) -> Result<(BackupName, KnownPoint), String> {
+    let backup = BackupName::new(&point.host, &point.name).map_err(|error| error.to_string())?;
+    let level: LevelId = point.level.parse().map_err(|_| point.level.clone())?;
+    let known = KnownPoint {
+        level,
+        serial: LevelSerial(point.serial),
+        digest: point.digest,
+    };
+    Ok((backup, known))
 }

@@ -45,10 +45,9 @@ pub enum Purpose {
 struct KnownStore {
     id: StoreId,
     cipher: Cipher,
-    /// The locations where the client found the store.
-    places: BTreeSet<String>,
-    /// The newest point in time of each backup.
-    backups: BTreeMap<BackupName, KnownPoint>,
+    /// The locations where the client found the store or a copy of it, each with the newest point in
+    /// time of each backup there. A copy may be behind the others.
+    places: BTreeMap<String, BTreeMap<BackupName, KnownPoint>>,
 }
 
 /// The newest point in time of a backup that the client has opened.
@@ -174,17 +173,25 @@ impl KnownStores {
         place: &str,
         found: &Identity,
     ) -> Result<Option<Surprise>, KnownStoresError> {
-        if let Some(known) = self.0.read(found.id)? {
-            let was_encrypted = known.cipher != Cipher::None && found.cipher == Cipher::None;
+        let is_plain =
+            |known: &KnownStore| known.cipher != Cipher::None && found.cipher == Cipher::None;
+        let known = self.0.read(found.id)?;
+        if known.as_ref().is_some_and(is_plain) {
             let place = place.to_owned();
-            return Ok(was_encrypted.then_some(Surprise::NotEncrypted { place }));
+            return Ok(Some(Surprise::NotEncrypted { place }));
         }
-        let known = self.at(place)?;
-        Ok(known.map(|known| Surprise::OtherStore {
+        let is_known_here = |known: &KnownStore| known.places.contains_key(place);
+        if known.as_ref().is_some_and(is_known_here) {
+            return Ok(None);
+        }
+        let other = self.at(place)?;
+        // A store that is known from elsewhere may come here, but not in the clear.
+        let other = other.filter(|other| known.is_none() || is_plain(other));
+        Ok(other.map(|other| Surprise::OtherStore {
             place: place.to_owned(),
-            known: known.id,
+            known: other.id,
             found: found.id,
-            is_plain: known.cipher != Cipher::None && found.cipher == Cipher::None,
+            is_plain: is_plain(&other),
         }))
     }
 
@@ -210,7 +217,7 @@ impl KnownStores {
     /// When the memory cannot be changed.
     pub fn forget_place(&self, place: &str) -> Result<(), KnownStoresError> {
         for id in self.0.ids()? {
-            let is_there = |known: &KnownStore| known.places.contains(place);
+            let is_there = |known: &KnownStore| known.places.contains_key(place);
             if self
                 .0
                 .read(id)
@@ -243,9 +250,8 @@ impl KnownStores {
         purpose: Purpose,
     ) -> Result<Witness, KnownStoresError> {
         let known = self.0.read(identity.id)?;
-        let is_known_here = known
-            .as_ref()
-            .is_some_and(|known| known.places.contains(place));
+        let here = known.and_then(|mut known| known.places.remove(place));
+        let is_new_place = here.is_none();
         Ok(Witness {
             stores: self.clone(),
             id: identity.id,
@@ -253,11 +259,11 @@ impl KnownStores {
             place: place.to_owned(),
             purpose,
             seen: Mutex::new(Seen {
-                known: known.map(|known| known.backups).unwrap_or_default(),
+                known: here.unwrap_or_default(),
                 learnt: BTreeMap::new(),
                 removed: BTreeSet::new(),
                 surprises: Vec::new(),
-                is_new_place: !is_known_here,
+                is_new_place,
             }),
         })
     }
@@ -265,7 +271,7 @@ impl KnownStores {
     fn at(&self, place: &str) -> Result<Option<KnownStore>, KnownStoresError> {
         for id in self.0.ids()? {
             if let Some(known) = self.0.read(id)?
-                && known.places.contains(place)
+                && known.places.contains_key(place)
             {
                 return Ok(Some(known));
             }
@@ -315,6 +321,9 @@ impl Witness {
     ) -> Result<(), Surprise> {
         let known = {
             let seen = self.seen();
+            if let (Purpose::Writing, Some(surprise)) = (self.purpose, seen.surprises.first()) {
+                return Err(surprise.clone());
+            }
             match seen.known.get(backup) {
                 Some(known)
                     if !seen
@@ -449,13 +458,17 @@ impl Witness {
         }
     }
 
-    /// Writes down what the run has learnt. Does nothing where nothing is new.
+    /// Writes down what the run has learnt. Does nothing where nothing is new, or where the store
+    /// surprised: the next run is to be surprised too.
     ///
     /// # Errors
     ///
     /// When the memory cannot be changed.
     pub fn keep(&self) -> Result<(), KnownStoresError> {
         let seen = self.seen();
+        if !seen.surprises.is_empty() {
+            return Ok(());
+        }
         if !seen.is_new_place && seen.learnt.is_empty() && seen.removed.is_empty() {
             return Ok(());
         }
@@ -463,23 +476,21 @@ impl Witness {
             let mut store = store.unwrap_or_else(|| KnownStore {
                 id: self.id,
                 cipher: self.cipher,
-                places: BTreeSet::new(),
-                backups: BTreeMap::new(),
+                places: BTreeMap::new(),
             });
-            store.places.insert(self.place.clone());
-            store.backups.retain(|backup, point| {
+            let backups = store.places.entry(self.place.clone()).or_default();
+            backups.retain(|backup, point| {
                 !seen
                     .removed
                     .contains(&(backup.clone(), point.level.clone()))
             });
             for (backup, learnt) in &seen.learnt {
                 // Another run may have seen a newer point meanwhile.
-                let is_newer = store
-                    .backups
+                let is_newer = backups
                     .get(backup)
                     .is_none_or(|point| point.serial < learnt.serial);
                 if is_newer {
-                    store.backups.insert(backup.clone(), learnt.clone());
+                    backups.insert(backup.clone(), learnt.clone());
                 }
             }
             store

@@ -113,7 +113,9 @@ impl Destinations {
             policy.on_failure,
             policy.patience,
         ));
-        let access = first.through(Arc::clone(&mirror) as Arc<dyn Store>);
+        let access = first
+            .unwatched()
+            .through(Arc::clone(&mirror) as Arc<dyn Store>);
         Ok(Self {
             access,
             several: Some((mirror, copies)),

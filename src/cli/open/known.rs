@@ -1,8 +1,9 @@
 //! Compares the stores of a run with what this machine knows of them.
 
-use crate::catalog::known::{KnownStores, KnownStoresError, Purpose, Surprise};
+use crate::catalog::known::{KnownStores, KnownStoresError, Purpose, Surprise, Witness};
 use crate::catalog::{Access, AccessError};
 use crate::cli::open::session::Session;
+use crate::format::identity::Identity;
 use crate::store::Store;
 use crate::store::location::IfMissing;
 use std::sync::Arc;
@@ -21,36 +22,51 @@ impl Session {
         access: Access,
         purpose: Purpose,
     ) -> anyhow::Result<Access> {
+        let witness = self.witness(&access.store().location(), access.identity(), purpose)?;
+        Ok(match witness {
+            Some(witness) => access.watched_by(Arc::new(witness)),
+            None => access,
+        })
+    }
+
+    /// Compares a store with what this machine knows of the place, and starts to watch it. `None`
+    /// where this machine has no memory.
+    pub(in crate::cli) fn witness(
+        &self,
+        place: &str,
+        identity: &Identity,
+        purpose: Purpose,
+    ) -> anyhow::Result<Option<Witness>> {
         let Some(known) = self.known_stores() else {
-            return Ok(access);
+            return Ok(None);
         };
-        match self.watched_by(&known, &access, purpose) {
-            Ok(access) => Ok(access),
+        match self.recalled(&known, place, identity, purpose) {
+            Ok(witness) => Ok(Some(witness)),
             Err(error) if purpose != Purpose::Writing && error.is::<KnownStoresError>() => {
                 self.output.warn(format_args!("{error:#}"));
-                Ok(access)
+                Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    fn watched_by(
+    fn recalled(
         &self,
         known: &KnownStores,
-        access: &Access,
+        place: &str,
+        identity: &Identity,
         purpose: Purpose,
-    ) -> anyhow::Result<Access> {
-        let (place, identity) = (access.store().location(), access.identity());
+    ) -> anyhow::Result<Witness> {
         if self.common.forget_store {
             known.forget(identity.id)?;
-            known.forget_place(&place)?;
+            known.forget_place(place)?;
         }
-        let surprise = known.surprise_at(&place, identity)?;
-        let witness = known.watch(&place, identity, purpose)?;
+        let surprise = known.surprise_at(place, identity)?;
+        let witness = known.watch(place, identity, purpose)?;
         if let Some(surprise) = surprise {
             witness.surprised(surprise)?;
         }
-        Ok(access.watched_by(Arc::new(witness)))
+        Ok(witness)
     }
 
     /// Fails where this machine knows a store at a place that holds none.

@@ -1,6 +1,6 @@
 //! One run of the program: its options, its output, its store and the key of that.
 
-use crate::catalog::known::Purpose;
+use crate::catalog::known::{Purpose, Witness};
 use crate::catalog::{Access, AccessError, Catalog};
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::place::StorePlace;
@@ -262,10 +262,14 @@ impl Session {
     }
 
     /// Opens an existing store without its passphrase: only the names of backups can be read.
-    pub(in crate::cli) fn catalog(&self) -> anyhow::Result<Catalog> {
+    ///
+    /// Returns them with the memory of this machine, to be compared with the names.
+    pub(in crate::cli) fn catalog(&self) -> anyhow::Result<(Catalog, Option<Witness>)> {
         let store = self.open_store()?;
-        Access::is_encrypted(store.as_ref())?;
-        Ok(Catalog::new(store))
+        let identity = Access::identity_at(store.as_ref())
+            .map_err(|error| self.or_emptied(&store.location(), error.into()))?;
+        let witness = self.witness(&store.location(), &identity, Purpose::Reading)?;
+        Ok((Catalog::new(store), witness))
     }
 
     fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {

@@ -93,7 +93,7 @@ mod tests {
                 time: days(30)
             })
         );
-        assert_eq!(parse_lock("2592000"), parse_lock("30d"));
+        assert_eq!(parse_lock("720h"), parse_lock("30d"));
         assert_eq!(
             parse_lock("compliance:1d"),
             Ok(LockTerm {
@@ -101,7 +101,7 @@ mod tests {
                 time: days(1)
             })
         );
-        for text in ["", "0", "legal:3d", "compliance", "-1d", "1mo"] {
+        for text in ["", "0", "30", "legal:3d", "compliance", "-1d", "1mo"] {
             parse_lock(text).expect_err(text);
         }
     }

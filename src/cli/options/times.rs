@@ -151,6 +151,9 @@ mod tests {
     /// days to one user and seconds to the program, which then removes what the user wants to keep.
     const BY_THE_CALENDAR: &str = "--keep_within";
 
+    /// Options that want a unit, as a number alone could mean days or seconds.
+    const WITH_UNIT: [&str; 2] = ["--object_lock", "--grace"];
+
     /// Options that take no more than an hour or a day.
     const SHORT: [&str; 2] = ["--client_timeout", "--interval"];
 
@@ -171,7 +174,13 @@ mod tests {
             } else if by_calendar {
                 taken.push("12h");
             } else {
-                taken.extend(["30", "90s", "10m", "1h", "30m 10s"]);
+                taken.extend(["90s", "10m", "1h", "30m 10s"]);
+            }
+            let wants_unit = WITH_UNIT.into_iter().any(is);
+            if wants_unit {
+                refused.push("30");
+            } else if !by_calendar {
+                taken.push("30");
             }
             if SHORT.into_iter().any(is) {
                 refused.push("25h");

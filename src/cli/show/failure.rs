@@ -240,8 +240,8 @@ mod tests {
             ),
             (
                 PruneError::List(store).into(),
-                "freezer: could not find out what there is: could not list the store: the store \
-                 does not answer: interrupted",
+                "freezer: could not list the points in time and data of the backup: could not \
+                 list the store: the store does not answer: interrupted",
             ),
         ] {
             let report = report(error);

@@ -75,7 +75,7 @@ fn a_rolled_back_store_is_told_by_every_reader_and_refused_by_every_writer() {
         "backup docs",
         "prune docs --keep-last 1 --yes",
         "repack docs --yes",
-        "repair",
+        "repair docs",
     ] {
         let said = user.fails(REFUSED, &format!("{writer} {PASS}"));
         says(&said, "has lost its newest points");
@@ -114,9 +114,11 @@ fn another_store_in_the_place_of_a_known_one_is_refused() {
     user.succeeds(&format!("list docs {PASS}"));
     fs::remove_dir_all(store(&user)).expect("removed");
     copy(&user.path("other"), &store(&user));
+    for reader in ["list", "list docs", "ls docs"] {
+        let said = user.succeeds(&format!("{reader} {PASS}"));
+        says(&said, "shows another store than before");
+    }
     let said = user.fails(REFUSED, &format!("backup docs {PASS}"));
-    says(&said, "shows another store than before");
-    let said = user.succeeds(&format!("list {PASS}"));
     says(&said, "shows another store than before");
     user.succeeds(&format!("backup docs {PASS} --forget-store"));
     user.succeeds(&format!("backup docs {PASS}"));
@@ -136,7 +138,7 @@ fn a_plain_store_in_the_place_of_an_encrypted_one_is_refused() {
 #[test]
 fn a_prune_of_the_newest_point_is_no_surprise_to_the_one_that_did_it() {
     let user = user_with_three_points();
-    user.succeeds(&format!("prune docs --all --yes --grace 0 {PASS}"));
+    user.succeeds(&format!("prune --all --yes --grace 0 {PASS}"));
     let said = user.succeeds(&format!("backup docs {PASS}"));
     assert!(!said.err.contains("lost"), "{said:?}");
 }

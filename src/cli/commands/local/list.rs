@@ -69,10 +69,15 @@ fn newest(backup: &Backup, now: jiff::Timestamp) -> (&LevelId, u64) {
 
 fn backups(session: &mut Session) -> anyhow::Result<Completion> {
     let mut backups: Vec<Backup> = Vec::new();
-    session.catalog()?.backups(&mut |backup| {
+    let (catalog, witness) = session.catalog()?;
+    catalog.backups(&mut |backup| {
         backups.push(backup);
         true
     })?;
+    if let Some(witness) = witness {
+        let names: Vec<_> = backups.iter().map(|backup| backup.name.clone()).collect();
+        witness.compare_backups(&names)?;
+    }
     let now = session.clock.now();
     if session.output.form == OutputForm::Json {
         let documents: Vec<_> = backups
