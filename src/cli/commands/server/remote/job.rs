@@ -1,17 +1,15 @@
 //! `freezer job`.
 
-use super::edit;
+use super::job_document::{edited, new_job};
 use super::list_options::ListOptions;
 use super::show::{field, second, show, tell, wanted};
 use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
-use crate::cli::show::failure::{Completion, Usage};
+use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
-use crate::model::job::{
-    Action, AgentOptions, Course, Documented, Field, Job, JobEvent, RunResult, Words,
-};
+use crate::model::job::{Documented, Job, JobEvent, RunResult, Words};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -157,7 +155,7 @@ pub(in crate::cli) fn run(
         Command::Update { id, file, edit } => {
             let patch = match file {
                 Some(file) if !edit => read_document(&file)?,
-                _ => edited(job_of(wanted(&server, JOBS, &id)?), session)?,
+                _ => edited(wanted(&server, JOBS, &id)?, session)?,
             };
             server.update(JOBS, &id, &patch, None)?;
             tell("changed", JOBS, &id, session)?;
@@ -171,42 +169,6 @@ pub(in crate::cli) fn run(
         }
     }
     Ok(Completion::Done)
-}
-
-/// Returns a new job: the file as it is, or the file or a template after the user has edited it.
-fn new_job(
-    file: Option<Value>,
-    edit: bool,
-    client: Option<String>,
-    session: &Session,
-) -> anyhow::Result<Job> {
-    let document = match (file, edit) {
-        (Some(document), false) => document,
-        (file, _) => {
-            let client = client.as_deref().unwrap_or("PROJECT_HOSTNAME");
-            let text = match file {
-                Some(old) => serde_json::to_string_pretty(&as_new(job_of(old)).document())?,
-                None => edit::template(client),
-            };
-            edit::edit("job", &text, session)?
-        }
-    };
-    let mut job = job_of(document);
-    if let Some(client) = client {
-        job.client_id = client.into();
-    }
-    if job.client_id.text().is_empty() {
-        return Err(Usage::new("the job does not say which client does it")
-            .hint("name it: --client CLIENT-ID")
-            .into());
-    }
-    Ok(job)
-}
-
-/// Lets the user edit a job; returns the change.
-fn edited(job: Job, session: &Session) -> anyhow::Result<Value> {
-    let text = serde_json::to_string_pretty(&changeable(job).document())?;
-    edit::edit("job", &text, session)
 }
 
 fn list(
@@ -349,75 +311,11 @@ fn event(
     tell(&done, JOBS, id, session)
 }
 
-/// Reads a job as it is: what is wrong in it, the server refuses.
-fn job_of(document: Value) -> Job {
-    match document {
-        Value::Object(document) => Job::of(document),
-        _ => Job::default(),
-    }
-}
-
-/// Returns a job without the keys that a new one does not have: those that the server writes, and
-/// those that tell of past runs.
-fn as_new(mut job: Job) -> Job {
-    job.job_id = Field::Absent;
-    job.project_id = Field::Absent;
-    job.user_id = Field::Absent;
-    job._version = Field::Absent;
-    job.user_credentials = Field::Absent;
-    job.session_id = Field::Absent;
-    job.session_tag = Field::Absent;
-    job.session_name = Field::Absent;
-    if let Some(schedule) = job.job_schedule.get_mut() {
-        schedule.course = Course::default();
-    }
-    job
-}
-
-/// Returns the part of a job that a user can change.
-fn changeable(job: Job) -> Job {
-    let mut part = Job {
-        description: job.description,
-        client_id: job.client_id,
-        job_schedule: job.job_schedule,
-        job_actions: job.job_actions,
-        ..Job::default()
-    };
-    if let Some(schedule) = part.job_schedule.get_mut() {
-        *schedule = std::mem::take(schedule).only_when();
-    }
-    let actions = part.job_actions.get_mut().into_iter();
-    for action in actions.flat_map(|list| &mut list.0) {
-        if let Some(action) = action.get_mut() {
-            *action = changeable_action(std::mem::take(action));
-        }
-    }
-    part
-}
-
-/// Returns the part of an action that a user can change. Without its id an action becomes a new
-/// one: the change does not touch other jobs.
-fn changeable_action(action: Action) -> Action {
-    let mut part = Action {
-        freezer_action: action.freezer_action,
-        max_retries: action.max_retries,
-        max_retries_interval: action.max_retries_interval,
-        mandatory: action.mandatory,
-        ..Action::default()
-    };
-    if let Some(options) = part.freezer_action.get_mut() {
-        let mut set = options.document();
-        set.retain(|_, value| !value.is_null());
-        *options = AgentOptions::of(set);
-    }
-    part
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{as_new, changeable, job_of, timetable};
-    use crate::model::job::Documented;
-    use serde_json::{Value, json};
+    use super::timetable;
+    use crate::model::job::{Documented, Job};
+    use serde_json::json;
 
     #[test]
     fn a_timetable_is_told_in_a_few_words() {
@@ -434,39 +332,8 @@ mod tests {
                 "at 2026-11-24T12:00:00Z",
             ),
         ] {
-            let job = job_of(json!({ "job_schedule": schedule }));
+            let job = Job::leniently_of(json!({ "job_schedule": schedule }));
             assert_eq!(timetable(&job), told);
         }
-    }
-
-    #[test]
-    fn what_the_server_and_runs_wrote_is_no_part_of_a_new_job_or_a_change() {
-        let job = job_of(json!({
-            "job_id": "j", "user_id": "u", "session_id": "s", "description": "d", "client_id": "c",
-            "job_schedule": { "status": "completed", "schedule_interval": "1 days" },
-            "job_actions": [{
-                "action_id": "a", "mandatory": true,
-                "freezer_action": { "action": "info", "mode": null },
-            }],
-        }));
-        assert_eq!(
-            Value::Object(as_new(job.clone()).document()),
-            json!({
-                "description": "d", "client_id": "c",
-                "job_schedule": { "schedule_interval": "1 days" },
-                "job_actions": [{
-                    "action_id": "a", "mandatory": true,
-                    "freezer_action": { "action": "info", "mode": null },
-                }],
-            })
-        );
-        assert_eq!(
-            Value::Object(changeable(job).document()),
-            json!({
-                "description": "d", "client_id": "c",
-                "job_schedule": { "schedule_interval": "1 days" },
-                "job_actions": [{ "mandatory": true, "freezer_action": { "action": "info" } }],
-            })
-        );
     }
 }
