@@ -1,13 +1,14 @@
 //! `freezer action`.
 
 use super::list_options::ListOptions;
-use super::show::{show, tell, text, wanted};
+use super::show::{field, show, tell, text, wanted};
 use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
+use crate::model::job::{Action, Documented};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -81,7 +82,8 @@ pub(in crate::cli) fn run(
         Command::List { part } => list(&server, &part, session)?,
         Command::Show { id } => {
             let action = wanted(&server, ACTIONS, &id)?;
-            show(&action, &details(&action), session)?;
+            let rows = details(&Action::leniently_of(action.clone()));
+            show(&action, &rows, session)?;
         }
         Command::Create { file } => {
             let id = server.create(ACTIONS, &read_document(&file)?)?;
@@ -104,20 +106,20 @@ fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> an
     if session.output.form == OutputForm::Json {
         return Ok(session.output.json(&actions)?);
     }
-    let row = |action: &Value| {
-        let of = |key: &str| text(action, &format!("/freezer_action/{key}"));
-        let path = [of("path_to_backup"), of("restore_abs_path")].concat();
+    let row = |action: Value| {
+        let action = Action::leniently_of(action);
+        let options = action.options().cloned().unwrap_or_default();
         [
-            text(action, "/action_id"),
-            of("backup_name"),
-            of("action"),
-            path,
-            of("mode"),
-            of("storage"),
-            of("container"),
+            field(&action.action_id),
+            field(&options.backup_name),
+            field(&options.action),
+            field(&options.path_to_backup) + &field(&options.restore_abs_path),
+            field(&options.mode),
+            field(&options.storage),
+            field(&options.container),
         ]
     };
-    let rows: Vec<_> = actions.iter().map(row).collect();
+    let rows: Vec<_> = actions.into_iter().map(row).collect();
     let columns = [
         "ACTION",
         "NAME",
@@ -131,22 +133,19 @@ fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> an
     Ok(session.output.table(columns, &rows)?)
 }
 
-fn details(action: &Value) -> Vec<(&str, String)> {
+fn details(action: &Action) -> Vec<(String, String)> {
     let mut rows = vec![
-        ("action", text(action, "/action_id")),
-        ("max_retries", text(action, "/max_retries")),
+        ("action".to_owned(), field(&action.action_id)),
+        ("max_retries".to_owned(), field(&action.max_retries)),
         (
-            "max_retries_interval",
-            text(action, "/max_retries_interval"),
+            "max_retries_interval".to_owned(),
+            field(&action.max_retries_interval),
         ),
-        ("mandatory", text(action, "/mandatory")),
+        ("mandatory".to_owned(), field(&action.mandatory)),
     ];
-    let options = action
-        .get("freezer_action")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .filter(|(_, value)| !value.is_null());
-    rows.extend(options.map(|(key, value)| (key.as_str(), text(value, ""))));
+    let options = action.options().map(Documented::document);
+    let options = options.into_iter().flatten();
+    let with_value = options.filter(|(_, value)| !value.is_null());
+    rows.extend(with_value.map(|(key, value)| (key, text(&value))));
     rows
 }

@@ -1,13 +1,14 @@
 //! `freezer backup-list`.
 
 use super::list_options::ListOptions;
-use super::show::{moment, show, tell, text, wanted};
+use super::show::{field, second, show, tell, text, wanted};
 use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
+use crate::model::job::{BackupRecord, Documented};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -72,18 +73,7 @@ pub(in crate::cli) fn run(
         None => list(&server, &arguments.part, session)?,
         Some(Command::Show { id }) => {
             let backup = wanted(&server, BACKUPS, &id)?;
-            let mut rows = vec![
-                ("backup", text(&backup, "/backup_id")),
-                ("project", text(&backup, "/project_id")),
-                ("user", text(&backup, "/user_id")),
-                ("state", text(&backup, "/status")),
-            ];
-            let metadata = backup
-                .get("backup_metadata")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten();
-            rows.extend(metadata.map(|(key, value)| (key.as_str(), text(value, ""))));
+            let rows = details(&BackupRecord::leniently_of(backup.clone()));
             show(&backup, &rows, session)?;
         }
         Some(Command::Create { file }) => {
@@ -103,21 +93,35 @@ fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> an
     if session.output.form == OutputForm::Json {
         return Ok(session.output.json(&backups)?);
     }
-    let row = |backup: &Value| {
-        let of = |key: &str| text(backup, &format!("/backup_metadata/{key}"));
+    let row = |backup: Value| {
+        let backup = BackupRecord::leniently_of(backup);
+        let metadata = backup.backup_metadata.into_value().unwrap_or_default();
         [
-            text(backup, "/backup_id"),
-            of("hostname"),
-            of("backup_name"),
-            of("path_to_backup"),
-            moment(backup, "/backup_metadata/time_stamp", session),
-            of("curr_backup_level"),
-            text(backup, "/status"),
+            field(&backup.backup_id),
+            field(&metadata.hostname),
+            field(&metadata.backup_name),
+            field(&metadata.path_to_backup),
+            second(&metadata.time_stamp, session),
+            field(&metadata.curr_backup_level),
+            field(&backup.status),
         ]
     };
-    let rows: Vec<_> = backups.iter().map(row).collect();
+    let rows: Vec<_> = backups.into_iter().map(row).collect();
     let mut columns =
         ["BACKUP", "HOST", "NAME", "PATH", "MADE", "LEVEL", "STATE"].map(Column::text);
     columns[5] = Column::number("LEVEL");
     Ok(session.output.table(columns, &rows)?)
+}
+
+fn details(backup: &BackupRecord) -> Vec<(String, String)> {
+    let mut rows = vec![
+        ("backup".to_owned(), field(&backup.backup_id)),
+        ("project".to_owned(), field(&backup.project_id)),
+        ("user".to_owned(), field(&backup.user_id)),
+        ("state".to_owned(), field(&backup.status)),
+    ];
+    let metadata = backup.backup_metadata.get().map(Documented::document);
+    let metadata = metadata.into_iter().flatten();
+    rows.extend(metadata.map(|(key, value)| (key, text(&value))));
+    rows
 }

@@ -1,14 +1,15 @@
 //! `freezer client`.
 
 use super::list_options::ListOptions;
-use super::show::{show, tell, text, wanted};
+use super::show::{field, show, tell, wanted};
 use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
-use crate::sched::connection::Resource;
+use crate::model::job::{Client, ClientInfo, Documented};
+use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -66,36 +67,10 @@ pub(in crate::cli) fn run(
 ) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
     match arguments.command {
-        Command::List { part } => {
-            let clients = server.list(CLIENTS, &part.search(), part.page(), "")?;
-            if session.output.form == OutputForm::Json {
-                session.output.json(&clients)?;
-                return Ok(Completion::Done);
-            }
-            let of = |client: &Value| {
-                ["client_id", "hostname", "uuid", "description"]
-                    .map(|key| text(client, &format!("/client/{key}")))
-            };
-            let rows: Vec<_> = clients.iter().map(of).collect();
-            session.output.table(
-                ["CLIENT", "HOST", "UUID", "DESCRIPTION"].map(Column::text),
-                &rows,
-            )?;
-        }
+        Command::List { part } => list(&server, &part, session)?,
         Command::Show { id } => {
             let client = wanted(&server, CLIENTS, &id)?;
-            let rows = [
-                ("client", "client_id"),
-                ("host", "hostname"),
-                ("uuid", "uuid"),
-                ("description", "description"),
-                ("central", "is_central"),
-                ("actions", "supported_actions"),
-                ("modes", "supported_modes"),
-                ("storages", "supported_storages"),
-                ("engines", "supported_engines"),
-            ]
-            .map(|(name, key)| (name, text(&client, &format!("/client/{key}"))));
+            let rows = details(&info_of(client.clone()));
             show(&client, &rows, session)?;
         }
         Command::Register { file } => {
@@ -108,4 +83,42 @@ pub(in crate::cli) fn run(
         }
     }
     Ok(Completion::Done)
+}
+
+fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> anyhow::Result<()> {
+    let clients = server.list(CLIENTS, &part.search(), part.page(), "")?;
+    if session.output.form == OutputForm::Json {
+        return Ok(session.output.json(&clients)?);
+    }
+    let row = |client: Value| {
+        let info = info_of(client);
+        [
+            field(&info.client_id),
+            field(&info.hostname),
+            field(&info.uuid),
+            field(&info.description),
+        ]
+    };
+    let rows: Vec<_> = clients.into_iter().map(row).collect();
+    let columns = ["CLIENT", "HOST", "UUID", "DESCRIPTION"].map(Column::text);
+    Ok(session.output.table(columns, &rows)?)
+}
+
+fn info_of(client: Value) -> ClientInfo {
+    let client = Client::leniently_of(client);
+    client.client.into_value().unwrap_or_default()
+}
+
+fn details(info: &ClientInfo) -> [(&'static str, String); 9] {
+    [
+        ("client", field(&info.client_id)),
+        ("host", field(&info.hostname)),
+        ("uuid", field(&info.uuid)),
+        ("description", field(&info.description)),
+        ("central", field(&info.is_central)),
+        ("actions", field(&info.supported_actions)),
+        ("modes", field(&info.supported_modes)),
+        ("storages", field(&info.supported_storages)),
+        ("engines", field(&info.supported_engines)),
+    ]
 }

@@ -115,17 +115,16 @@ fn parse(text: &str) -> anyhow::Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::{parse, template};
+    use crate::model::job::{Action, Documented, Job};
 
     #[test]
     fn the_template_is_a_job() {
-        let job = parse(&template("tecs_vm")).expect("JSON");
-        assert_eq!(
-            (
-                job["client_id"].as_str(),
-                job["job_actions"][0]["freezer_action"]["action"].as_str()
-            ),
-            (Some("tecs_vm"), Some("backup"))
-        );
+        let template = parse(&template("tecs_vm")).expect("JSON");
+        let job = Job::leniently_of(template);
+        job.check("").expect("the server takes it");
+        let options = job.actions().filter_map(Action::options);
+        let actions: Vec<_> = options.map(|options| options.action.text()).collect();
+        assert_eq!((job.client_id.text(), actions), ("tecs_vm", vec!["backup"]));
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! `freezer job`.
 
-use super::edit;
+use super::job_document::{edited, new_job};
 use super::list_options::ListOptions;
-use super::show::{count, moment, show, tell, text, wanted};
+use super::show::{field, second, show, tell, wanted};
 use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
-use crate::cli::show::failure::{Completion, Usage};
+use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
+use crate::model::job::{Documented, Job, JobEvent, RunResult, Words};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -125,25 +126,6 @@ A file is JSON, as the original has it:
 
 const JOBS: Resource = Resource::Jobs;
 
-/// Keys that the server writes. A new job made from an old one does not have them.
-const OF_THE_SERVER: [&str; 5] = [
-    "job_id",
-    "project_id",
-    "user_id",
-    "_version",
-    "user_credentials",
-];
-/// Keys of the schedule that tell of past runs.
-const OF_ITS_RUNS: [&str; 7] = [
-    "time_created",
-    "time_started",
-    "time_ended",
-    "event",
-    "status",
-    "result",
-    "current_pid",
-];
-
 pub(in crate::cli) fn run(
     arguments: Arguments,
     session: &mut Session,
@@ -157,7 +139,7 @@ pub(in crate::cli) fn run(
         } => list(&server, &part, client.as_deref(), all_projects, session)?,
         Command::Show { id } => {
             let job = wanted(&server, JOBS, &id)?;
-            let rows = details(&job, session);
+            let rows = details(&Job::leniently_of(job.clone()), session);
             show(&job, &rows, session)?;
         }
         Command::Get { id } => {
@@ -167,7 +149,7 @@ pub(in crate::cli) fn run(
         Command::Create { file, edit, client } => {
             let file = file.as_deref().map(read_document).transpose()?;
             let job = new_job(file, edit, client, session)?;
-            let id = server.create(JOBS, &job)?;
+            let id = server.create(JOBS, &Value::Object(job.document()))?;
             tell("created", JOBS, &id, session)?;
         }
         Command::Update { id, file, edit } => {
@@ -178,54 +160,15 @@ pub(in crate::cli) fn run(
             server.update(JOBS, &id, &patch, None)?;
             tell("changed", JOBS, &id, session)?;
         }
-        Command::Start { id } => event(&server, &id, "start", session)?,
-        Command::Stop { id } => event(&server, &id, "stop", session)?,
-        Command::Abort { id } => event(&server, &id, "abort", session)?,
+        Command::Start { id } => event(&server, &id, JobEvent::Start, session)?,
+        Command::Stop { id } => event(&server, &id, JobEvent::Stop, session)?,
+        Command::Abort { id } => event(&server, &id, JobEvent::Abort, session)?,
         Command::Delete { id } => {
             server.delete(JOBS, &id)?;
             tell("deleted", JOBS, &id, session)?;
         }
     }
     Ok(Completion::Done)
-}
-
-/// Returns a new job: the file as it is, or the file or a template after the user has edited it.
-fn new_job(
-    file: Option<Value>,
-    edit: bool,
-    client: Option<String>,
-    session: &Session,
-) -> anyhow::Result<Value> {
-    let mut job = match (file, edit) {
-        (Some(job), false) => job,
-        (file, _) => {
-            let client = client.as_deref().unwrap_or("PROJECT_HOSTNAME");
-            let text = match file {
-                Some(job) => serde_json::to_string_pretty(&as_new(job))?,
-                None => edit::template(client),
-            };
-            edit::edit("job", &text, session)?
-        }
-    };
-    if let Some(client) = client {
-        job["client_id"] = client.into();
-    }
-    let has_client = |job: &Value| {
-        let client = job.get("client_id").and_then(Value::as_str);
-        client.is_some_and(|client| !client.is_empty())
-    };
-    if !has_client(&job) {
-        return Err(Usage::new("the job does not say which client does it")
-            .hint("name it: --client CLIENT-ID")
-            .into());
-    }
-    Ok(job)
-}
-
-/// Lets the user edit a job; returns the change.
-fn edited(job: Value, session: &Session) -> anyhow::Result<Value> {
-    let text = serde_json::to_string_pretty(&changeable(job))?;
-    edit::edit("job", &text, session)
 }
 
 fn list(
@@ -237,6 +180,10 @@ fn list(
 ) -> anyhow::Result<()> {
     let mut search = part.search();
     if let Some(client) = client {
+        let of_client = Job {
+            client_id: client.into(),
+            ..Job::default()
+        };
         let conditions = search.as_object_mut().and_then(|search| {
             search
                 .entry("match")
@@ -245,7 +192,7 @@ fn list(
         });
         conditions
             .into_iter()
-            .for_each(|conditions| conditions.push(json!({ "client_id": client })));
+            .for_each(|conditions| conditions.push(json!(of_client)));
     }
     let more = if all_projects {
         "&all_projects=True"
@@ -256,23 +203,7 @@ fn list(
     if session.output.form == OutputForm::Json {
         return Ok(session.output.json(&jobs)?);
     }
-    let of_schedule = |job: &Value, key: &str| text(job, &format!("/job_schedule/{key}"));
-    let rows: Vec<_> = jobs
-        .iter()
-        .map(|job| {
-            [
-                text(job, "/job_id"),
-                text(job, "/description"),
-                text(job, "/client_id"),
-                count(job, "/job_actions"),
-                timetable(job),
-                of_schedule(job, "status"),
-                of_schedule(job, "event"),
-                of_schedule(job, "result"),
-                moment(job, "/job_schedule/time_ended", session),
-            ]
-        })
-        .collect();
+    let rows: Vec<_> = jobs.into_iter().map(|job| row(job, session)).collect();
     let mut columns = [
         "JOB",
         "DESCRIPTION",
@@ -289,31 +220,42 @@ fn list(
     Ok(session.output.table(columns, &rows)?)
 }
 
+fn row(job: Value, session: &Session) -> [String; 9] {
+    let job = Job::leniently_of(job);
+    let actions = job.job_actions.get().map_or(0, |list| list.0.len());
+    let schedule = job.schedule().cloned().unwrap_or_default();
+    let course = &schedule.course;
+    [
+        field(&job.job_id),
+        field(&job.description),
+        field(&job.client_id),
+        actions.to_string(),
+        timetable(&job),
+        field(&course.status),
+        field(&course.event),
+        field(&course.result),
+        second(&course.time_ended, session),
+    ]
+}
+
 /// Says in a few words when a job runs.
-fn timetable(job: &Value) -> String {
-    let Some(Value::Object(schedule)) = job.get("job_schedule") else {
+fn timetable(job: &Job) -> String {
+    let Some(schedule) = job.schedule() else {
         return String::new();
     };
-    let text = |key: &str| schedule.get(key).and_then(Value::as_str);
-    if let Some(date) = text("schedule_date") {
+    let when = &schedule.when;
+    let (date, interval) = (when.schedule_date.text(), when.schedule_interval.text());
+    if !date.is_empty() {
         return format!("at {date}");
     }
-    if let Some(interval) = text("schedule_interval") {
+    if !interval.is_empty() {
         return format!("every {interval}").replace("every continuous", "continuous");
     }
-    let fields: Vec<String> = [
-        "year",
-        "month",
-        "day",
-        "week",
-        "day_of_week",
-        "hour",
-        "minute",
-        "second",
-    ]
-    .iter()
-    .filter_map(|field| Some(format!("{field} {}", text(&format!("schedule_{field}"))?)))
-    .collect();
+    let set = when
+        .calendar()
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty());
+    let fields: Vec<String> = set.map(|(name, text)| format!("{name} {text}")).collect();
     if fields.is_empty() {
         "once".to_owned()
     } else {
@@ -321,44 +263,35 @@ fn timetable(job: &Value) -> String {
     }
 }
 
-fn details(job: &Value, session: &Session) -> Vec<(&'static str, String)> {
+fn details(job: &Job, session: &Session) -> Vec<(&'static str, String)> {
+    let schedule = job.schedule().cloned().unwrap_or_default();
+    let (when, course) = (&schedule.when, &schedule.course);
     let mut rows = vec![
-        ("job", text(job, "/job_id")),
-        ("description", text(job, "/description")),
-        ("client", text(job, "/client_id")),
-        ("user", text(job, "/user_id")),
-        ("session", text(job, "/session_id")),
+        ("job", field(&job.job_id)),
+        ("description", field(&job.description)),
+        ("client", field(&job.client_id)),
+        ("user", field(&job.user_id)),
+        ("session", field(&job.session_id)),
         ("when", timetable(job)),
-        ("from", text(job, "/job_schedule/schedule_start_date")),
-        ("until", text(job, "/job_schedule/schedule_end_date")),
-        ("status", text(job, "/job_schedule/status")),
-        ("event", text(job, "/job_schedule/event")),
-        ("result", text(job, "/job_schedule/result")),
-        ("process", text(job, "/job_schedule/current_pid")),
-        (
-            "started",
-            moment(job, "/job_schedule/time_started", session),
-        ),
-        ("ended", moment(job, "/job_schedule/time_ended", session)),
+        ("from", field(&when.schedule_start_date)),
+        ("until", field(&when.schedule_end_date)),
+        ("status", field(&course.status)),
+        ("event", field(&course.event)),
+        ("result", field(&course.result)),
+        ("process", field(&course.current_pid)),
+        ("started", second(&course.time_started, session)),
+        ("ended", second(&course.time_ended, session)),
     ];
-    for action in job
-        .get("job_actions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let what: Vec<String> = ["action", "backup_name", "path_to_backup"]
-            .iter()
-            .map(|key| text(action, &format!("/freezer_action/{key}")))
-            .collect();
-        rows.push((
-            "action",
-            format!(
-                "{}  ({})",
-                what.join(" ").trim_end(),
-                text(action, "/action_id")
-            ),
-        ));
+    for action in job.actions() {
+        let options = action.options().cloned().unwrap_or_default();
+        let what = [
+            field(&options.action),
+            field(&options.backup_name),
+            field(&options.path_to_backup),
+        ]
+        .join(" ");
+        let id = field(&action.action_id);
+        rows.push(("action", format!("{}  ({id})", what.trim_end())));
     }
     rows
 }
@@ -366,67 +299,22 @@ fn details(job: &Value, session: &Session) -> Vec<(&'static str, String)> {
 fn event(
     server: &ApiConnection,
     id: &str,
-    event: &str,
+    event: JobEvent,
     session: &mut Session,
 ) -> anyhow::Result<()> {
-    let said = server.event(id, event)?;
-    let done = if said == "success" {
-        format!("{event} requested")
+    let said = server.event(id, event.word())?;
+    let done = if said == RunResult::Success.word() {
+        format!("{} requested", event.word())
     } else {
         said
     };
     tell(&done, JOBS, id, session)
 }
 
-/// Returns a job without the keys that a new one does not have.
-fn as_new(mut job: Value) -> Value {
-    if let Value::Object(job) = &mut job {
-        job.retain(|key, _| !OF_THE_SERVER.contains(&key.as_str()) && !key.starts_with("session_"));
-        if let Some(Value::Object(schedule)) = job.get_mut("job_schedule") {
-            schedule.retain(|key, _| !OF_ITS_RUNS.contains(&key.as_str()));
-        }
-    }
-    job
-}
-
-/// Returns the part of a job that a user can change.
-fn changeable(mut job: Value) -> Value {
-    if let Value::Object(job) = &mut job {
-        job.retain(|key, _| {
-            ["description", "client_id", "job_schedule", "job_actions"].contains(&key.as_str())
-        });
-        if let Some(Value::Object(schedule)) = job.get_mut("job_schedule") {
-            schedule.retain(|key, _| key.starts_with("schedule_"));
-        }
-        // Without its id an action becomes a new one: the change does not touch other jobs.
-        for action in job
-            .get_mut("job_actions")
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
-            if let Value::Object(action) = action {
-                action.retain(|key, _| {
-                    [
-                        "freezer_action",
-                        "max_retries",
-                        "max_retries_interval",
-                        "mandatory",
-                    ]
-                    .contains(&key.as_str())
-                });
-                if let Some(Value::Object(options)) = action.get_mut("freezer_action") {
-                    options.retain(|_, value| !value.is_null());
-                }
-            }
-        }
-    }
-    job
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{as_new, changeable, timetable};
+    use super::timetable;
+    use crate::model::job::{Documented, Job};
     use serde_json::json;
 
     #[test]
@@ -444,26 +332,8 @@ mod tests {
                 "at 2026-11-24T12:00:00Z",
             ),
         ] {
-            assert_eq!(timetable(&json!({ "job_schedule": schedule })), told);
+            let job = Job::leniently_of(json!({ "job_schedule": schedule }));
+            assert_eq!(timetable(&job), told);
         }
-    }
-
-    #[test]
-    fn what_the_server_and_runs_wrote_is_no_part_of_a_new_job_or_a_change() {
-        let job = json!({"job_id": "j", "user_id": "u", "session_id": "s", "description": "d", "client_id": "c",
-            "job_schedule": {"status": "completed", "schedule_interval": "1 days"},
-            "job_actions": [{"action_id": "a", "mandatory": true, "freezer_action": {"action": "info", "mode": null}}]});
-        assert_eq!(
-            as_new(job.clone())["job_schedule"],
-            json!({"schedule_interval": "1 days"})
-        );
-        assert_eq!(
-            as_new(job.clone()).as_object().map(|job| job.len()),
-            Some(4)
-        );
-        assert_eq!(
-            changeable(job)["job_actions"],
-            json!([{"mandatory": true, "freezer_action": {"action": "info"}}])
-        );
     }
 }

@@ -6,6 +6,7 @@ pub(in crate::cli) mod backup_list;
 pub(in crate::cli) mod client;
 mod edit;
 pub(in crate::cli) mod job;
+mod job_document;
 mod list_options;
 pub(in crate::cli) mod session;
 mod session_restore;

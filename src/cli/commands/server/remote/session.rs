@@ -2,13 +2,14 @@
 
 use super::list_options::ListOptions;
 use super::session_restore;
-use super::show::{count, moment, show, tell, text, wanted};
+use super::show::{field, second, show, tell, wanted};
 use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
+use crate::model::job::{Documented, JobSession, SessionCall, SessionVerb};
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -120,7 +121,8 @@ pub(in crate::cli) fn run(
         Command::List { part } => list(&server, &part, session)?,
         Command::Show { id } => {
             let shown = wanted(&server, SESSIONS, &id)?;
-            show(&shown, &details(&shown, session), session)?;
+            let rows = details(&JobSession::leniently_of(shown.clone()), session);
+            show(&shown, &rows, session)?;
         }
         Command::Create { file } => {
             let id = server.create(SESSIONS, &read_document(&file)?)?;
@@ -154,19 +156,20 @@ fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> an
     if session.output.form == OutputForm::Json {
         return Ok(session.output.json(&sessions)?);
     }
-    let row = |shown: &Value| {
-        let at = |key: &str| text(shown, &format!("/{key}"));
+    let row = |shown: Value| {
+        let shown = JobSession::leniently_of(shown);
+        let jobs = shown.jobs.get().map_or(0, |jobs| jobs.0.len());
         [
-            at("session_id"),
-            at("description"),
-            count(shown, "/jobs"),
-            at("session_tag"),
-            at("status"),
-            at("result"),
-            moment(shown, "/time_start", session),
+            field(&shown.session_id),
+            field(&shown.description),
+            jobs.to_string(),
+            field(&shown.session_tag),
+            field(&shown.status),
+            field(&shown.result),
+            second(&shown.time_start, session),
         ]
     };
-    let rows: Vec<_> = sessions.iter().map(row).collect();
+    let rows: Vec<_> = sessions.into_iter().map(row).collect();
     let columns = [
         Column::text("SESSION"),
         Column::text("DESCRIPTION"),
@@ -179,26 +182,26 @@ fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> an
     Ok(session.output.table(columns, &rows)?)
 }
 
-fn details(shown: &Value, session: &Session) -> Vec<(&'static str, String)> {
+fn details(shown: &JobSession, session: &Session) -> Vec<(&'static str, String)> {
     let mut rows = vec![
-        ("session", text(shown, "/session_id")),
-        ("description", text(shown, "/description")),
-        ("starts", text(shown, "/session_tag")),
-        ("hold_off", text(shown, "/hold_off")),
-        ("schedule", text(shown, "/schedule")),
-        ("status", text(shown, "/status")),
-        ("result", text(shown, "/result")),
-        ("started", moment(shown, "/time_start", session)),
-        ("ended", moment(shown, "/time_end", session)),
+        ("session", field(&shown.session_id)),
+        ("description", field(&shown.description)),
+        ("starts", field(&shown.session_tag)),
+        ("hold_off", field(&shown.hold_off)),
+        ("schedule", field(&shown.schedule)),
+        ("status", field(&shown.status)),
+        ("result", field(&shown.result)),
+        ("started", second(&shown.time_start, session)),
+        ("ended", second(&shown.time_end, session)),
     ];
-    let jobs = shown
-        .get("jobs")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
-    for (job, entry) in jobs {
-        let how = ["client_id", "status", "result"].map(|key| text(entry, &format!("/{key}")));
-        rows.push(("job", format!("{job}  {}", how.join(" "))));
+    for (id, entry) in shown.jobs.get().into_iter().flat_map(|jobs| &jobs.0) {
+        let entry = entry.get().cloned().unwrap_or_default();
+        let how = [
+            field(&entry.client_id),
+            field(&entry.status),
+            field(&entry.result),
+        ];
+        rows.push(("job", format!("{id}  {}", how.join(" "))));
     }
     rows
 }
@@ -210,8 +213,12 @@ fn start(
     job_tag: i64,
     session: &mut Session,
 ) -> anyhow::Result<()> {
-    let start = json!({ "start": { "job_id": pair.job_id, "current_tag": job_tag } });
-    let (result, tag) = server.session_action(&pair.session_id, &start)?;
+    let start = SessionCall {
+        job_id: pair.job_id.as_str().into(),
+        current_tag: job_tag.into(),
+        ..SessionCall::default()
+    };
+    let (result, tag) = server.session_action(&pair.session_id, &start.body(SessionVerb::Start))?;
     match session.output.form {
         OutputForm::Json => session
             .output

@@ -6,24 +6,19 @@
 use super::show::{tell, wanted};
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::{Completion, Usage};
+use crate::model::job::{
+    Action, ActionList, AgentOptions, BackupMetadata, BackupRecord, Documented, Field, Job,
+    JobEvent, JobSession, Schedule, Words,
+};
 use crate::sched::connection::{ApiConnection, ApiError, Resource};
 use anyhow::{Context, bail};
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Options of a backup that do not matter for its restore.
-const OF_THE_BACKUP: [&str; 6] = [
-    "action",
-    "path_to_backup",
-    "pre_script",
-    "post_script",
-    "dry_run",
-    "tag",
-];
 /// Time in seconds within which the nodes have to begin. A node that begins later restores too, but
 /// the session does not wait for it.
-const HOLD_OFF: u64 = 86_400;
+const HOLD_OFF: i64 = 86_400;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -49,19 +44,17 @@ pub(super) struct Arguments {
     partly: bool,
 }
 
-type Object = Map<String, Value>;
-
 /// A backup that an action of a job makes.
 struct JobBackup {
     job: String,
     client: String,
     /// The place of the action in the job, counted from 0.
     number: usize,
-    options: Object,
+    options: AgentOptions,
 }
 
 /// The records of backups, by the job and the place of the action.
-type Records = BTreeMap<(String, usize), Object>;
+type Records = BTreeMap<(String, usize), BackupMetadata>;
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -92,7 +85,7 @@ pub(super) fn run(
             client: &backup.client,
             actions: Vec::new(),
         });
-        job.actions.push(action);
+        job.actions.push(Field::Is(action));
     }
     let description = format!("restore of session {} at start {tag}", arguments.id);
     let mut made = Made::default();
@@ -109,7 +102,7 @@ pub(super) fn run(
 }
 
 impl JobBackup {
-    fn record_in<'records>(&self, records: &'records Records) -> Option<&'records Object> {
+    fn record_in<'records>(&self, records: &'records Records) -> Option<&'records BackupMetadata> {
         records.get(&(self.job.clone(), self.number))
     }
 
@@ -182,35 +175,22 @@ fn refuse_missing(
 
 /// Returns the backups that the jobs of a session make.
 fn backups_of(session: &Value, server: &ApiConnection) -> anyhow::Result<Vec<JobBackup>> {
-    let jobs = session
-        .get("jobs")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
+    let session = JobSession::leniently_of(session.clone());
+    let jobs = session.jobs.get().into_iter();
     let mut backups = Vec::new();
-    for (id, _) in jobs {
+    for id in jobs.flat_map(|jobs| jobs.0.keys()) {
         let job = wanted(server, Resource::Jobs, id)
             .with_context(|| format!("job {id} of the session cannot be looked at"))?;
-        let client = job
-            .get("client_id")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let actions = job
-            .get("job_actions")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let job = Job::leniently_of(job);
+        let actions = job.job_actions.get().into_iter().flat_map(|list| &list.0);
         for (number, action) in actions.enumerate() {
-            let Some(options) = action.get("freezer_action").and_then(Value::as_object) else {
+            let Some(options) = action.get().and_then(Action::options) else {
                 continue;
             };
-            if matches!(
-                options.get("action").and_then(Value::as_str),
-                None | Some("" | "backup")
-            ) {
+            if options.action_or_backup() == "backup" {
                 backups.push(JobBackup {
                     job: id.clone(),
-                    client: client.to_owned(),
+                    client: job.client_id.text().to_owned(),
                     number,
                     options: options.clone(),
                 });
@@ -229,41 +209,37 @@ fn starts(
     tag: Option<i64>,
     server: &ApiConnection,
 ) -> anyhow::Result<BTreeMap<i64, Records>> {
-    let mut conditions = vec![json!({ "session_id": id })];
-    conditions.extend(tag.map(|tag| json!({ "session_tag": tag })));
+    let of_session = BackupMetadata {
+        session_id: id.into(),
+        ..BackupMetadata::default()
+    };
+    let of_start = tag.map(|tag| BackupMetadata {
+        session_tag: Field::Is(tag.into()),
+        ..BackupMetadata::default()
+    });
+    let conditions: Vec<_> = std::iter::once(of_session).chain(of_start).collect();
     let mut starts: BTreeMap<i64, Records> = BTreeMap::new();
     for record in server.all(Resource::Backups, &json!({ "match": conditions }), "")? {
-        let Some(Value::Object(metadata)) = record.get("backup_metadata") else {
+        let record = BackupRecord::leniently_of(record);
+        let Some(metadata) = record.backup_metadata.into_value() else {
             continue;
-        };
-        let text = |key: &str| {
-            metadata
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
         };
         // A server of the original finds the text in other fields too.
-        let Some(start) = metadata
-            .get("session_tag")
-            .and_then(Value::as_i64)
-            .filter(|_| text("session_id") == id)
-        else {
+        let tag = metadata.session_tag.get().and_then(Value::as_i64);
+        let Some(start) = tag.filter(|_| metadata.session_id.loose_text() == id) else {
             continue;
         };
-        let Some(number) = text("run_id")
-            .rsplit_once('-')
-            .and_then(|(_, number)| number.parse().ok())
-        else {
+        let run = metadata.run_id.loose_text().rsplit_once('-');
+        let Some(number) = run.and_then(|(_, number)| number.parse().ok()) else {
             continue;
         };
-        let place = (text("job_id").to_owned(), number);
-        let stamp = |metadata: &Object| metadata.get("time_stamp").and_then(Value::as_i64);
+        let place = (metadata.job_id.loose_text().to_owned(), number);
         let records = starts.entry(start).or_default();
         if records
             .get(&place)
-            .is_none_or(|other| stamp(other) < stamp(metadata))
+            .is_none_or(|other| other.second() < metadata.second())
         {
-            records.insert(place, metadata.clone());
+            records.insert(place, metadata);
         }
     }
     Ok(starts)
@@ -272,62 +248,62 @@ fn starts(
 /// Returns the action that restores a backup.
 fn restore_of(
     backup: &JobBackup,
-    record: &Object,
+    record: &BackupMetadata,
     arguments: &Arguments,
     several: bool,
-) -> anyhow::Result<Value> {
-    let text = |key: &str| {
-        record
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
+) -> anyhow::Result<Action> {
+    let named = |text: &str, key: &str| {
+        let job = &backup.job;
+        (!text.is_empty())
+            .then(|| text.to_owned())
+            .with_context(|| format!("the record of the backup of job {job} has no {key}"))
     };
-    let named = |key: &str| {
-        text(key).with_context(|| {
-            format!(
-                "the record of the backup of job {} has no {key}",
-                backup.job
-            )
-        })
-    };
-    let (name, host, level) = (
-        named("backup_name")?,
-        named("hostname")?,
-        named("level_id")?,
-    );
-    let mut options = backup.options.clone();
-    options.retain(|key, value| {
-        !value.is_null() && !OF_THE_BACKUP.contains(&key.as_str()) && !key.starts_with("restore_")
-    });
-    let target = match (
-        &arguments.target,
-        backup.options.get("path_to_backup").and_then(Value::as_str),
-    ) {
+    let name = named(record.backup_name.text(), "backup_name")?;
+    let host = named(record.hostname.text(), "hostname")?;
+    let level = named(record.level_id.loose_text(), "level_id")?;
+    let target = match (&arguments.target, backup.options.path_to_backup.text()) {
         (Some(target), _) if several => format!("{}/{name}", target.trim_end_matches('/')),
         (Some(target), _) => target.clone(),
-        (None, Some(path)) if !path.is_empty() => path.to_owned(),
+        (None, path) if !path.is_empty() => path.to_owned(),
         (None, _) => bail!(
             "the action of job {} does not say where the backup was made: name a --target",
             backup.job
         ),
     };
-    for (key, value) in [
-        ("action", "restore"),
-        ("backup_name", name),
-        ("hostname", host),
-        ("restore_from_date", level),
-    ] {
-        options.insert(key.into(), value.into());
-    }
-    options.insert("restore_abs_path".into(), target.into());
-    options.insert("overwrite".into(), arguments.overwrite.into());
-    Ok(json!({ "freezer_action": options, "max_retries": 0, "mandatory": true }))
+    let mut options = how_to_read(&backup.options);
+    options.action = "restore".into();
+    options.backup_name = name.into();
+    options.hostname = host.into();
+    options.restore_from_date = level.into();
+    options.restore_abs_path = target.into();
+    options.overwrite = Field::Is(arguments.overwrite.into());
+    Ok(Action {
+        freezer_action: Field::Is(options),
+        max_retries: 0.into(),
+        mandatory: true.into(),
+        ..Action::default()
+    })
+}
+
+/// Returns the options of a backup that matter for its restore: its store, its key and the like.
+fn how_to_read(options: &AgentOptions) -> AgentOptions {
+    let mut options = options.clone();
+    options.path_to_backup = Field::Absent;
+    options.pre_script = Field::Absent;
+    options.post_script = Field::Absent;
+    let mut left = options.document();
+    left.retain(|key, value| {
+        !value.is_null()
+            && !["dry_run", "tag"].contains(&key.as_str())
+            && !key.starts_with("restore_")
+    });
+    AgentOptions::of(left)
 }
 
 /// A job that restores the backups of one job.
 struct RestoreJob<'backups> {
     client: &'backups str,
-    actions: Vec<Value>,
+    actions: Vec<Field<Action>>,
 }
 
 /// What was made on the server so far.
@@ -366,21 +342,33 @@ fn make(
     server: &ApiConnection,
     made: &mut Made,
 ) -> Result<String, anyhow::Error> {
-    let session = json!({ "description": description, "hold_off": HOLD_OFF, "schedule": {} });
-    let id = server.create(Resource::Sessions, &session)?;
+    let session = JobSession {
+        description: description.into(),
+        hold_off: HOLD_OFF.into(),
+        schedule: Field::Is(Schedule::default()),
+        ..JobSession::default()
+    };
+    let id = server.create(Resource::Sessions, &Value::Object(session.document()))?;
     made.session = Some(id.clone());
     for (of, RestoreJob { client, actions }) in jobs {
         // Stopped at first: no job begins before all are in the session.
-        let job = json!({ "client_id": client, "description": format!("{description} (job {of})"),
-            "job_schedule": { "event": "stop" }, "job_actions": actions });
-        let job = server.create(Resource::Jobs, &job)?;
+        let mut schedule = Schedule::default();
+        schedule.course.event = JobEvent::Stop.into();
+        let job = Job {
+            client_id: client.into(),
+            description: format!("{description} (job {of})").into(),
+            job_schedule: Field::Is(schedule),
+            job_actions: Field::Is(ActionList(actions)),
+            ..Job::default()
+        };
+        let job = server.create(Resource::Jobs, &Value::Object(job.document()))?;
         made.jobs.push(job.clone());
         server.add_to_session(&id, &job)?;
     }
     let started: Result<Vec<String>, ApiError> = made
         .jobs
         .iter()
-        .map(|job| server.event(job, "start"))
+        .map(|job| server.event(job, JobEvent::Start.word()))
         .collect();
     started?;
     Ok(id)

@@ -3,6 +3,7 @@
 use crate::cli::open::session::Session;
 use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
+use crate::model::job::{Field, FieldKind};
 use crate::sched::connection::{ApiConnection, Resource};
 use anyhow::bail;
 use jiff::Timestamp;
@@ -27,7 +28,7 @@ pub(super) fn wanted(
 /// Prints a document: as JSON, or these rows of it for people.
 pub(super) fn show(
     document: &Value,
-    rows: &[(&str, String)],
+    rows: &[(impl AsRef<str>, String)],
     session: &mut Session,
 ) -> anyhow::Result<()> {
     if session.output.form == OutputForm::Json {
@@ -35,10 +36,11 @@ pub(super) fn show(
     }
     let width = rows
         .iter()
-        .map(|(name, _)| name.chars().count())
+        .map(|(name, _)| name.as_ref().chars().count())
         .max()
         .unwrap_or(0);
     for (name, value) in rows {
+        let name = name.as_ref();
         session.output.line(
             format_args!("{name:<width$}  {value}")
                 .to_string()
@@ -70,39 +72,28 @@ pub(super) fn tell(
     Ok(())
 }
 
-/// Returns the text at a place of a document, without control characters.
-pub(super) fn text(document: &Value, pointer: &str) -> String {
-    match document.pointer(pointer) {
-        None | Some(Value::Null) => String::new(),
+/// Returns a field of a document as people read it; empty for a field without a value.
+pub(super) fn field<T: FieldKind>(field: &Field<T>) -> String {
+    serde_json::to_value(field).map_or_else(|_| String::new(), |value| text(&value))
+}
+
+/// Returns a value as people read it, without control characters; empty for null.
+pub(super) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
         // Control characters would write over the screen.
-        Some(Value::String(text)) => text
+        Value::String(text) => text
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect(),
-        Some(value) => value.to_string(),
+        value => value.to_string(),
     }
 }
 
 /// Returns a time in seconds since 1970 as people read it; empty for 0 and less.
-pub(super) fn moment(document: &Value, pointer: &str, session: &Session) -> String {
-    let second = match document.pointer(pointer) {
-        Some(Value::Number(number)) => number.as_i64(),
-        Some(Value::String(text)) => text.parse().ok(),
-        _ => None,
-    };
-    let at = second
-        .filter(|second| *second > 0)
-        .and_then(|second| Timestamp::from_second(second).ok());
+pub(super) fn second(field: &Field<i64>, session: &Session) -> String {
+    let second = field.get().copied().filter(|second| *second > 0);
+    let at = second.and_then(|second| Timestamp::from_second(second).ok());
     at.map(|at| when::show(at, &session.zone))
         .unwrap_or_default()
-}
-
-/// Returns the number of entries of a list or an object.
-pub(super) fn count(document: &Value, pointer: &str) -> String {
-    let count = match document.pointer(pointer) {
-        Some(Value::Array(list)) => list.len(),
-        Some(Value::Object(object)) => object.len(),
-        _ => 0,
-    };
-    count.to_string()
 }
