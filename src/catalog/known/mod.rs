@@ -12,7 +12,7 @@
 //! [`KnownStores`] is the memory of the client, [`Witness`] the part of it that an open store
 //! carries along.
 //!
-//! Record: docs/design, "What a client remembers of a store".
+//! Record: docs/design, "A client remembers each store that it has seen".
 
 mod file;
 

@@ -4,6 +4,7 @@ use crate::catalog::{Access, Catalog};
 use crate::cli::commands::local::damage;
 use crate::cli::commands::local::repair_report::RepairReport;
 use crate::cli::interrupt;
+use crate::cli::open::backups::levels_in_order;
 use crate::cli::open::lock::{LockTerms, holding};
 use crate::cli::open::session::Session;
 use crate::cli::options::wait::WaitOption;
@@ -92,6 +93,8 @@ fn mend_and_remove(
     };
     let clock = session.clock;
     holding(access, backup, terms, &clock, cancel, |held| {
+        // A store that is not the one this machine knows is not mended into something else.
+        levels_in_order(access, backup, session)?;
         let repaired = mend(access, backup, session, cancel)?;
         let removed = if may_remove(arguments, backup, &repaired, session)? {
             upkeep::remove_unreadable(access, backup, &repaired, held)?
