@@ -48,10 +48,11 @@ impl Access {
     /// Makes a store where others may be about to make one too, as nodes do whose first backups
     /// begin together.
     ///
-    /// Where [`Store::put_new`] works, its first caller has made the store. Elsewhere each caller
-    /// stores its key and then lists the keys. The one whose key comes first goes on. The others
-    /// call `wait`, which lets calls end that had begun before, until they see a store or know that
-    /// a key was left by a run that was cut off. At last each caller looks whose store it is.
+    /// Where [`CreateOnce`](crate::store::CreateOnce) works, its first caller has made the store.
+    /// Elsewhere each caller stores its key and then lists the keys. The one whose key comes first
+    /// goes on. The others call `wait`, which lets calls end that had begun before, until they see
+    /// a store or know that a key was left by a run that was cut off. At last each caller looks
+    /// whose store it is.
     ///
     /// # Errors
     ///
