@@ -86,7 +86,12 @@ impl KdfCost {
     /// Returns whether the cost is within the limits for stored documents. Without limits, a forged
     /// document could use up the memory or the time of its reader.
     fn is_bearable(self) -> bool {
-        self.memory_kib <= 2 << 20 && self.passes <= 64 && self.lanes <= 64
+        self.memory_kib <= 256 << 10 && self.work_kib() <= 2 << 20 && self.lanes <= 16
+    }
+
+    /// Returns how much memory is written to derive a key, in KiB.
+    fn work_kib(self) -> u64 {
+        u64::from(self.memory_kib) * u64::from(self.passes)
     }
 }
 
@@ -147,6 +152,16 @@ impl KeySlot {
             wrapped: STANDARD.encode(&wrapped[..]),
             tag: STANDARD.encode(tag),
         })
+    }
+
+    /// Returns how much work it is to try a passphrase: the memory that is written, in KiB. A slot
+    /// that would be refused is no work.
+    pub fn work_kib(&self) -> u64 {
+        if self.cost.is_bearable() {
+            self.cost.work_kib()
+        } else {
+            0
+        }
     }
 
     /// Unwraps the master key. Returns `None` if the passphrase is not that of this slot, or if the
@@ -313,12 +328,26 @@ mod tests {
                 .expect("no damage")
                 .is_none()
         );
-        let mut forged = slot.clone();
-        forged.cost.memory_kib = u32::MAX;
-        assert!(
-            forged.open(store, b"correct horse").is_err(),
-            "a forged cost must not be tried"
-        );
+        for (memory_kib, passes, lanes) in [
+            (u32::MAX, 1, 1),
+            ((256 << 10) + 1, 1, 1),
+            (256 << 10, 9, 1),
+            (8, u32::MAX, 1),
+            (256, 1, 17),
+        ] {
+            let mut forged = slot.clone();
+            forged.cost = KdfCost {
+                memory_kib,
+                passes,
+                lanes,
+            };
+            assert!(
+                forged.open(store, b"correct horse").is_err(),
+                "a forged cost must not be tried: {:?}",
+                forged.cost
+            );
+            assert_eq!(forged.work_kib(), 0, "it is no work to refuse it");
+        }
     }
 
     #[test]

@@ -10,6 +10,13 @@ use crate::store::{self, ObjectName, Store, StoreExt};
 /// Most bytes that an identity or key document may have.
 pub(super) const MAX_DOCUMENT_BYTES: u64 = 64 << 10;
 
+/// How much memory is written at most to find the key that a passphrase opens, in KiB: that of
+/// some 100 slots with the usual cost, some five seconds on one core.
+const MOST_WORK_KIB: u64 = 4 << 20;
+
+/// How many key documents are read at most.
+const MOST_SLOTS: usize = 1000;
+
 /// The key of an encrypted store, unlocked.
 pub(super) struct Unlocked {
     /// The key that everything in the store is encrypted under.
@@ -62,6 +69,7 @@ pub(super) fn key_slots(
         .into_iter()
         .map(|object| object.name)
         .filter(|name| name.as_str().ends_with(".json"))
+        .take(MOST_SLOTS)
         .map(|name| {
             let bytes = store
                 .get(&name, MAX_DOCUMENT_BYTES)
@@ -81,11 +89,19 @@ pub(super) fn unlock(
     passphrase: &Passphrase,
 ) -> Result<Unlocked, AccessError> {
     let mut damaged = None;
-    let slots = key_slots(store)?;
+    let mut slots = key_slots(store)?;
     if slots.is_empty() {
         return Err(AccessError::KeysLost(store.location()));
     }
+    // Nothing of a slot is authenticated before it opens. Whoever can add objects to the store
+    // could keep its users waiting with costly ones: cheap ones are tried first, and not all.
+    slots.sort_by_key(|slot| slot.as_ref().map_or(0, KeySlot::work_kib));
+    let mut work_kib = 0;
     for slot in slots {
+        work_kib += slot.as_ref().map_or(0, KeySlot::work_kib);
+        if work_kib > MOST_WORK_KIB {
+            return Err(AccessError::TooManyKeys(store.location()));
+        }
         let opened = slot.and_then(|slot| {
             let master = slot
                 .open(identity.id, passphrase.expose())

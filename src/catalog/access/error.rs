@@ -45,6 +45,9 @@ pub enum AccessError {
     /// The last key may not be removed.
     #[error("{0} is the last key: without it nothing in the store could be read")]
     LastKey(String),
+    /// There are more keys than are tried, or they are too costly: somebody may have put them there.
+    #[error("the store {0} has more keys, or costlier ones, than freezer tries")]
+    TooManyKeys(String),
     /// A document is damaged or newer than this program.
     #[error("could not use {object}")]
     Document {
@@ -101,6 +104,10 @@ impl Advice for AccessError {
                 Some("name an empty place, or one that was made as a copy of this store")
             }
             Self::NoKey(_) => Some("freezer key list shows the keys"),
+            Self::TooManyKeys(_) => Some(
+                "if you did not add them, remove documents from the store's folder keys that \
+                 freezer did not make; the oldest is that of the store",
+            ),
             Self::LastKey(_) => Some("freezer key change replaces its passphrase by a new one"),
             Self::Document { .. } | Self::Manifest { .. } => Some(hints::DAMAGED),
             Self::Key(_) | Self::Store(_) => None,

@@ -158,3 +158,26 @@ fn a_damaged_key_does_not_keep_another_from_opening() {
             .unwrap_or_else(|error| panic!("{kind}: {error}"));
     }
 }
+
+#[test]
+fn keys_that_somebody_added_cost_their_reader_a_bounded_time() {
+    let sound = Sound::new(Compression::Gzip, Some(backup::passphrase()));
+    let genuine: serde_json::Value =
+        serde_json::from_slice(&sound.bytes(&key_of(&sound))).expect("JSON");
+    let forged = |number: u32, memory_kib: u32, passes: u32| {
+        let id = format!("{number:08x}");
+        let mut key = genuine.clone();
+        key["id"] = id.as_str().into();
+        key["cost"]["memory_kib"] = memory_kib.into();
+        key["cost"]["passes"] = passes.into();
+        Change(names::key_name(&id), Some(key.to_string().into_bytes()))
+    };
+    // The genuine key is cheaper than these, which no reader tries before it.
+    let costly: Vec<Change> = (0..3).map(|number| forged(number, 256 << 10, 8)).collect();
+    let store = sound.harmed(&costly);
+    let opened = Access::open(store.clone(), sound.passphrase.as_ref());
+    opened.expect("the cheap key comes first");
+    let wrong = Secret::new(b"another".to_vec());
+    let error = Access::open(store, Some(&wrong)).expect_err("none opens");
+    assert!(matches!(error, AccessError::TooManyKeys(_)), "{error}");
+}
