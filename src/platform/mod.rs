@@ -37,6 +37,7 @@ mod clock;
 pub mod durable;
 pub mod folder_handle;
 mod places;
+pub mod private_file;
 pub mod process;
 mod running;
 mod stat;

@@ -1,7 +1,8 @@
 //! A log file with a limit: when it is full it is put aside as `FILE.1`, and a new one begins.
 
+use crate::platform::private_file;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -89,7 +90,7 @@ impl Write for LogFile {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    private_file::append(path)
 }
 
 /// Ignores that a file does not exist: it was never needed, or somebody has removed it.

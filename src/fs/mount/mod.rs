@@ -13,6 +13,7 @@ use super::attach::Attach;
 use super::forest::Forest;
 use super::fuse::{Adapter, KernelCache, RequestCounts};
 use super::mounts::{Leave, OwnMount, in_full};
+use crate::platform::private_file;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
 use fuser::Session;
 use signals::{Wish, watch_signals};
@@ -240,5 +241,5 @@ fn write_stats(file: &Path, counts: &RequestCounts, forest: &Forest) -> io::Resu
         "answered": counts.answered(),
         "cache": forest.cache_counts(),
     });
-    std::fs::write(file, format!("{stats}\n"))
+    private_file::write(file, format!("{stats}\n").as_bytes())
 }

@@ -9,10 +9,10 @@ use crate::cli::show::output::Closed;
 use crate::cli::show::words::several;
 use crate::config::show_bytes;
 use crate::model::BackupRef;
+use crate::platform::private_file;
 use crate::restore::{self, ExportError};
 use anyhow::Context;
 use clap::Args;
-use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ pub(in crate::cli) fn run(
             },
         )?,
         Some(path) => {
-            let file = File::create(path)
+            let file = private_file::create(path)
                 .with_context(|| format!("could not create {}", path.display()))?;
             let mut out = BufWriter::with_capacity(1 << 20, file);
             let exported = restore::export(&point.view, &mut out, &progress, &cancel)?;

@@ -14,6 +14,7 @@ use crate::fs::mount::{self, Audience, MountOptions, Occupied};
 use crate::fs::view::View;
 use crate::fs::{FileReader, ReadOptions};
 use crate::model::{BackupName, BackupRef, Dated, Exit, LevelId};
+use crate::platform::private_file;
 use crate::platform::process::{self, Background};
 use crate::platform::{Clock, ProcessIdentity, SystemClock};
 use crate::store::location::Location;
@@ -124,12 +125,7 @@ pub(in crate::cli) fn choose_log_file(arguments: &Arguments, session: &mut Sessi
         return;
     };
     let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-    match made.and_then(|()| {
-        std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path)
-    }) {
+    match made.and_then(|()| private_file::append(&path)) {
         Ok(_) => session.common.log_file = Some(path),
         Err(error) => session.output.warn(format_args!(
             "the mount has no log file: could not write {}: {error}",

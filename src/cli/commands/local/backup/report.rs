@@ -11,6 +11,7 @@ use crate::cli::show::words::{in_words, several};
 use crate::config::show_bytes;
 use crate::format::identity::Cipher;
 use crate::model::BackupName;
+use crate::platform::private_file;
 use anyhow::Context;
 use serde::Serialize;
 use std::path::Path;
@@ -66,7 +67,7 @@ impl Backed<'_> {
         if let (Some(path), false) = (&arguments.metadata_out, to_output) {
             let json =
                 serde_json::to_vec_pretty(&document).context("could not write the metadata")?;
-            std::fs::write(path, json)
+            private_file::write(path, &json)
                 .with_context(|| format!("could not write {}", path.display()))?;
         }
         let as_json = session.output.form == OutputForm::Json || to_output;
