@@ -49,7 +49,10 @@ pub use error::{CatalogError, LevelVerb};
 pub use left::Left;
 pub use listing::{is_any_below, objects_below};
 pub use locate::{Located, locate};
-pub use lock::{ClaimState, Held, LockError, LockRequest, Patience, claims, with_lock};
+pub use lock::{
+    ClaimState, Held, HeldClaim, LockError, LockRequest, Patience, claims, end_claim, held_claims,
+    with_lock,
+};
 pub use lost::{lost_parts, note_lost};
 pub use order::{Order, OrderMemory, in_order};
 pub use outlines::outlines;

@@ -2,7 +2,7 @@
 
 use crate::cli::commands::local::{
     backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack,
-    repair, restore, sync,
+    repair, restore, sync, unlock,
 };
 use crate::cli::commands::server::{api, remote, scheduler};
 use crate::cli::options::common::Common;
@@ -54,6 +54,7 @@ pub(super) enum Command {
     Prune(prune::Arguments),
     Repack(repack::Arguments),
     Sync(sync::Arguments),
+    Unlock(unlock::Arguments),
     Key(key::Arguments),
     Api(Box<api::Arguments>),
     Scheduler(Box<scheduler::Arguments>),

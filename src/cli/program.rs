@@ -4,7 +4,7 @@
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::commands::local::{
     backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack,
-    repair, restore, sync,
+    repair, restore, sync, unlock,
 };
 use crate::cli::commands::server::{api, remote, scheduler};
 use crate::cli::open::session::Session;
@@ -136,6 +136,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Completio
         Command::Prune(arguments) => prune::run(&arguments, session),
         Command::Repack(arguments) => repack::run(&arguments, session),
         Command::Sync(arguments) => sync::run(&arguments, session),
+        Command::Unlock(arguments) => unlock::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
         Command::Api(arguments) => api::run(*arguments, session),
         Command::Scheduler(arguments) => scheduler::run(*arguments, session),

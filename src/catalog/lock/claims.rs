@@ -3,6 +3,7 @@
 use crate::catalog::names::{self, LevelOf, Meaning, Term};
 use crate::catalog::objects_below;
 use crate::format::claim::{Claim, MAX_CLAIM_BYTES};
+use crate::model::order::is_ahead;
 use crate::model::{BackupName, LevelId};
 use crate::store::{self, ErrorKind, ObjectName, Store, StoreExt};
 use jiff::Timestamp;
@@ -55,7 +56,13 @@ pub(super) struct Claims<'run> {
 
 impl Claims<'_> {
     /// Lists all claims, by their ids.
-    pub(super) fn list(&self) -> Result<BTreeMap<LevelId, ListedClaim>, store::Error> {
+    ///
+    /// No run claims a backup for more than minutes. A term that ends more than a day from now is
+    /// not believed: whoever can add objects to the store could keep runs out for ever.
+    pub(super) fn list(
+        &self,
+        now: Timestamp,
+    ) -> Result<BTreeMap<LevelId, ListedClaim>, store::Error> {
         let mut claims: BTreeMap<LevelId, ListedClaim> = BTreeMap::new();
         let prefix = names::locks_prefix(self.backup);
         self.store.list(&prefix, &mut |object| {
@@ -63,6 +70,10 @@ impl Claims<'_> {
             {
                 let claim = claims.entry(level).or_default();
                 match term {
+                    Term::Until(until) if is_ahead(until, now) => tracing::warn!(
+                        object = %object.name,
+                        "a claim to the backup holds longer than any run asks for: it does not count"
+                    ),
                     Term::Until(until) => claim.until = claim.until.max(Some(until)),
                     Term::Over => claim.is_over = true,
                 }
@@ -186,7 +197,7 @@ pub fn claims(
     now: Timestamp,
 ) -> Result<Vec<ClaimState>, store::Error> {
     let claims = Claims { store, backup };
-    let listed = claims.list()?;
+    let listed = claims.list(now)?;
     let state = |(level, claim): (LevelId, ListedClaim)| {
         let holds = !claim.is_over
             && claim
@@ -195,4 +206,50 @@ pub fn claims(
         ClaimState { level, holds }
     };
     Ok(listed.into_iter().map(state).collect())
+}
+
+/// A claim that holds, to be shown to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldClaim {
+    /// Id of the claim.
+    pub level: LevelId,
+    /// When the claim ends by itself.
+    pub until: Timestamp,
+    /// What the claim says; `None` when it cannot be read.
+    pub claim: Option<Claim>,
+}
+
+/// Returns the claims to a backup that hold. Changes nothing.
+///
+/// # Errors
+///
+/// Returns the store's error.
+pub fn held_claims(
+    store: &dyn Store,
+    backup: &BackupName,
+    now: Timestamp,
+) -> Result<Vec<HeldClaim>, store::Error> {
+    let claims = Claims { store, backup };
+    let held = claims.list(now)?.into_iter().filter_map(|(level, listed)| {
+        let until = listed.until.filter(|until| *until > now)?;
+        (!listed.is_over && !claims.has_surely_ended(&level, until)).then(|| HeldClaim {
+            claim: claims.read(&level, until),
+            level,
+            until,
+        })
+    });
+    Ok(held.collect())
+}
+
+/// Ends a claim, whoever holds it. A run that works under it makes no level.
+///
+/// # Errors
+///
+/// Returns the store's error.
+pub fn end_claim(
+    store: &dyn Store,
+    backup: &BackupName,
+    level: &LevelId,
+) -> Result<(), store::Error> {
+    Claims { store, backup }.end(level)
 }

@@ -65,7 +65,7 @@ impl Advice for LockError {
         match self {
             Self::Held { .. } | Self::HeldByUnknown { .. } => Some(
                 "wait for it to end with --wait; if it died on another machine, its claim ends \
-                 after ten minutes",
+                 after ten minutes, or at once with freezer unlock BACKUP",
             ),
             Self::Lost(_) => Some("run it again: earlier points in time are unharmed"),
             Self::Interrupted { .. } | Self::Store { .. } | Self::Catalog(_) | Self::Random(_) => {

@@ -24,7 +24,7 @@ mod error;
 mod request;
 mod taking;
 
-pub use claims::{ClaimState, claims};
+pub use claims::{ClaimState, HeldClaim, claims, end_claim, held_claims};
 pub use error::LockError;
 pub use request::{LockRequest, Patience};
 

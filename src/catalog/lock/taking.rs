@@ -176,9 +176,9 @@ impl<'run> Locker<'run> {
     /// Looks at the claims of others once. Where none holds, ends those that are left.
     fn others(&self, id: &LevelId) -> Result<Others, LockError> {
         let claims = self.claims();
-        let mut others = claims.list().map_err(|source| self.failed(source))?;
-        others.remove(id);
         let now = self.clock.now();
+        let mut others = claims.list(now).map_err(|source| self.failed(source))?;
+        others.remove(id);
         let mut left = Vec::new();
         for (level, other) in others {
             if !other.is_over {

@@ -22,7 +22,8 @@ fn user() -> User {
 
 /// Puts a claim on `docs` into a store: a run on a machine that nobody knows anything of.
 fn claim(user: &User, store: &str) {
-    let claim = "20200101T000000.000Z-00000001/20991231T000000.000Z";
+    let until = super::unlock::in_hours(1);
+    let claim = format!("20200101T000000.000Z-00000001/{until}");
     user.write(&format!("{store}/locks/here/docs/{claim}"), "");
 }
 

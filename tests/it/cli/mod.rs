@@ -13,12 +13,14 @@ mod looking;
 mod mount;
 mod original;
 mod outside;
+mod private_files;
 mod prune;
 mod repack;
 mod signals;
 mod stores;
 mod sync;
 mod transcript;
+mod unlock;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -26,3 +26,4 @@ pub(in crate::cli) mod repair;
 mod repair_report;
 pub(in crate::cli) mod restore;
 pub(in crate::cli) mod sync;
+pub(in crate::cli) mod unlock;
