@@ -6,7 +6,7 @@ use super::{actions, backups, clients, jobs, sessions};
 use axum::http::Method;
 use std::pin::Pin;
 
-type Running<'c> = Pin<Box<dyn Future<Output = Result<ApiReply, Failure>> + Send + 'c>>;
+type RunningCall<'c> = Pin<Box<dyn Future<Output = Result<ApiReply, Failure>> + Send + 'c>>;
 
 /// A route: a method, an address and its handler.
 pub(super) struct Route {
@@ -23,7 +23,7 @@ pub(super) struct Route {
     /// Whether version 1 has it.
     pub(super) in_v1: bool,
     /// The handler.
-    pub(super) run: for<'c> fn(&'c ApiCall) -> Running<'c>,
+    pub(super) run: for<'c> fn(&'c ApiCall) -> RunningCall<'c>,
 }
 
 macro_rules! route {

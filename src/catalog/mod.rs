@@ -6,6 +6,7 @@
 //! | `listing` | what lies below a prefix of names? |
 //! | `access/` | is there a store, who may open it, and what do its manifests say? |
 //! | `place` | which folders of this machine are stores? |
+//! | [`known`] | is this the store that this client saw before? |
 //! | `backups` | which backups and levels exist, and how does a level begin or cease to? |
 //! | `outlines` | how are many manifests read at once? |
 //! | `stray` | is an object that does not open a damaged manifest, or none at all? |

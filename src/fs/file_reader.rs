@@ -8,7 +8,7 @@ use super::fetch_ahead::FetchAhead;
 use super::fetchers::Fetchers;
 use super::frame::{DecodedFrame, StreamNo};
 use super::frame_cache::{CacheCounts, FetchExtent, Flight, FrameCache, Whereabouts};
-use super::level_stream::{LevelObjects, LevelStream, Levels, StoredBlocks, TableFinder};
+use super::level_stream::{LevelObjects, LevelStream, StoredBlocks, StreamsBySerial, TableFinder};
 use super::piece::FilePiece;
 use super::pool::Urgency;
 use super::read_ahead::{ReadAhead, StreamRead};
@@ -132,7 +132,7 @@ impl FileReader {
     pub(super) fn pieces(
         &self,
         layout: &Layout,
-        levels: &Levels,
+        levels: &StreamsBySerial,
         range: Range<u64>,
         wait: StoreWait,
     ) -> Result<Vec<FilePiece>, ReadError> {

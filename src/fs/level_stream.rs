@@ -84,7 +84,7 @@ impl BlockSource for StoredBlocks {
 }
 
 /// Every level of a point in time, by the serial that extents name it by.
-pub(super) type Levels = BTreeMap<LevelSerial, Arc<LevelStream>>;
+pub(super) type StreamsBySerial = BTreeMap<LevelSerial, Arc<LevelStream>>;
 
 /// A level that extents point into.
 pub(super) struct LevelStream {

@@ -3,7 +3,7 @@
 
 use super::extents::Layout;
 use super::file_reader::{FileReader, StoreWait};
-use super::level_stream::{CurrentTable, LevelObjects, LevelStream, Levels};
+use super::level_stream::{CurrentTable, LevelObjects, LevelStream, StreamsBySerial};
 use super::recent::RecentLayouts;
 use super::{CacheCounts, FilePiece};
 use crate::catalog::names::Folder;
@@ -53,7 +53,7 @@ pub struct View {
 
 struct ViewState {
     tree: Tree,
-    levels: Levels,
+    levels: StreamsBySerial,
     reader: Arc<FileReader>,
     recent: RecentLayouts,
     has_xattrs: bool,
@@ -108,7 +108,7 @@ impl View {
                 TreeError::NoLevel(serial) => ReadError::NoSuchLevel(serial),
                 TreeError::Index(error) => ReadError::Index(error),
             })?;
-        let mut levels = Levels::new();
+        let mut levels = StreamsBySerial::new();
         for level in manifest.levels {
             let objects = objects(&level.id);
             let blocks = reader.blocks(objects.clone(), Lane::FrameTable, Folder::Frames);

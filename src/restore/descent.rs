@@ -5,7 +5,7 @@ use super::attributes::{Start, TargetMetadata};
 use super::directory::TargetDirectory;
 use super::file::{LargeFile, PIECE_BYTES, pieces};
 use super::run::{RestoreRun, Summary};
-use super::selection::{SelectedTree, Selection, listing};
+use super::selection::{RestoreSelection, SelectedTree, listing};
 use super::target::{PRIVATE, open_target};
 use super::{Attempt, EntryError, Existing, RestoreError, RestoreSource};
 use crate::model::{Content, Entry, Extent, Kind, Name, NodeId, TreePath};
@@ -40,7 +40,7 @@ enum WriterJob<C> {
 struct Subdirectory<'selection> {
     node: NodeId,
     name: Name,
-    selection: &'selection Selection,
+    selection: &'selection RestoreSelection,
     wanted: Option<TargetMetadata>,
     /// Whether it was made by this run.
     new: bool,
@@ -118,7 +118,12 @@ fn write<S: RestoreSource>(run: &RestoreRun<'_, S>, jobs: &Receiver<WriterJob<S:
 
 impl<S: RestoreSource> Descent<'_, S> {
     /// Walks everything below `directory`, which is the root, and leaves it.
-    fn walk(&mut self, node: NodeId, directory: Arc<TargetDirectory>, selection: &Selection) {
+    fn walk(
+        &mut self,
+        node: NodeId,
+        directory: Arc<TargetDirectory>,
+        selection: &RestoreSelection,
+    ) {
         let subdirectories = self.fill(node, &directory, selection);
         let mut levels = vec![(directory, subdirectories.into_iter())];
         while let Some((parent, subdirectories)) = levels.last_mut() {
@@ -145,7 +150,7 @@ impl<S: RestoreSource> Descent<'_, S> {
         parent: &Arc<TargetDirectory>,
         path: &TreePath,
         subdirectory: Subdirectory<'selection>,
-    ) -> Result<(NodeId, Arc<TargetDirectory>, &'selection Selection), EntryError> {
+    ) -> Result<(NodeId, Arc<TargetDirectory>, &'selection RestoreSelection), EntryError> {
         let Subdirectory {
             node,
             name,
@@ -198,7 +203,7 @@ impl<S: RestoreSource> Descent<'_, S> {
         &mut self,
         node: NodeId,
         directory: &Arc<TargetDirectory>,
-        selection: &'selection Selection,
+        selection: &'selection RestoreSelection,
     ) -> Vec<Subdirectory<'selection>> {
         let mut subdirectories = Vec::new();
         let listed = listing(
@@ -236,7 +241,7 @@ impl<S: RestoreSource> Descent<'_, S> {
         parent: &TargetDirectory,
         node: NodeId,
         entry: &Entry,
-        selection: &'selection Selection,
+        selection: &'selection RestoreSelection,
     ) -> io::Result<Subdirectory<'selection>> {
         let name = Name::new(entry.path.file_name()).ok_or(io::ErrorKind::InvalidFilename)?;
         let new = match parent.handle.create_dir(&name, PRIVATE) {
@@ -249,7 +254,7 @@ impl<S: RestoreSource> Descent<'_, S> {
                 if stat.sort == Sort::Kept(Kind::Directory) {
                     // A user other than root could be locked out of a directory of its own. A store
                     // keeps its mode: it is not entered anyway.
-                    if *selection == Selection::All
+                    if *selection == RestoreSelection::All
                         && stat.uid == self.run.identity.uid
                         && stat.mode & PRIVATE != PRIVATE
                         && !self.is_store(parent, &name)
@@ -267,7 +272,7 @@ impl<S: RestoreSource> Descent<'_, S> {
         };
         self.run.counts.directory();
         let wanted =
-            (new || *selection == Selection::All).then(|| self.run.wanted(&entry.metadata));
+            (new || *selection == RestoreSelection::All).then(|| self.run.wanted(&entry.metadata));
         Ok(Subdirectory {
             node,
             name,

@@ -8,20 +8,20 @@ use std::ops::ControlFlow;
 
 /// The selected part of a directory.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Selection {
+pub(super) enum RestoreSelection {
     /// The directory and everything below it.
     All,
     /// Only these entries. The directory itself is made because they are in it.
-    Only(BTreeMap<Name, Selection>),
+    Only(BTreeMap<Name, RestoreSelection>),
 }
 
-const ALL: &Selection = &Selection::All;
+const ALL: &RestoreSelection = &RestoreSelection::All;
 
 /// A selection in a tree that has all of it.
 #[derive(Debug)]
 pub(super) struct SelectedTree {
     /// The selected part of the root.
-    pub(super) selection: Selection,
+    pub(super) selection: RestoreSelection,
     /// The number of the root.
     pub(super) root: NodeId,
     /// The entry of the root.
@@ -41,9 +41,9 @@ pub(super) fn find<S: RestoreSource>(
         found.ok_or_else(|| RestoreError::Missing(path.clone()))
     };
     let mut selection = if paths.is_empty() {
-        Selection::All
+        RestoreSelection::All
     } else {
-        Selection::Only(BTreeMap::new())
+        RestoreSelection::Only(BTreeMap::new())
     };
     for path in paths {
         find(path)?;
@@ -57,7 +57,7 @@ pub(super) fn find<S: RestoreSource>(
     })
 }
 
-impl Selection {
+impl RestoreSelection {
     fn add(&mut self, path: &TreePath) {
         let mut place = self;
         for name in path.components().filter_map(Name::new) {
@@ -76,11 +76,11 @@ pub(super) fn listing<'selection, S: RestoreSource>(
     source: &S,
     directory: NodeId,
     path: &TreePath,
-    selection: &'selection Selection,
-    mut found: impl FnMut(NodeId, Entry, &'selection Selection) -> ControlFlow<()>,
+    selection: &'selection RestoreSelection,
+    mut found: impl FnMut(NodeId, Entry, &'selection RestoreSelection) -> ControlFlow<()>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     match selection {
-        Selection::All => {
+        RestoreSelection::All => {
             for child in source.children(directory) {
                 let (node, entry) = child?;
                 if found(node, entry, ALL).is_break() {
@@ -88,7 +88,7 @@ pub(super) fn listing<'selection, S: RestoreSource>(
                 }
             }
         }
-        Selection::Only(entries) => {
+        RestoreSelection::Only(entries) => {
             for (name, selection) in entries {
                 let (node, entry) = source
                     .find(&path.join(name))?
@@ -104,12 +104,12 @@ pub(super) fn listing<'selection, S: RestoreSource>(
 
 #[cfg(test)]
 mod tests {
-    use super::Selection;
+    use super::RestoreSelection;
     use crate::model::TreePath;
     use std::collections::BTreeMap;
 
-    fn selection(paths: &[&str]) -> Selection {
-        let mut selection = Selection::Only(BTreeMap::new());
+    fn selection(paths: &[&str]) -> RestoreSelection {
+        let mut selection = RestoreSelection::Only(BTreeMap::new());
         paths
             .iter()
             .for_each(|path| selection.add(&TreePath::parse(path.as_bytes()).expect("legal")));
@@ -122,6 +122,6 @@ mod tests {
         assert_eq!(selection(&["a/b", "a/b/x", "c"]), expected);
         assert_eq!(selection(&["c", "a/b/x/y", "a/b/z", "a/b"]), expected);
         assert_ne!(selection(&["a/b", "a/bc", "c"]), expected);
-        assert_eq!(selection(&["a", ""]), Selection::All);
+        assert_eq!(selection(&["a", ""]), RestoreSelection::All);
     }
 }

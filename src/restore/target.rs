@@ -3,7 +3,7 @@
 use super::attributes::Start;
 use super::directory::TargetDirectory;
 use super::run::RestoreRun;
-use super::selection::{SelectedTree, Selection};
+use super::selection::{RestoreSelection, SelectedTree};
 use super::{Existing, RestoreError, RestoreSource};
 use crate::model::TreePath;
 use crate::platform::{Attributes, DirHandle, Xattrs};
@@ -46,7 +46,7 @@ pub(super) fn open_target<S: RestoreSource>(
     {
         return Err(RestoreError::NotEmpty(path.to_owned()));
     }
-    let whole = tree.selection == Selection::All;
+    let whole = tree.selection == RestoreSelection::All;
     if new && whole {
         handle.set_mode(PRIVATE).map_err(refused)?;
     }

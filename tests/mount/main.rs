@@ -22,7 +22,7 @@ mod tree;
 use freezer::backup::{BlockOptions, Engine};
 use freezer::catalog::names::{self, Folder};
 use freezer::format::frame::{Compression, Protection};
-use freezer::fs::forest::{FolderOwner, Forest, PointSource, SourceError};
+use freezer::fs::forest::{FolderOwner, Forest, PointSource, PointSourceError};
 use freezer::fs::fuse::Permissions;
 use freezer::fs::mount::{self, Audience, MountError, MountOptions, Mounted};
 use freezer::fs::view::{View, ViewParts};

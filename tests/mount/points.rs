@@ -37,7 +37,7 @@ impl Levels {
 }
 
 impl PointSource for Levels {
-    fn list(&self) -> Result<Vec<Dated>, SourceError> {
+    fn list(&self) -> Result<Vec<Dated>, PointSourceError> {
         Ok(self
             .levels
             .lock()
@@ -50,7 +50,7 @@ impl PointSource for Levels {
             .collect())
     }
 
-    fn open(&self, level: &LevelId) -> Result<View, SourceError> {
+    fn open(&self, level: &LevelId) -> Result<View, PointSourceError> {
         self.opened.lock().expect("no panic").push(level.clone());
         let levels = self.levels.lock().expect("no panic");
         Ok(levels

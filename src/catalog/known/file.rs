@@ -1,6 +1,6 @@
 //! The files in which a client keeps what it knows of stores: one JSON document for each store.
 
-use super::{KnownPoint, KnownStore};
+use super::memory::{KnownPoint, KnownStore};
 use crate::format::identity::Cipher;
 use crate::model::{Advice, BackupName, LevelId, LevelSerial, StoreId};
 use crate::platform::durable::{self, Sharing};
@@ -64,7 +64,7 @@ impl Advice for KnownStoresError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct StoreDocument {
     version: u32,
     id: String,
     cipher: Cipher,
@@ -186,7 +186,7 @@ fn encode(store: &KnownStore) -> Vec<u8> {
         serial: point.serial.0,
         digest: point.digest.clone(),
     };
-    let document = Document {
+    let document = StoreDocument {
         version: VERSION,
         id: store.id.to_string(),
         cipher: store.cipher,
@@ -210,7 +210,7 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<KnownStore, KnownStoresError> {
         path: path.to_owned(),
         reason,
     };
-    let document: Document =
+    let document: StoreDocument =
         serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
     if document.version > VERSION {
         return Err(KnownStoresError::Later {

@@ -15,12 +15,14 @@
 //! Record: docs/design, "A client remembers each store that it has seen".
 
 mod file;
+mod memory;
 
 pub use file::KnownStoresError;
 
 use crate::format::identity::{Cipher, Identity};
 use crate::model::{Advice, BackupName, LevelId, LevelSerial, StoreId};
 use file::KnownFolder;
+use memory::{KnownPoint, KnownStore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,32 +42,13 @@ pub enum Purpose {
     Writing,
 }
 
-/// A store as the client remembers it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct KnownStore {
-    id: StoreId,
-    cipher: Cipher,
-    /// The locations where the client found the store or a copy of it, each with the newest point in
-    /// time of each backup there. A copy may be behind the others.
-    places: BTreeMap<String, BTreeMap<BackupName, KnownPoint>>,
-}
-
-/// The newest point in time of a backup that the client has opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct KnownPoint {
-    level: LevelId,
-    serial: LevelSerial,
-    /// SHA-256 of the stored manifest, in hexadecimal digits.
-    digest: String,
-}
-
 /// A store is not what the client remembers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Surprise {
     /// A place shows a store that this client has never seen, and used to show another one.
     #[error(
         "{place} shows another store than before: this machine knows store {known} there, and \
-         found store {found}{}", Plain(*.is_plain)
+         found store {found}{}", InTheClear(*.is_plain)
     )]
     OtherStore {
         /// The location.
@@ -124,15 +107,15 @@ impl Advice for Surprise {
 
 impl Surprise {
     /// What to do about it.
-    const HINT: &'static str = "find out why before anything is written: is the disk mounted, was the \
-        server restored from a backup, is it the right store? If all is well, --forget-store makes \
-        this machine forget what it saw there";
+    const HINT: &'static str = "find out why before anything is written: is the disk mounted, was \
+        the server restored from a backup, is it the right store? If all is well, --forget-store \
+        makes this machine forget what it saw there";
 }
 
 /// Says that a store is not encrypted, where that matters.
-struct Plain(bool);
+struct InTheClear(bool);
 
-impl std::fmt::Display for Plain {
+impl std::fmt::Display for InTheClear {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.0 {
             ", which is not encrypted as the known one was"

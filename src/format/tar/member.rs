@@ -1,7 +1,7 @@
 //! Members: the header fields and records that describe an entry.
 
 use super::dumpdir::DumpDir;
-use super::pax::Records;
+use super::pax::PaxRecords;
 use super::sparse;
 use super::{acl, padding, ustar};
 use crate::model::{
@@ -31,7 +31,7 @@ pub struct TarError {
 pub struct MemberEncoder {
     name: Vec<u8>,
     link: Vec<u8>,
-    records: Records,
+    records: PaxRecords,
     runs: Vec<DataRun>,
     map: Vec<u8>,
 }

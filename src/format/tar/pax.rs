@@ -15,13 +15,13 @@ const BINARY: &[u8] = b"21 hdrcharset=BINARY\n";
 
 /// The records of one member, in the order in which they were added. Used again for each member.
 #[derive(Debug, Default)]
-pub(super) struct Records {
+pub(super) struct PaxRecords {
     bytes: Vec<u8>,
     value: Vec<u8>,
     binary: bool,
 }
 
-impl Records {
+impl PaxRecords {
     /// Removes the records of the previous member.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
@@ -115,11 +115,11 @@ fn length_digits(body: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::Records;
+    use super::PaxRecords;
     use crate::model::Time;
 
     fn time(seconds: i64, nanoseconds: u32) -> String {
-        let mut records = Records::default();
+        let mut records = PaxRecords::default();
         records.push_time(b"mtime", Time::new(seconds, nanoseconds));
         String::from_utf8(records.bytes).expect("text")
     }
@@ -130,7 +130,7 @@ mod tests {
             0, 1, 2, 3, 80, 89, 90, 91, 92, 93, 94, 980, 985, 986, 987, 988, 990, 9980, 9985, 9986,
             9990,
         ] {
-            let mut records = Records::default();
+            let mut records = PaxRecords::default();
             records.push(&[b"a", b"b"], &vec![b'v'; length]);
             let end = records
                 .bytes

@@ -25,23 +25,23 @@ use std::ops::Range;
 pub(super) struct HeaderBlock([u8; BLOCK]);
 
 /// The place of a field in the header, in bytes.
-type Field = Range<usize>;
+type FieldRange = Range<usize>;
 
-pub(super) const NAME: Field = 0..100;
-pub(super) const MODE: Field = 100..108;
-pub(super) const UID: Field = 108..116;
-pub(super) const GID: Field = 116..124;
-pub(super) const SIZE: Field = 124..136;
-pub(super) const MTIME: Field = 136..148;
-const CHECKSUM: Field = 148..156;
+pub(super) const NAME: FieldRange = 0..100;
+pub(super) const MODE: FieldRange = 100..108;
+pub(super) const UID: FieldRange = 108..116;
+pub(super) const GID: FieldRange = 116..124;
+pub(super) const SIZE: FieldRange = 124..136;
+pub(super) const MTIME: FieldRange = 136..148;
+const CHECKSUM: FieldRange = 148..156;
 const TYPE: usize = 156;
-pub(super) const LINK_NAME: Field = 157..257;
-const MAGIC: Field = 257..265;
-pub(super) const USER: Field = 265..297;
-pub(super) const GROUP: Field = 297..329;
-pub(super) const DEVICE_MAJOR: Field = 329..337;
-pub(super) const DEVICE_MINOR: Field = 337..345;
-pub(super) const PREFIX: Field = 345..500;
+pub(super) const LINK_NAME: FieldRange = 157..257;
+const MAGIC: FieldRange = 257..265;
+pub(super) const USER: FieldRange = 265..297;
+pub(super) const GROUP: FieldRange = 297..329;
+pub(super) const DEVICE_MAJOR: FieldRange = 329..337;
+pub(super) const DEVICE_MINOR: FieldRange = 337..345;
+pub(super) const PREFIX: FieldRange = 345..500;
 
 /// The largest number that eleven octal digits hold: sizes and times.
 pub(super) const MAX_LONG: u64 = 0o777_7777_7777;
@@ -62,7 +62,7 @@ impl HeaderBlock {
 
     /// Writes a number: in octal digits and a NUL if it fits, otherwise in base 256 with 0x80 as
     /// the first byte, which is a GNU extension that every reader knows.
-    pub(super) fn number(&mut self, field: Field, number: u64) {
+    pub(super) fn number(&mut self, field: FieldRange, number: u64) {
         let bytes = &mut self.0[field];
         let digits = bytes.len() - 1;
         if number >> (3 * digits) == 0 {
@@ -81,7 +81,7 @@ impl HeaderBlock {
     }
 
     /// Writes a text, cut off at the end of the field.
-    pub(super) fn text(&mut self, field: Field, text: &[u8]) {
+    pub(super) fn text(&mut self, field: FieldRange, text: &[u8]) {
         let field = &mut self.0[field];
         let length = text.len().min(field.len());
         field[..length].copy_from_slice(&text[..length]);

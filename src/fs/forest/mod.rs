@@ -12,7 +12,7 @@ mod points;
 #[cfg(unix)]
 pub(super) use entry::plain_attributes;
 pub use entry::{ForestEntry, ForestPosition, TOP, Validity};
-pub use points::{FolderOwner, PointSource, SourceError};
+pub use points::{FolderOwner, PointSource, PointSourceError};
 
 use super::view::{FileContent, ROOT, Totals, View};
 use super::{CacheCounts, FileReader, ReadError};

@@ -18,16 +18,16 @@ const MAX_OPEN: usize = 16;
 pub(super) const LISTING_LASTS: Duration = Duration::from_secs(2);
 
 /// An error of a [`PointSource`].
-pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
+pub type PointSourceError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Lists and opens the points in time of a backup. May be called from many threads at once.
 pub trait PointSource: Send + Sync {
     /// Returns all points in time in the order in which they were made: the last one is the newest,
     /// whatever its date.
-    fn list(&self) -> Result<Vec<Dated>, SourceError>;
+    fn list(&self) -> Result<Vec<Dated>, PointSourceError>;
 
     /// Opens one of them.
-    fn open(&self, level: &LevelId) -> Result<View, SourceError>;
+    fn open(&self, level: &LevelId) -> Result<View, PointSourceError>;
 }
 
 /// The user and group that the folder of points and its links belong to.

@@ -89,7 +89,7 @@ impl Retention {
             .within
             .as_ref()
             .map(|within| within.before(newest_date.unwrap_or(now).min(now), zone));
-        let mut pass = Pass {
+        let mut pass = RetentionPass {
             rules: self,
             zone,
             young_since,
@@ -119,7 +119,7 @@ impl Retention {
 }
 
 /// A pass over the points in time of a backup, from the newest to the oldest.
-struct Pass<'a> {
+struct RetentionPass<'a> {
     rules: &'a Retention,
     zone: &'a TimeZone,
     /// Everything that began at this moment or later is young enough for [`Retention::within`].
@@ -129,7 +129,7 @@ struct Pass<'a> {
     periods: [KeptPeriods; 5],
 }
 
-impl Pass<'_> {
+impl RetentionPass<'_> {
     fn fate(&mut self, candidate: &Candidate, is_newest: bool, wrong: Option<WrongDate>) -> Fate {
         if !candidate.is_readable {
             return Fate::Stays(vec![Reason::Unreadable]);

@@ -24,7 +24,7 @@ use opendal_service_azblob::Azblob;
 use opendal_service_gcs::Gcs;
 use opendal_service_webdav::Webdav;
 use std::future::Future;
-use transport::{Purpose, Transport};
+use transport::{RequestPurpose, Transport};
 
 /// The keys that may come after `?` in `webdav://user@host:port/folder?…`.
 pub(super) const WEBDAV_KEYS: [&str; 1] = ["tls"];
@@ -212,7 +212,7 @@ impl OpenDal {
         work: impl Future<Output = opendal_core::Result<T>>,
     ) -> Result<T, Error> {
         let (outcome, trouble) =
-            transport::during(Purpose::new(verb, object, limit), || block_on(work));
+            transport::during(RequestPurpose::new(verb, object, limit), || block_on(work));
         // The last answer of the server tells more than the error of OpenDAL, which may also
         // contain the request with its signature.
         outcome.map_err(|error| {

@@ -15,11 +15,11 @@ use std::task::{Context, Poll};
 thread_local! {
     /// The call of OpenDAL that this thread waits for. OpenDAL sends its requests on the same
     /// thread.
-    static CALL: RefCell<Option<Purpose>> = const { RefCell::new(None) };
+    static CALL: RefCell<Option<RequestPurpose>> = const { RefCell::new(None) };
 }
 
 /// The call for which OpenDAL sends requests.
-pub(super) struct Purpose {
+pub(super) struct RequestPurpose {
     verb: Operation,
     object: Option<ObjectName>,
     /// The most bytes of an answer.
@@ -28,7 +28,7 @@ pub(super) struct Purpose {
     trouble: Option<Error>,
 }
 
-impl Purpose {
+impl RequestPurpose {
     pub(super) fn new(verb: Operation, object: Option<&ObjectName>, limit: u64) -> Self {
         Self {
             verb,
@@ -41,7 +41,7 @@ impl Purpose {
 
 /// Runs work that sends requests for a call. Returns the error of the last request beside its
 /// result.
-pub(super) fn during<T>(call: Purpose, work: impl FnOnce() -> T) -> (T, Option<Error>) {
+pub(super) fn during<T>(call: RequestPurpose, work: impl FnOnce() -> T) -> (T, Option<Error>) {
     let before = CALL.replace(Some(call));
     let done = work();
     let trouble = CALL.replace(before).and_then(|call| call.trouble);

@@ -3,7 +3,7 @@
 use crate::support::stored_tree::{Planned, Recipe, StoredTree, reader};
 use freezer::format::frame::Protection;
 use freezer::fs::forest::{
-    FolderOwner, Forest, ForestEntry, PointSource, SourceError, TOP, Validity,
+    FolderOwner, Forest, ForestEntry, PointSource, PointSourceError, TOP, Validity,
 };
 use freezer::fs::view::View;
 use freezer::fs::{FileReader, ReadError};
@@ -55,7 +55,7 @@ impl Levels {
 }
 
 impl PointSource for Levels {
-    fn list(&self) -> Result<Vec<Dated>, SourceError> {
+    fn list(&self) -> Result<Vec<Dated>, PointSourceError> {
         Ok(self
             .levels
             .lock()
@@ -68,7 +68,7 @@ impl PointSource for Levels {
             .collect())
     }
 
-    fn open(&self, level: &LevelId) -> Result<View, SourceError> {
+    fn open(&self, level: &LevelId) -> Result<View, PointSourceError> {
         self.opened.lock().expect("no panic").push(level.clone());
         let levels = self.levels.lock().expect("no panic");
         let stored = levels

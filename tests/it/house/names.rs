@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 use super::source::{code_of, module_of, read, rust_files, without_tests};
 
 /// Modules whose types still share names with others.
-const NOT_YET: &[&str] = &[
-    "api", "backup", "catalog", "cli", "config", "format", "fs", "index", "model", "net",
-    "platform", "restore", "sched", "store", "upkeep",
-];
+const NOT_YET: &[&str] = &[];
 
 /// Names that several types have, and why.
 const SHARED: &[(&str, &str)] = &[

@@ -8,7 +8,7 @@ use crate::cli::options::times::at_least_a_second;
 use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::OutputForm;
 use crate::config::{ByteSize, TimeLength};
-use crate::fs::forest::{FolderOwner, Forest, PointSource, SourceError};
+use crate::fs::forest::{FolderOwner, Forest, PointSource, PointSourceError};
 use crate::fs::fuse::Permissions;
 use crate::fs::mount::{self, Audience, MountOptions, Occupied};
 use crate::fs::view::View;
@@ -268,7 +268,7 @@ fn forest(
         )?));
     }
     let backup = Catalog::new(access.store()).find(&arguments.backup)?;
-    let points = BackupPoints {
+    let points = PointsOfBackup {
         access,
         clock: session.clock,
         memory: Mutex::default(),
@@ -288,7 +288,7 @@ fn forest(
 }
 
 /// The points in time of one backup.
-struct BackupPoints {
+struct PointsOfBackup {
     access: Access,
     clock: SystemClock,
     /// The order of points in time, as far as manifests were read for it.
@@ -297,15 +297,15 @@ struct BackupPoints {
     reader: Arc<FileReader>,
 }
 
-impl PointSource for BackupPoints {
-    fn list(&self) -> Result<Vec<Dated>, SourceError> {
+impl PointSource for PointsOfBackup {
+    fn list(&self) -> Result<Vec<Dated>, PointSourceError> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let order = Order::read_with(&mut memory, &self.access, &self.backup, self.clock.now())?;
         let order = order.without_strays(&mut memory, &self.access, &self.backup)?;
         Ok(order.points().to_vec())
     }
 
-    fn open(&self, level: &LevelId) -> Result<View, SourceError> {
+    fn open(&self, level: &LevelId) -> Result<View, PointSourceError> {
         let manifest = self.access.manifest(&self.backup, level)?;
         Ok(view_of(&self.access, &self.backup, manifest, &self.reader)?)
     }

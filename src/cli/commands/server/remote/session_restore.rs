@@ -54,7 +54,7 @@ struct JobBackup {
 }
 
 /// The records of backups, by the job and the place of the action.
-type Records = BTreeMap<(String, usize), BackupMetadata>;
+type RecordsOfStart = BTreeMap<(String, usize), BackupMetadata>;
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -102,7 +102,10 @@ pub(super) fn run(
 }
 
 impl JobBackup {
-    fn record_in<'records>(&self, records: &'records Records) -> Option<&'records BackupMetadata> {
+    fn record_in<'records>(
+        &self,
+        records: &'records RecordsOfStart,
+    ) -> Option<&'records BackupMetadata> {
         records.get(&(self.job.clone(), self.number))
     }
 
@@ -112,7 +115,7 @@ impl JobBackup {
 }
 
 /// Whether all backups were recorded.
-fn is_complete(backups: &[JobBackup], records: &Records) -> bool {
+fn is_complete(backups: &[JobBackup], records: &RecordsOfStart) -> bool {
     backups
         .iter()
         .all(|backup| backup.record_in(records).is_some())
@@ -122,7 +125,7 @@ fn is_complete(backups: &[JobBackup], records: &Records) -> bool {
 fn chosen_start(
     arguments: &Arguments,
     backups: &[JobBackup],
-    starts: &BTreeMap<i64, Records>,
+    starts: &BTreeMap<i64, RecordsOfStart>,
 ) -> Result<i64, Usage> {
     if let Some(tag) = arguments.session_tag {
         return Ok(tag);
@@ -143,9 +146,9 @@ fn refuse_missing(
     arguments: &Arguments,
     tag: i64,
     backups: &[JobBackup],
-    starts: &BTreeMap<i64, Records>,
+    starts: &BTreeMap<i64, RecordsOfStart>,
 ) -> Result<(), Usage> {
-    let none = Records::new();
+    let none = RecordsOfStart::new();
     let records = starts.get(&tag).unwrap_or(&none);
     let missing: Vec<String> = backups
         .iter()
@@ -208,7 +211,7 @@ fn starts(
     id: &str,
     tag: Option<i64>,
     server: &ApiConnection,
-) -> anyhow::Result<BTreeMap<i64, Records>> {
+) -> anyhow::Result<BTreeMap<i64, RecordsOfStart>> {
     let of_session = BackupMetadata {
         session_id: id.into(),
         ..BackupMetadata::default()
@@ -218,7 +221,7 @@ fn starts(
         ..BackupMetadata::default()
     });
     let conditions: Vec<_> = std::iter::once(of_session).chain(of_start).collect();
-    let mut starts: BTreeMap<i64, Records> = BTreeMap::new();
+    let mut starts: BTreeMap<i64, RecordsOfStart> = BTreeMap::new();
     for record in server.all(Resource::Backups, &json!({ "match": conditions }), "")? {
         let record = BackupRecord::leniently_of(record);
         let Some(metadata) = record.backup_metadata.into_value() else {
