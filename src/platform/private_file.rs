@@ -1,6 +1,6 @@
 //! Files that hold what was private: copies of backups, logs, metadata.
 //!
-//! A new file is for its owner alone, whatever the umask is. A file that exists keeps its owner and
+//! On Unix a new file is for its owner alone, whatever the umask is. A file that exists keeps its owner and
 //! its mode: the user has chosen them.
 
 use std::fs::{File, OpenOptions};
@@ -34,9 +34,15 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     create(path)?.write_all(content)
 }
 
+#[cfg(unix)]
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// Windows gives a new file the rights of its folder.
+#[cfg(not(unix))]
+fn private() -> OpenOptions {
+    OpenOptions::new()
 }
