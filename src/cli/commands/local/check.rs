@@ -31,7 +31,8 @@ use std::str::FromStr;
   freezer check docs --read-data-subset 3/7
   freezer check docs@latest --read-data --json
 
-Exit codes: 0 no damage; 1 there is damage, or the check failed; 2 wrong usage; 130 interrupted. The leftovers of runs that were
+Exit codes: 0 no damage; 1 there is damage, or the check failed; 2 wrong usage; 130 interrupted. \
+    The leftovers of runs that were
 cut off are mentioned and are not damage.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME; with @DATE only that point in time [default: all backups]

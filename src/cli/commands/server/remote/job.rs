@@ -31,9 +31,8 @@ pub(in crate::cli) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the jobs
-    #[command(
-        after_help = "Examples:\n  freezer job list --client tecs_web1\n  freezer job list --search nightly --json"
-    )]
+    #[command(after_help = "Examples:\n  freezer job list --client tecs_web1\
+            \n  freezer job list --search nightly --json")]
     List {
         #[command(flatten)]
         part: ListOptions,
@@ -67,7 +66,8 @@ enum Command {
 
 A file is JSON, as the original has it:
   {\"description\": \"nightly\", \"job_schedule\": {\"schedule_interval\": \"1 day\"},
-   \"job_actions\": [{\"freezer_action\": {\"action\": \"backup\", \"backup_name\": \"home\", \"path_to_backup\": \"/home\"}}]}")]
+   \"job_actions\": [{\"freezer_action\": {\"action\": \"backup\", \"backup_name\": \"home\", \
+       \"path_to_backup\": \"/home\"}}]}")]
     Create {
         /// The file to read; - is standard input
         #[arg(long, value_name = "FILE", required_unless_present = "edit")]
@@ -81,7 +81,8 @@ A file is JSON, as the original has it:
     },
     /// Change a job: the values of the file replace those of the job
     #[command(
-        after_help = "Examples:\n  freezer job update 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 patch.json\n  freezer job update 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 --edit"
+        after_help = "Examples:\n  freezer job update 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 patch.json\
+            \n  freezer job update 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 --edit"
     )]
     Update {
         /// Id of the job
