@@ -16,6 +16,7 @@
 //! | [`Xattrs`] | reads extended attributes, ACLs and capabilities among them | refused with the handles it needs |
 //! | [`folder_handle`] | a folder of a store, in which no link is followed | looked at before each step |
 //! | [`CacheDir`] | such a folder that only this user may write to | rights are not checked |
+//! | [`Caller`], [`calls`] | leaves a call behind that a file system does not answer | as elsewhere |
 //! | [`Owners`] | user and group numbers to names and back, remembered | no names |
 //! | [`process`] | starts programs, moves to the background | starting only |
 //! | [`terminal`] | asks the person at the terminal | refused |
@@ -33,6 +34,8 @@
 
 mod attributes;
 mod cache_dir;
+mod caller;
+pub mod calls;
 mod clock;
 pub mod durable;
 pub mod folder_handle;
@@ -51,6 +54,7 @@ pub mod terminal;
 
 pub use attributes::Attributes;
 pub use cache_dir::{CacheDir, CachedFile, Distrust};
+pub use caller::{Caller, NoAnswer};
 pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, monotonic, pause};
 pub use places::{folders_around, resolve};
 pub use running::Running;
