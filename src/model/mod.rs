@@ -30,7 +30,7 @@ mod time;
 pub use advice::{Advice, Exit, Interrupted, hints};
 pub use backup_ref::{BackupRef, BackupRefError};
 pub use bandwidth::Bandwidth;
-pub use cancel::Cancel;
+pub use cancel::{CallInProgress, Cancel};
 pub use entry::{
     Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr,
 };

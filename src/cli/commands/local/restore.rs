@@ -1,7 +1,7 @@
 //! `freezer restore`.
 
 use crate::catalog::{is_store, store_around};
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::path::{lookup, tree_path};
 use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
@@ -90,7 +90,7 @@ pub(in crate::cli) fn run(
     if arguments.dry_run {
         return rehearse(&point.view, &paths, session);
     }
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let progress = session.progress();
     if paths.is_empty() {
         let totals = point.view.totals();
