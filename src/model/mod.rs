@@ -35,8 +35,8 @@ pub use entry::{
     Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr,
 };
 pub use ids::{
-    BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset,
-    StoreId, StreamOffset,
+    BackupName, FileOffset, FrameNo, KeyEpoch, LevelId, LevelSerial, NameError, NodeId,
+    SegmentOffset, StoreId, StreamOffset,
 };
 pub use name::{Name, TreePath};
 pub use order::Dated;
