@@ -107,6 +107,11 @@ impl Output {
         }
     }
 
+    /// Prints a line for people, also with `--quiet`: of what nobody should overlook.
+    pub(in crate::cli) fn announce(&self, text: impl Display) {
+        self.screen.print(&text.to_string());
+    }
+
     /// Prints a warning for people, also with `--quiet`.
     pub(in crate::cli) fn warn(&self, text: impl Display) {
         self.screen.print(&format!("freezer: warning: {text}"));

@@ -27,7 +27,7 @@ fn a_passphrase_opens_its_store_and_another_does_not() {
         user.succeeds("cat docs a.txt --encrypt-pass-file pass").out,
         "hello\n"
     );
-    let wrong = user.fails(1, "cat docs a.txt --encrypt-pass-file other");
+    let wrong = user.fails(12, "cat docs a.txt --encrypt-pass-file other");
     assert!(wrong.err.contains("wrong passphrase"), "{wrong:?}");
     assert!(!wrong.err.contains("staple"));
     user.succeeds("list");
@@ -125,7 +125,7 @@ fn keys_are_added_changed_and_removed_without_touching_data() {
         "key remove {} --encrypt-pass-file other",
         first["id"].as_str().expect("text")
     ));
-    user.fails(1, "ls docs --encrypt-pass-file pass");
+    user.fails(12, "ls docs --encrypt-pass-file pass");
     let last = user.fails(
         1,
         &format!(
@@ -136,7 +136,7 @@ fn keys_are_added_changed_and_removed_without_touching_data() {
     assert!(last.err.contains("is the last key"), "{last:?}");
 
     user.succeeds("key change --encrypt-pass-file other --new-pass-file pass");
-    user.fails(1, "ls docs --encrypt-pass-file other");
+    user.fails(12, "ls docs --encrypt-pass-file other");
     assert_eq!(
         user.succeeds("ls docs --encrypt-pass-file pass").out,
         "a.txt\nsub\n"

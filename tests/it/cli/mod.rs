@@ -6,6 +6,7 @@ mod empty;
 mod excludes;
 mod exit_codes;
 mod help;
+mod init;
 mod keys;
 mod known_stores;
 mod layers;

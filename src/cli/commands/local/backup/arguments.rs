@@ -69,6 +69,10 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, short = 'M', value_name = "SIZE", default_value = "16MiB")]
     pub(super) max_segment_size: ByteSize,
 
+    /// Fail where there is no store yet, and make none: for scripts. freezer init makes one
+    #[arg(long)]
+    pub(super) must_exist: bool,
+
     /// With several stores: what to do when one fails or is too slow, continue with the others or
     /// abort
     #[arg(

@@ -17,6 +17,7 @@ use crate::cli::show::failure::Completion;
 use crate::cli::show::wrong_dates::warn_of_wrong_dates;
 use crate::model::{BackupName, Cancel, Retention};
 use crate::platform::{Clock, flush_file_systems};
+use crate::store::location::IfMissing;
 use crate::store::mirror::{OnFailure, WaitLimits};
 use anyhow::Context;
 use report::Backed;
@@ -84,6 +85,11 @@ fn mirror_policy(arguments: &Arguments) -> MirrorPolicy {
         patience: WaitLimits {
             for_one: arguments.store_patience.0,
             in_all: arguments.store_lag.0,
+        },
+        if_missing: if arguments.must_exist {
+            IfMissing::Refuse
+        } else {
+            IfMissing::Create
         },
     }
 }
