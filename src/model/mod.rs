@@ -12,6 +12,7 @@ mod backup_ref;
 mod bandwidth;
 mod cancel;
 mod entry;
+mod excludes;
 mod ids;
 pub mod job;
 mod name;
@@ -33,13 +34,14 @@ pub use cancel::Cancel;
 pub use entry::{
     Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr,
 };
+pub use excludes::{CACHE_SIGNATURE, CACHE_TAG, Case, Excludes};
 pub use ids::{
     BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset,
     StoreId, StreamOffset,
 };
 pub use name::{Name, TreePath};
 pub use order::Dated;
-pub use pattern::Excludes;
+
 pub use point_in_time::{Choice, PointInTime, PointInTimeError};
 pub use progress::{Progress, Trouble};
 pub use ranges::Ranges;

@@ -54,7 +54,7 @@ fn without_terminal_and_file_it_says_what_is_needed() {
     let user = user_with_encrypted_store();
     let mut command = user.program("setsid");
     let said = said(command.args(["--wait", env!("CARGO_BIN_EXE_freezer"), "ls", "docs"]));
-    assert_eq!(said.code, 1, "{said:?}");
+    assert_eq!(said.code, 12, "{said:?}");
     assert!(said.err.contains("hint: write the passphrase"), "{said:?}");
 }
 

@@ -18,6 +18,7 @@ mod private_files;
 mod prune;
 mod repack;
 mod signals;
+mod sources;
 mod stores;
 mod sync;
 mod transcript;

@@ -41,13 +41,14 @@ pub(in crate::cli) fn run(
         .into_iter()
         .map(|place| place.with_segment_bytes(segment_bytes))
         .collect();
-    let request = request::of(&arguments, &places, session)?;
+    let mut request = request::of(&arguments, &places, session)?;
     let destinations = if arguments.dry_run {
         Destinations::rehearsal(session)?
     } else {
         Destinations::open(&places, mirror_policy(&arguments), session)?
     };
     let access = destinations.access();
+    request.skip = request::folders_of_stores(&places);
     if arguments.sync {
         flush_file_systems().context("could not flush the file systems")?;
     }
@@ -58,6 +59,7 @@ pub(in crate::cli) fn run(
     let backed = Backed {
         backup: &request.backup,
         report: &report,
+        excludes: &request.excludes,
         cipher: access.cipher(),
         stores: &destinations.outcomes(),
     };
@@ -70,7 +72,13 @@ pub(in crate::cli) fn run(
         &session.output,
     );
     if !rules.is_empty() && !arguments.dry_run {
-        prune_afterwards(&destinations, &request.backup, &rules, session, &cancel)?;
+        if backed.may_be_mistaken() {
+            session
+                .output
+                .warn("no earlier point in time was removed, as this one may lack what they have");
+        } else {
+            prune_afterwards(&destinations, &request.backup, &rules, session, &cancel)?;
+        }
     }
     Ok(Completion::of(backed.is_whole()))
 }
