@@ -7,7 +7,9 @@ use super::own_level::OwnLevel;
 use super::request::RunContext;
 use super::resume::Resumed;
 use crate::catalog::names::{self, LevelOf};
-use crate::catalog::{AccessError, CatalogError, Held, Left, LevelVerb, Order};
+use crate::catalog::{
+    AccessError, CatalogError, Held, Left, LevelVerb, Order, next_serial_after_removed,
+};
 use crate::format::frame::{FrameError, Sealer};
 use crate::format::manifest::LevelParts;
 use crate::model::{Dated, LevelId, LevelSerial};
@@ -119,7 +121,8 @@ fn newest_files(context: RunContext<'_>, order: &Order) -> u64 {
     manifest.map_or(0, |manifest| manifest.counts.files)
 }
 
-/// Returns a serial that is higher than that of every level, and of every interrupted run.
+/// Returns a serial that is higher than that of every level, also of those that are gone, and of
+/// every interrupted run.
 fn next_serial(
     context: RunContext<'_>,
     order: &Order,
@@ -134,7 +137,7 @@ fn next_serial(
     for level in order.levels().rev() {
         match context.access.manifest(backup, level) {
             Ok(manifest) => {
-                serial = serial.max(manifest.serial.0);
+                serial = serial.max(manifest.next_serial().0.saturating_sub(1));
                 break;
             }
             Err(AccessError::Store(source)) if source.kind() == store::ErrorKind::Unavailable => {
@@ -151,7 +154,9 @@ fn next_serial(
             }
         }
     }
-    Ok(LevelSerial(serial + 1))
+    let after_removed = next_serial_after_removed(context.access, backup);
+    let after_removed = after_removed.map_err(BackupError::Catalog)?;
+    Ok(LevelSerial(serial + 1).max(after_removed.unwrap_or(LevelSerial(0))))
 }
 
 /// Returns the id of the new level.

@@ -280,15 +280,20 @@ impl Session {
         })
     }
 
-    /// Opens an existing store without its passphrase: only the names of backups can be read.
+    /// Opens an existing store to read the names of backups. That needs its passphrase only where
+    /// names are hidden.
     ///
     /// Returns them with the memory of this machine, to be compared with the names.
-    pub(in crate::cli) fn catalog(&self) -> anyhow::Result<(Catalog, Option<Witness>)> {
+    pub(in crate::cli) fn catalog(&self) -> anyhow::Result<(Catalog, Option<Arc<Witness>>)> {
         let store = self.open_store()?;
         let identity = Access::identity_at(store.as_ref())
             .map_err(|error| self.or_emptied(&store.location(), error.into()))?;
+        if identity.hides_names() {
+            let access = self.unlock(store, Purpose::Reading)?;
+            return Ok((Catalog::new(access.store()), access.shared_witness()));
+        }
         let witness = self.witness(&store.location(), &identity, Purpose::Reading)?;
-        Ok((Catalog::new(store), witness))
+        Ok((Catalog::new(store), witness.map(Arc::new)))
     }
 
     fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {

@@ -11,6 +11,7 @@ pub(in crate::cli) mod export;
 pub(in crate::cli) mod find;
 pub(in crate::cli) mod init;
 pub(in crate::cli) mod key;
+mod key_rotation;
 pub(in crate::cli) mod list;
 pub(in crate::cli) mod ls;
 #[cfg(unix)]
