@@ -366,7 +366,7 @@ pub(super) fn terminal_is_there() -> bool {
     false
 }
 
-pub(super) fn ask(_: &str) -> io::Result<String> {
+pub(super) fn ask(_: &str, _: &crate::model::Cancel) -> io::Result<String> {
     Err(refused("asking a question"))
 }
 
@@ -394,6 +394,16 @@ fn refused(what: &str) -> io::Error {
         io::ErrorKind::Unsupported,
         format!("{what} is not supported on Windows"),
     )
+}
+
+/// `SIGINT` and `SIGTERM`: this system has no others.
+pub(super) fn ending_signals(_: super::process::HangUp) -> Vec<i32> {
+    vec![signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]
+}
+
+/// Always `None`: this system does not tell.
+pub(super) fn path_of_open(_: i32) -> Option<PathBuf> {
+    None
 }
 
 /// Describes this process by its number alone.

@@ -46,7 +46,7 @@ const UNHURRIED: Duration = Duration::from_secs(24 * 3600);
 /// How long a connection has to say that it is alive.
 const PING_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of all connections is waited for.
-const LAST_PATIENCE: Duration = Duration::from_secs(5);
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// What a connection to PostgreSQL begins with. A statement gives up its lock before this program
 /// gives up the statement, so that none is left waiting in the server for nobody; and a machine
 /// that died in the middle of a transaction holds no row for hours.

@@ -19,6 +19,7 @@ mod repack;
 mod signals;
 mod stores;
 mod sync;
+mod terminal;
 mod transcript;
 mod unlock;
 

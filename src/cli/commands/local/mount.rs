@@ -1,6 +1,7 @@
 //! `freezer mount` and `freezer umount`.
 
 use crate::catalog::{Access, Catalog, Order, OrderMemory, locate};
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::point::view_of;
 use crate::cli::open::session::Session;
@@ -198,6 +199,7 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Complet
         // After every question: a process without a terminal cannot ask.
         process::leave_session().context("could not leave the terminal")?;
     }
+    interrupt::watch(ProcessKind::Mount, &session.screen)?;
     let mut told = Ok(());
     mount::serve(&options, forest, || {
         told = if arguments.in_background {

@@ -3,7 +3,7 @@
 use crate::catalog::{Access, Catalog, locate};
 use crate::cli::commands::local::removal::{self, RemovedDocument};
 use crate::cli::commands::local::repacking::{self, RepackTerms, RepackingDocument, parse_part};
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::{all, refuse_twice};
 use crate::cli::open::session::Session;
 use crate::cli::options::change::ChangeOptions;
@@ -101,7 +101,7 @@ pub(in crate::cli) fn run(
             confirm(&question(&plans, session)?, "nothing was removed")?;
         }
         // Not before: an interrupt at the question, or while nothing is changed, ends at once.
-        let cancel = interrupt::watch()?;
+        let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
         for plan in &mut plans {
             carried.push(carry_out(arguments, &access, plan, session, &cancel)?);
         }

@@ -5,7 +5,7 @@ use crate::cli::commands::local::removal::{self, RemovedDocument};
 use crate::cli::commands::local::repacking::{
     self, RepackResult, RepackTerms, RepackingDocument, parse_part,
 };
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::{all, refuse_twice};
 use crate::cli::open::session::Session;
 use crate::cli::options::change::ChangeOptions;
@@ -87,7 +87,7 @@ pub(in crate::cli) fn run(
             confirm(&question(&plans, session)?, "nothing was changed")?;
         }
         // Not before: an interrupt at the question, or while nothing is changed, ends at once.
-        let cancel = interrupt::watch()?;
+        let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
         let terms = RepackTerms {
             below: arguments.below,
             patience: arguments.change.wait.patience(),

@@ -3,7 +3,7 @@
 use crate::catalog::{Access, Catalog};
 use crate::cli::commands::local::damage;
 use crate::cli::commands::local::repair_report::RepairReport;
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::levels_in_order;
 use crate::cli::open::lock::{LockTerms, holding};
 use crate::cli::open::session::Session;
@@ -63,7 +63,7 @@ pub(in crate::cli) fn run(
     }
     let access = session.access_for_writing()?;
     let backup = Catalog::new(access.store()).find(&arguments.backup)?;
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let (repaired, removed) = if arguments.dry_run {
         let trial = access.through(Arc::new(Trial::new(access.store())));
         (mend(&trial, &backup, session, &cancel)?, 0)
@@ -97,7 +97,7 @@ fn mend_and_remove(
         // A store that is not the one this machine knows is not mended into something else.
         levels_in_order(access, backup, session)?;
         let repaired = mend(access, backup, session, cancel)?;
-        let removed = if may_remove(arguments, backup, &repaired, session)? {
+        let removed = if may_remove(arguments, backup, &repaired, session, cancel)? {
             upkeep::remove_unreadable(access, backup, &repaired, held)?
         } else {
             0
@@ -132,6 +132,7 @@ fn may_remove(
     backup: &BackupName,
     repaired: &Repaired,
     session: &mut Session,
+    cancel: &Cancel,
 ) -> anyhow::Result<bool> {
     let removable = repaired.unreadable.iter().filter(|point| !point.is_newer);
     let count = removable.count() as u64;
@@ -144,5 +145,5 @@ fn may_remove(
         "point in time that cannot be opened",
         "points in time that cannot be opened",
     );
-    is_yes(&format!("Remove {what} from {backup}?"))
+    is_yes(&format!("Remove {what} from {backup}?"), cancel)
 }

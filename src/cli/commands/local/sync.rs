@@ -2,7 +2,7 @@
 
 use crate::catalog::known::Purpose;
 use crate::catalog::{Access, AccessError, Catalog};
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::all;
 use crate::cli::open::lock::{LockTerms, holding};
 use crate::cli::open::session::Session;
@@ -107,7 +107,7 @@ pub(in crate::cli) fn run(
     let backups = backups(arguments, &Catalog::new(from.store()))?;
     let to = copy(arguments, &from, session)?;
     let stores = Stores { from, to };
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let mut is_whole = true;
     for backup in backups {
         let missing = missing(arguments, &stores, &backup, session)?;

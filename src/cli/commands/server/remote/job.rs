@@ -11,6 +11,7 @@ use crate::cli::options::server::ServerOptions;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::output::Column;
 use crate::model::job::{Documented, Job, JobEvent, RunResult, Words};
+use crate::model::printable_json;
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -155,7 +156,8 @@ pub(in crate::cli) fn run(
         Command::Show { id } => documents.show(&id, details, session)?,
         Command::Get { id } => {
             let job = wanted(&server, JOBS, &id)?;
-            session.output.line(serde_json::to_string_pretty(&job)?)?;
+            let text = serde_json::to_string_pretty(&job)?;
+            session.output.line(printable_json(&text))?;
         }
         Command::Create { file, edit, client } => {
             let file = file.as_deref().map(read_document).transpose()?;

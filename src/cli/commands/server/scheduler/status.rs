@@ -7,6 +7,7 @@ use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Closed, Column, Output, OutputForm};
 use crate::cli::show::when;
 use crate::model::job::{RunResult, Words};
+use crate::model::printable;
 use crate::sched::book::Book;
 use crate::sched::daemon::{self, DaemonError};
 use crate::sched::journal::{Journal, Record};
@@ -131,7 +132,7 @@ impl Status {
             .is_some_and(|run| run.outcome.warnings().next().is_some());
         [
             id.to_owned(),
-            printable(description),
+            printable(description.as_bytes()).into_owned(),
             state.unwrap_or_default(),
             next.unwrap_or_default(),
             started.unwrap_or_default(),
@@ -158,15 +159,10 @@ fn show_failures(run: &LastRun, output: &mut Output) -> Result<(), Closed> {
         ))?;
         let lines: Vec<&str> = action.log.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {
-            output.line(format_args!("    {}", printable(line)))?;
+            output.line(format_args!("    {}", printable(line.as_bytes())))?;
         }
     }
     Ok(())
-}
-
-/// Returns a text without control characters.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 /// Whether people should see how an action went.
