@@ -1,8 +1,6 @@
 //! Encrypted stores and their keys.
 
 use super::{User, said};
-use std::io::{Read, Write};
-use std::process::Stdio;
 
 fn user_with_encrypted_store() -> User {
     let user = User::with_docs();
