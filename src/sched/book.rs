@@ -1,8 +1,8 @@
 //! What is known of each job, and what is to be done next. No clock, no server, no process: those
 //! are the daemon's.
 //!
-//! `seen` takes in the server's documents, `due` says which jobs may run, and `told` what the server
-//! has yet to learn.
+//! `seen` takes in the server's documents, `due` says which jobs may run, and `told` what the
+//! server has yet to learn.
 
 mod due;
 mod seen;
