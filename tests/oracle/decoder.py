@@ -719,8 +719,8 @@ class Point:
             )
 
     def tree(self):
-        """walk, with the checks of a tree and hard links resolved: yields comps, entry, comps of the
-        first name or None"""
+        """walk, with the checks of a tree and hard links resolved: yields comps, entry, comps of
+        the first name or None"""
         dirs, firsts, root = set(), {}, False
         for comps, e, i, rank, k in self.walk():
             if not comps:

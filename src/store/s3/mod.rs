@@ -1,9 +1,9 @@
-//! S3: buckets of Amazon and of everything that speaks like it.
+//! S3: buckets of Amazon and of every server with the same interface.
 //!
 //! One request for one call. `bucket` finds the bucket and sends requests, `credentials` has what
-//! signs them: the search for credentials and the signatures are OpenDAL's (`reqsign`). Why not
-//! more of it is, says docs/design/0008-stores.md. `retention` is object lock, `page` a page of a
-//! listing.
+//! signs them: the search for credentials and the signatures are OpenDAL's (`reqsign`).
+//! docs/design/0008-stores.md says why no more of it is used. `retention` is object lock, `page` a
+//! page of a listing.
 
 mod bucket;
 mod credentials;
