@@ -56,7 +56,6 @@ mod read;
 mod read_step;
 mod request;
 mod resume;
-mod roots;
 mod run;
 mod seal;
 mod segments;

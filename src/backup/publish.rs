@@ -8,7 +8,6 @@ use super::left_out::LeftOut;
 use super::pipeline::WrittenLevel;
 use super::plan::{RunClaim, RunPlan};
 use super::request::RunContext;
-use super::roots::root_node;
 use crate::catalog::{Access, Catalog, offer_whole};
 use crate::format::manifest::{
     self, Bytes, LevelParts, Manifest, ManifestBlock, ManifestParts, PathText, Run,
@@ -205,7 +204,7 @@ fn index_runs(plan: &RunPlan, index: WrittenIndex) -> Vec<Run> {
         });
         Run {
             serial: plan.own.serial,
-            root: root_node(run.root),
+            root: run.root.into(),
             segments: index.segments,
             subtrees: run.subtrees,
             head: head.collect(),

@@ -2,6 +2,7 @@
 //! from (command line, environment, configuration files).
 
 pub(in crate::cli) mod action;
+pub(in crate::cli) mod change;
 pub(in crate::cli) mod common;
 pub(in crate::cli) mod effort;
 pub(in crate::cli) mod foreign_words;

@@ -21,6 +21,7 @@ mod signals;
 mod sources;
 mod stores;
 mod sync;
+mod terminal;
 mod transcript;
 mod unlock;
 
