@@ -116,6 +116,12 @@ impl Session {
         }
     }
 
+    /// Returns whether this machine has seen this store in this place before.
+    pub(in crate::cli) fn knows(&self, place: &str, identity: &Identity) -> bool {
+        let known = self.known_stores();
+        known.is_some_and(|known| known.knows(place, identity.id).unwrap_or_default())
+    }
+
     fn known_stores(&self) -> Option<KnownStores> {
         self.environment.known_stores().map(KnownStores::new)
     }

@@ -1,6 +1,7 @@
 //! The command line: what it takes, prints and returns, run as people run it.
 #![expect(clippy::disallowed_methods, reason = "these tests run programs")]
 
+mod check;
 mod damage;
 mod empty;
 mod excludes;
@@ -16,11 +17,13 @@ mod outside;
 mod private_files;
 mod prune;
 mod repack;
+mod several;
 mod signals;
 mod stores;
 mod sync;
 mod transcript;
 mod unlock;
+mod unproven;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ pub(in crate::cli) mod export;
 pub(in crate::cli) mod find;
 pub(in crate::cli) mod key;
 pub(in crate::cli) mod list;
+mod list_backups;
 pub(in crate::cli) mod ls;
 #[cfg(unix)]
 pub(in crate::cli) mod mount;
