@@ -3,9 +3,9 @@
 use super::block_order::BlockOrder;
 use super::lacking::{LevelObjectsOfPair, folder_of, folders_named_by};
 use super::left_out::{LeftOut, is_noted};
-use super::object_check::{BadObject, Contents, Errand, FlawedBytes, ObjectFlaw};
+use super::object_check::{BadObject, Contents, CopyErrand, FlawedBytes, ObjectFlaw};
 use super::pair::Pair;
-use super::segments::{LackingSegments, Told};
+use super::segments::{LackingSegments, SegmentNews};
 use crate::catalog::names::{self, Folder, LevelOf};
 use crate::catalog::stream::{self, RepackedError};
 use crate::catalog::{lost_parts, note_lost};
@@ -85,7 +85,7 @@ impl LevelCopier<'_> {
         // must be there.
         let records = self.copy_all(|hand_out| {
             for record in records {
-                if !hand_out(Told::Copy(record)) {
+                if !hand_out(SegmentNews::Copy(record)) {
                     break;
                 }
             }
@@ -185,11 +185,11 @@ impl LevelCopier<'_> {
     /// error.
     fn copy_all(
         &mut self,
-        feed: impl FnOnce(&mut dyn FnMut(Told) -> bool) -> Result<(), SyncError>,
+        feed: impl FnOnce(&mut dyn FnMut(SegmentNews) -> bool) -> Result<(), SyncError>,
     ) -> Result<Copied, SyncError> {
         let errors = FirstError::new();
         let done = Mutex::new((Copied::default(), Vec::new()));
-        let work = |errand: Errand| {
+        let work = |errand: CopyErrand| {
             let length = errand.object.length;
             let passed = match self.copy_one(errand) {
                 Ok(passed) => passed,
@@ -212,8 +212,8 @@ impl LevelCopier<'_> {
                     return false;
                 }
                 match told {
-                    Told::Copy(errand) => hand_out(errand),
-                    Told::Bad(bad) => {
+                    SegmentNews::Copy(errand) => hand_out(errand),
+                    SegmentNews::Bad(bad) => {
                         bad_segments.push(bad);
                         true
                     }
@@ -239,7 +239,7 @@ impl LevelCopier<'_> {
     }
 
     /// Copies an object if it is what it must be, or if a repair has noted what is lost of it.
-    fn copy_one(&self, errand: Errand) -> Result<Passed, SyncError> {
+    fn copy_one(&self, errand: CopyErrand) -> Result<Passed, SyncError> {
         let ObjectInfo { name, length } = &errand.object;
         let failed = |source| SyncError::Copy {
             object: name.clone(),
@@ -285,9 +285,9 @@ enum Passed {
 /// The objects of one level that the copy lacks.
 struct LackingOfLevel {
     /// Of the index and the frame table.
-    blocks: Vec<Errand>,
+    blocks: Vec<CopyErrand>,
     /// Of repacks.
-    records: Vec<Errand>,
+    records: Vec<CopyErrand>,
     segments: BTreeMap<u32, ObjectInfo>,
     /// Where the stream is, if segments are lacking; or why that is not known.
     stream: Option<Result<LevelParts, (LevelParts, RepackedError)>>,
@@ -316,7 +316,7 @@ impl LackingOfLevel {
                 Some((Folder::Checkpoints, _)) | None => continue,
             };
             let is_record = matches!(contents, Contents::Record(_));
-            let errand = Errand {
+            let errand = CopyErrand {
                 level: level.clone(),
                 object,
                 contents,
@@ -335,10 +335,10 @@ impl LackingOfLevel {
         self,
         pair: Pair<'_>,
         backup: &BackupName,
-        hand_out: &mut dyn FnMut(Told) -> bool,
+        hand_out: &mut dyn FnMut(SegmentNews) -> bool,
     ) -> Result<(), SyncError> {
         for errand in self.blocks {
-            if !hand_out(Told::Copy(errand)) {
+            if !hand_out(SegmentNews::Copy(errand)) {
                 return Ok(());
             }
         }

@@ -61,7 +61,7 @@ pub(super) enum Contents {
 }
 
 /// An object that is to be copied.
-pub(super) struct Errand {
+pub(super) struct CopyErrand {
     pub(super) level: LevelId,
     pub(super) object: ObjectInfo,
     pub(super) contents: Contents,
@@ -111,7 +111,7 @@ impl Contents {
     }
 }
 
-impl Errand {
+impl CopyErrand {
     /// Says that the object is not what it must be.
     pub(super) fn bad(&self, flaw: ObjectFlaw) -> BadObject {
         BadObject {

@@ -1,6 +1,6 @@
 //! Finds out by the frame table what the segments must hold that the copy lacks.
 
-use super::object_check::{BadObject, Contents, Errand, ObjectFlaw};
+use super::object_check::{BadObject, Contents, CopyErrand, ObjectFlaw};
 use super::pair::Pair;
 use crate::catalog::names::{self, Folder};
 use crate::catalog::stream::open_frame_table;
@@ -22,9 +22,9 @@ pub(super) struct LackingSegments {
 }
 
 /// What the frame table tells of a segment.
-pub(super) enum Told {
+pub(super) enum SegmentNews {
     /// It can be copied if it holds what it must.
-    Copy(Errand),
+    Copy(CopyErrand),
     /// It cannot be passed on.
     Bad(BadObject),
 }
@@ -42,7 +42,7 @@ impl LackingSegments {
         mut self,
         pair: Pair<'_>,
         backup: &BackupName,
-        tell: &mut dyn FnMut(Told) -> bool,
+        tell: &mut dyn FnMut(SegmentNews) -> bool,
     ) -> Result<(), SyncError> {
         let table = match open_frame_table(pair.from, backup, &self.parts) {
             Ok(table) => table,
@@ -79,7 +79,7 @@ impl LackingSegments {
         backup: &BackupName,
         segment: u32,
         mut rows: Vec<FrameRow>,
-        tell: &mut dyn FnMut(Told) -> bool,
+        tell: &mut dyn FnMut(SegmentNews) -> bool,
     ) -> bool {
         rows.sort_by_key(|row| row.offset);
         let level = &self.parts.id;
@@ -88,12 +88,12 @@ impl LackingSegments {
             compression: self.parts.compression,
         };
         tell(match self.there.remove(&segment) {
-            Some(object) => Told::Copy(Errand {
+            Some(object) => SegmentNews::Copy(CopyErrand {
                 level: level.clone(),
                 object,
                 contents,
             }),
-            None => Told::Bad(BadObject {
+            None => SegmentNews::Bad(BadObject {
                 level: level.clone(),
                 folder: Folder::Segments,
                 object: names::data_name(backup, level, Folder::Segments, segment),
@@ -109,7 +109,7 @@ impl LackingSegments {
         self,
         backup: &BackupName,
         error: IndexError,
-        tell: &mut dyn FnMut(Told) -> bool,
+        tell: &mut dyn FnMut(SegmentNews) -> bool,
     ) -> Result<(), SyncError> {
         let level = self.parts.id.clone();
         if is_outage(&error) {
@@ -127,11 +127,11 @@ impl LackingSegments {
         self,
         backup: &BackupName,
         flaw: ObjectFlaw,
-        tell: &mut dyn FnMut(Told) -> bool,
+        tell: &mut dyn FnMut(SegmentNews) -> bool,
     ) {
         let level = self.parts.id;
         let first = self.there.into_values().next().map(|object| object.name);
-        tell(Told::Bad(BadObject {
+        tell(SegmentNews::Bad(BadObject {
             object: first.unwrap_or_else(|| names::data_name(backup, &level, Folder::Segments, 0)),
             level,
             folder: Folder::Segments,

@@ -1,4 +1,5 @@
-//! Trees that are no trees: crafted by somebody who can compute all checksums. A check refuses each.
+//! Trees that are no trees, crafted by somebody who can compute all checksums. A check refuses
+//! each.
 
 use crate::support::stored_tree::{Planned, Recipe, StoredTree};
 use freezer::catalog::{Access, Catalog};
@@ -110,8 +111,8 @@ fn a_sound_tree_is_told_nothing_of() {
         two_names("a"),
         link_to("b", 1),
         Planned::directory("sub"),
-        Planned::file("sub/x", "text"),
         Planned::directory("sub/deep"),
+        Planned::file("sub/x", "text"),
         Planned::file("sub/deep/y", "text"),
     ]]);
     assert_eq!(damages(&access, &levels), []);
