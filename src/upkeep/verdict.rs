@@ -14,7 +14,13 @@ pub struct Verdict {
 
 /// A check found damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: there is damage, and {} cannot be read as a whole", .0.summary(), number(.0.checked.files_touched, "file", "files"))]
+#[
+    error(
+        "{}: there is damage, and {} cannot be read as a whole",
+        .0.summary(),
+        number(.0.checked.files_touched, "file", "files"),
+    )
+]
 pub struct DamageFound(Verdict);
 
 /// A check had nothing to look at, so it found nothing out.

@@ -10,7 +10,7 @@ use crate::format::DocumentError;
 use crate::format::frame::FrameError;
 #[cfg(unix)]
 use crate::fs::mount::MountError;
-use crate::model::{Advice, Exit, Interrupted};
+use crate::model::{Advice, Exit, Interrupted, printable};
 use crate::restore::{ExportError, RestoreError};
 use crate::sched::connection::ApiError;
 #[cfg(unix)]
@@ -200,12 +200,12 @@ fn lines(error: &anyhow::Error) -> Vec<String> {
 
 impl std::fmt::Display for FailureReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "freezer: {}", self.error)?;
+        write!(f, "freezer: {}", printable(self.error.as_bytes()))?;
         for cause in &self.causes {
-            write!(f, ": {cause}")?;
+            write!(f, ": {}", printable(cause.as_bytes()))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
+            write!(f, "\nhint: {}", printable(hint.as_bytes()))?;
         }
         Ok(())
     }

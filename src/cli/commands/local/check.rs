@@ -4,7 +4,7 @@ use crate::catalog::known::{Purpose, Witness};
 use crate::catalog::{Access, AccessError, Catalog};
 use crate::cli::commands::local::damage;
 use crate::cli::commands::local::remarks::{tell_locks, tell_remark};
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::{all, levels_in_order, levels_of};
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::{Completion, chain};
@@ -123,7 +123,7 @@ pub(in crate::cli) fn run(
 ) -> anyhow::Result<Completion> {
     let access = session.access_for(Purpose::Checking)?;
     let parts = parts(arguments, session, &access)?;
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let depth = match arguments.read_data_subset {
         Some(Subset(portion)) => Depth::Data(portion),
         None if arguments.read_data => Depth::Data(Portion::All),
