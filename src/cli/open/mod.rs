@@ -12,3 +12,4 @@ pub(in crate::cli) mod place;
 pub(in crate::cli) mod point;
 pub(in crate::cli) mod server;
 pub(in crate::cli) mod session;
+mod vetting;

@@ -1,6 +1,7 @@
 //! The command line: what it takes, prints and returns, run as people run it.
 #![expect(clippy::disallowed_methods, reason = "these tests run programs")]
 
+mod check;
 mod damage;
 mod empty;
 mod excludes;
@@ -17,6 +18,7 @@ mod outside;
 mod private_files;
 mod prune;
 mod repack;
+mod several;
 mod signals;
 mod sources;
 mod stores;
@@ -24,6 +26,7 @@ mod sync;
 mod terminal;
 mod transcript;
 mod unlock;
+mod unproven;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
