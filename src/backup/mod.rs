@@ -58,6 +58,8 @@ mod roots;
 mod run;
 mod seal;
 mod segments;
+mod serve;
+mod source_calls;
 mod sources;
 mod step;
 mod stop;

@@ -1,12 +1,15 @@
 //! Turns the paths that a user names into one tree to walk.
 
+use super::source_calls::SourceCalls;
 use super::step::{DirectoryAccess, WalkedDirectory};
-use crate::model::{Advice, Name, TreePath};
-use crate::platform::DirHandle;
+use crate::model::{Advice, Cancel, Name, TreePath};
+use crate::platform::calls::{CallKind, NOWHERE, during};
+use crate::platform::{Caller, DirHandle, NoAnswer};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The sources of a backup, opened.
 #[derive(Debug)]
@@ -14,6 +17,8 @@ pub(super) struct Sources {
     pub(super) tree: SourceTree,
     /// The sources as absolute paths without symbolic links.
     pub(super) paths: Vec<PathBuf>,
+    /// The sources whose file systems did not answer.
+    pub(super) unanswered: Vec<(PathBuf, NoAnswer)>,
 }
 
 /// The tree to walk.
@@ -38,6 +43,14 @@ pub enum SourceError {
         /// The error of the system.
         source: io::Error,
     },
+    /// Its file system did not answer.
+    #[error("could not open {}", .path.display())]
+    NoAnswer {
+        /// The path as the user gave it.
+        path: PathBuf,
+        /// The call, and how long it lasted.
+        source: NoAnswer,
+    },
     /// The path has no name that a tree can hold.
     #[error("{} cannot be backed up together with other sources", .0.display())]
     Unfit(PathBuf),
@@ -48,6 +61,9 @@ impl Advice for SourceError {
         match self {
             Self::None => Some("name what to back up: freezer backup PATH"),
             Self::Open { .. } => Some("name a file or directory that exists and that you may read"),
+            Self::NoAnswer { .. } => Some(
+                "see whether its server runs (findmnt -T PATH names it), or unmount it: umount -f",
+            ),
             Self::Unfit(_) => Some("back it up alone"),
         }
     }
@@ -56,44 +72,59 @@ impl Advice for SourceError {
 impl Sources {
     /// Opens the sources. A single directory is the root of the tree. A single file is alone in its
     /// tree. Several sources keep their absolute paths below `/`, with the directories that lead to
-    /// them.
-    pub(super) fn open(paths: &[PathBuf]) -> Result<Self, SourceError> {
+    /// them. One of several whose file system does not answer is left out.
+    pub(super) fn open(paths: &[PathBuf], caller: &Caller) -> Result<Self, SourceError> {
         match paths {
             [] => Err(SourceError::None),
-            [path] if path.is_dir() => {
-                let root = open_root(path)?;
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                let only = HashMap::new();
-                Ok(Self {
-                    tree: SourceTree { root, only },
-                    paths: vec![path],
-                })
-            }
             [path] => {
-                let path = resolve(path)?;
-                let (Some(parent), Some(name)) = (
-                    path.parent(),
-                    path.file_name()
-                        .and_then(|name| Name::new(name.as_encoded_bytes())),
-                ) else {
-                    return Err(SourceError::Unfit(path));
-                };
-                let only = HashMap::from([(TreePath::root(), BTreeSet::from([name]))]);
-                let root = open_root(parent)?;
-                Ok(Self {
-                    tree: SourceTree { root, only },
-                    paths: vec![path],
-                })
+                let path = path.clone();
+                answered(&path.clone(), caller.call(move || Self::single(&path)))
             }
-            several => Self::several(several),
+            several => Self::several(several, caller),
         }
     }
 
-    fn several(paths: &[PathBuf]) -> Result<Self, SourceError> {
-        let mut resolved = paths
-            .iter()
-            .map(|path| resolve(path))
-            .collect::<Result<Vec<_>, _>>()?;
+    fn single(path: &Path) -> Result<Self, SourceError> {
+        if during(CallKind::Stat, NOWHERE, || path.is_dir()) {
+            let root = open_root(path)?;
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            return Ok(Self::of(root, HashMap::new(), vec![path]));
+        }
+        let path = resolve(path)?;
+        let (Some(parent), Some(name)) = (
+            path.parent(),
+            path.file_name()
+                .and_then(|name| Name::new(name.as_encoded_bytes())),
+        ) else {
+            return Err(SourceError::Unfit(path));
+        };
+        let only = HashMap::from([(TreePath::root(), BTreeSet::from([name]))]);
+        let root = open_root(parent)?;
+        Ok(Self::of(root, only, vec![path]))
+    }
+
+    fn of(
+        root: Arc<WalkedDirectory>,
+        only: HashMap<TreePath, BTreeSet<Name>>,
+        paths: Vec<PathBuf>,
+    ) -> Self {
+        Self {
+            tree: SourceTree { root, only },
+            paths,
+            unanswered: Vec::new(),
+        }
+    }
+
+    fn several(paths: &[PathBuf], caller: &Caller) -> Result<Self, SourceError> {
+        let (mut resolved, mut unanswered) = (Vec::new(), Vec::new());
+        for path in paths {
+            let asked = path.clone();
+            match answered(path, caller.call(move || resolve(&asked))) {
+                Ok(path) => resolved.push(path),
+                Err(SourceError::NoAnswer { path, source }) => unanswered.push((path, source)),
+                Err(error) => return Err(error),
+            }
+        }
         resolved.sort();
         // A source below another one is walked with that. Paths sort so that a directory comes
         // right before its content.
@@ -103,28 +134,67 @@ impl Sources {
                 kept.push(path);
             }
         }
-        if let [only_one] = &kept[..] {
-            return Self::open(std::slice::from_ref(only_one));
+        if let [only_one] = &kept[..]
+            && unanswered.is_empty()
+        {
+            return Self::open(std::slice::from_ref(only_one), caller);
         }
-        let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
-        for path in &kept {
-            let mut parent = TreePath::root();
-            for component in path.components() {
-                if let Component::Normal(name) = component {
-                    let name = Name::new(name.as_encoded_bytes())
-                        .ok_or_else(|| SourceError::Unfit(path.clone()))?;
-                    let below = parent.join(&name);
-                    only.entry(parent).or_default().insert(name);
-                    parent = below;
-                }
-            }
+        if kept.is_empty()
+            && let Some((path, source)) = unanswered.pop()
+        {
+            return Err(SourceError::NoAnswer { path, source });
         }
         let root = open_root(Path::new("/"))?;
         Ok(Self {
-            tree: SourceTree { root, only },
-            paths: kept,
+            unanswered,
+            ..Self::of(root, ways_to(&kept)?, kept)
         })
     }
+}
+
+/// Returns the names that lead from `/` to paths.
+fn ways_to(paths: &[PathBuf]) -> Result<HashMap<TreePath, BTreeSet<Name>>, SourceError> {
+    let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
+    for path in paths {
+        let mut parent = TreePath::root();
+        for component in path.components() {
+            if let Component::Normal(name) = component {
+                let name = Name::new(name.as_encoded_bytes())
+                    .ok_or_else(|| SourceError::Unfit(path.clone()))?;
+                let below = parent.join(&name);
+                only.entry(parent).or_default().insert(name);
+                parent = below;
+            }
+        }
+    }
+    Ok(only)
+}
+
+impl SourceTree {
+    /// Starts the calls to the file systems of the tree. `patience` bounds one call.
+    pub(super) fn calls(&self, patience: Option<Duration>, cancel: &Cancel) -> SourceCalls {
+        let root = self.root.access.handle();
+        // Symbolic links on the way to the root are not in the table of mounts.
+        let on_disk = root.and_then(|root| std::fs::read_link(root.path()).ok());
+        let on_disk = on_disk.map_or_else(
+            || self.root.on_disk.clone(),
+            |path| path.as_os_str().as_encoded_bytes().to_vec(),
+        );
+        SourceCalls::new(patience, cancel, &on_disk)
+    }
+}
+
+/// Returns the answer about a path, or the error that there is none.
+fn answered<T>(
+    path: &Path,
+    answer: Result<Result<T, SourceError>, NoAnswer>,
+) -> Result<T, SourceError> {
+    answer.unwrap_or_else(|source| {
+        Err(SourceError::NoAnswer {
+            path: path.to_owned(),
+            source,
+        })
+    })
 }
 
 fn open_root(path: &Path) -> Result<Arc<WalkedDirectory>, SourceError> {
@@ -136,6 +206,7 @@ fn open_root(path: &Path) -> Result<Arc<WalkedDirectory>, SourceError> {
     Ok(Arc::new(WalkedDirectory {
         path: TreePath::root(),
         on_disk: absolute.as_os_str().as_encoded_bytes().to_vec(),
+        device: handle.stat().ok().map(|stat| stat.device),
         access: DirectoryAccess::Open(handle),
         previous: None,
     }))
@@ -148,13 +219,16 @@ fn resolve(path: &Path) -> Result<PathBuf, SourceError> {
         path: path.to_owned(),
         source,
     };
-    path.symlink_metadata().map_err(failed)?;
-    if path.is_dir() {
-        return path.canonicalize().map_err(failed);
+    during(CallKind::Stat, NOWHERE, || path.symlink_metadata()).map_err(failed)?;
+    if during(CallKind::Stat, NOWHERE, || path.is_dir()) {
+        return during(CallKind::Stat, NOWHERE, || path.canonicalize()).map_err(failed);
     }
     let absolute = std::path::absolute(path).map_err(failed)?;
     match (absolute.parent(), absolute.file_name()) {
-        (Some(parent), Some(name)) => Ok(parent.canonicalize().map_err(failed)?.join(name)),
+        (Some(parent), Some(name)) => {
+            let parent = during(CallKind::Stat, NOWHERE, || parent.canonicalize());
+            Ok(parent.map_err(failed)?.join(name))
+        }
         _ => Ok(absolute),
     }
 }

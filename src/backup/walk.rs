@@ -8,12 +8,14 @@ use super::base::Base;
 use super::compare::Previous;
 use super::earlier_names::EarlierNames;
 use super::handover::{StepSender, WalkEnded};
+use super::source_calls::{SourceCaller, is_told};
 use super::step::{DirectoryAccess, WalkStep, WalkedDirectory, WalkedName};
 use super::unread::Unread;
 use crate::format::tar::{DumpDir, DumpDirCode};
 use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
-use crate::platform::{ListedName, Sort};
+use crate::platform::{DirHandle, ListedName, Sort, Stat};
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::sync::Arc;
 
 /// Names in a step: enough that handing it over costs little beside reading it, and few enough that
@@ -31,6 +33,8 @@ pub(super) struct WalkOptions<'run> {
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
     /// The point in time that the level is compared with.
     pub(super) base: Option<&'run Base>,
+    /// Makes the calls to the file systems.
+    pub(super) source: SourceCaller,
     pub(super) progress: &'run dyn Progress,
     pub(super) cancel: &'run Cancel,
 }
@@ -76,11 +80,10 @@ pub(super) fn walk(
     options: &WalkOptions<'_>,
     steps: &StepSender,
 ) -> Result<(), WalkEnded> {
-    let stat = root.access.handle().and_then(|handle| handle.stat().ok());
     let mut walk = TreeWalk {
         options,
         steps,
-        device: stat.map(|stat| stat.device),
+        device: root.device,
         waiting: vec![WaitingDirectory::Open(root)],
     };
     while let Some(next) = walk.waiting.pop() {
@@ -171,11 +174,11 @@ impl TreeWalk<'_> {
 
     /// Returns the names of a directory that are backed up, sorted, each with its type. `None` if
     /// the directory cannot be listed.
-    fn list(&self, directory: &WalkedDirectory) -> Option<Vec<ListedName>> {
-        let handle = directory.access.handle()?;
+    fn list(&self, directory: &Arc<WalkedDirectory>) -> Option<Vec<ListedName>> {
+        directory.access.handle()?;
         let listed = match self.options.only.get(&directory.path) {
             Some(names) => Ok(names.iter().map(without_type).collect()),
-            None => handle.list(),
+            None => self.ask(directory, None, DirHandle::list),
         };
         let mut names: Vec<ListedName> = match listed {
             Ok(names) => names,
@@ -196,7 +199,11 @@ impl TreeWalk<'_> {
             if listed.sort.is_none() {
                 // Some file systems do not tell the type with the name. If the file has vanished,
                 // the reader finds that out.
-                listed.sort = handle.stat_child(&listed.name).ok().map(|stat| stat.sort);
+                let name = listed.name.clone();
+                let stat = self.ask(directory, Some(&listed.name), move |handle| {
+                    handle.stat_child(&name)
+                });
+                listed.sort = stat.ok().map(|stat| stat.sort);
             }
         }
         names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
@@ -215,33 +222,66 @@ impl TreeWalk<'_> {
     ) -> Option<WalkedDirectory> {
         let path = parent.path.join(&name);
         let on_disk = join_on_disk(parent, &name);
-        let access = match parent.access.handle()?.open_child(&name) {
-            Ok(child) => match child.stat() {
-                Ok(stat) if self.options.skip.contains(&(stat.device, stat.inode)) => {
-                    tracing::info!(directory = %path, "left out: it is a store");
-                    None
-                }
-                Ok(stat) if self.is_left_out_mount(stat.device) => None,
-                _ => Some(DirectoryAccess::Open(child)),
-            },
+        parent.access.handle()?;
+        let of_name = name.clone();
+        let opened = self.ask(parent, Some(&name), move |handle| {
+            let child = handle.open_child(&of_name)?;
+            let stat = child.stat().ok();
+            Ok((child, stat))
+        });
+        let (access, stat) = match opened {
+            Ok((child, stat)) => (self.is_entered(&path, stat.as_ref()).then_some(child), stat),
             Err(error) => {
                 self.trouble(&path, Unread::List(error));
-                None
+                (None, None)
             }
         };
-        let access = access.unwrap_or_else(|| DirectoryAccess::ByName {
-            parent: Arc::clone(parent),
-            name,
-        });
-        let previous = match (access.handle(), self.options.base) {
-            (Some(child), Some(base)) => base.before(previous, child.stat().ok().as_ref()),
+        let previous = match (&access, self.options.base) {
+            (Some(_), Some(base)) => base.before(previous, stat.as_ref()),
             _ => previous,
         };
+        let access = match access {
+            Some(child) => DirectoryAccess::Open(child),
+            None => DirectoryAccess::ByName {
+                parent: Arc::clone(parent),
+                name,
+            },
+        };
+        let device = stat.map(|stat| stat.device).or(parent.device);
         Some(WalkedDirectory {
             path,
             on_disk,
             access,
+            device,
             previous,
+        })
+    }
+
+    /// Returns whether a directory is entered: it is no store, and on a file system that is walked.
+    fn is_entered(&self, path: &TreePath, stat: Option<&Stat>) -> bool {
+        let Some(stat) = stat else { return true };
+        if self.options.skip.contains(&(stat.device, stat.inode)) {
+            tracing::info!(directory = %path, "left out: it is a store");
+            return false;
+        }
+        !self.is_left_out_mount(stat.device)
+    }
+
+    /// Asks an open directory, about itself or about one name in it.
+    fn ask<T: Send + 'static>(
+        &self,
+        directory: &Arc<WalkedDirectory>,
+        name: Option<&Name>,
+        question: impl FnOnce(&DirHandle) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let path = match name {
+            Some(name) => directory.path.join(name),
+            None => directory.path.clone(),
+        };
+        let asked = Arc::clone(directory);
+        self.options.source.ask(&path, directory.device, move || {
+            let handle = asked.access.handle().ok_or(io::ErrorKind::NotFound)?;
+            question(handle)
         })
     }
 
@@ -250,6 +290,15 @@ impl TreeWalk<'_> {
     }
 
     fn trouble(&self, path: &TreePath, error: Unread) {
+        if self.options.cancel.is_requested() {
+            // The run has not come so far; that is no trouble of the directory.
+            return;
+        }
+        if let Unread::List(error) = &error
+            && is_told(error)
+        {
+            return;
+        }
         self.options
             .progress
             .trouble(Trouble::new(path.clone(), error));

@@ -22,7 +22,7 @@
 //! | [`terminal`] | asks the person at the terminal | refused |
 //! | [`Running`] | identifies this process, and tells whether another still runs | its number alone |
 //! | [`set_nice`], [`set_io_priority`], [`flush_file_systems`] | priorities of this process; writes out what the kernel holds back | refused |
-//! | [`mounts`], [`mount_id`] | the table of mounts | refused |
+//! | [`mounts`], [`mount_id`], [`device_mounted_on`] | the table of mounts | refused |
 //! | [`resolve`], [`folders_around`] | where a path leads, and the folders it lies in | as elsewhere |
 //! | [`host_name`] | the name that this machine calls itself | refused |
 //!
@@ -61,6 +61,6 @@ pub use running::Running;
 pub use stat::{ListedName, Sort, Stat};
 pub use system::{
     DataRuns, DirHandle, FileHandle, Mount, NewFile, Owners, ProcessIdentity, UnopenedEntry,
-    Xattrs, flush_file_systems, forbid_core_files, host_name, mount_id, mounts, prefer_large_pages,
-    raise_open_files_limit, set_io_priority, set_nice,
+    Xattrs, device_mounted_on, flush_file_systems, forbid_core_files, host_name, mount_id, mounts,
+    prefer_large_pages, raise_open_files_limit, set_io_priority, set_nice,
 };

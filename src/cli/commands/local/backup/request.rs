@@ -8,12 +8,14 @@ use crate::backup::{
 use crate::cli::open::place::StorePlace;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Usage;
-use crate::model::{BackupName, Excludes};
-use crate::platform::{DirHandle, host_name};
+use crate::model::{BackupName, Cancel, Excludes};
+use crate::platform::calls::{CallKind, NOWHERE, during};
+use crate::platform::{Caller, DirHandle, host_name};
 use crate::store::location::Location;
 use anyhow::Context;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The lengths that a block of the engine rsync may have, in bytes.
 const BLOCK_BYTES: RangeInclusive<u32> = 512..=64 << 20;
@@ -53,6 +55,7 @@ pub(super) fn of(
         compression_level,
         segment_bytes: arguments.max_segment_size.0,
         upload_jobs: arguments.upload_jobs.into(),
+        source_timeout: patience(arguments),
         tags: arguments.tag.clone(),
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
         // With several stores, each may have got another checkpoint.
@@ -71,15 +74,31 @@ fn sources(arguments: &Arguments) -> Result<Vec<PathBuf>, BackupError> {
         .chain(&arguments.path_to_backup)
         .cloned()
         .collect();
+    let caller = Caller::new(patience(arguments), Cancel::new());
     for path in &sources {
-        path.symlink_metadata().map_err(|source| {
-            BackupError::Source(SourceError::Open {
+        let asked = path.clone();
+        let look = move || during(CallKind::Stat, NOWHERE, || asked.symlink_metadata());
+        let error = match caller.call(look) {
+            Ok(Ok(_)) => continue,
+            Ok(Err(source)) => SourceError::Open {
                 path: path.clone(),
                 source,
-            })
-        })?;
+            },
+            // The run names it and goes on with the others.
+            Err(_) if sources.len() > 1 => continue,
+            Err(source) => SourceError::NoAnswer {
+                path: path.clone(),
+                source,
+            },
+        };
+        return Err(BackupError::Source(error));
     }
     Ok(sources)
+}
+
+/// Returns how long one call to a file system of the sources may take; `None` for ever.
+fn patience(arguments: &Arguments) -> Option<Duration> {
+    Some(arguments.source_timeout.0).filter(|patience| !patience.is_zero())
 }
 
 fn backup_name(arguments: &Arguments, sources: &[PathBuf]) -> anyhow::Result<BackupName> {
