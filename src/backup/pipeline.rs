@@ -1,6 +1,6 @@
 //! The stages of a run and the threads that they work on: one function for each stage.
 
-use super::archive::{Archive, Archived, BlockMembers, EntryIndex, IndexedEntries, Tally};
+use super::archive::{Archive, Archived, BlockMembers, EntryIndex, IndexedEntries, Outside, Tally};
 use super::base::Base;
 use super::blocks::EarlierStreams;
 use super::checkpoint::{CheckpointTimer, CheckpointWriter};
@@ -99,8 +99,10 @@ pub(super) fn write(
         progress: &progress,
         ..context
     };
+    let calls = Arc::new(tree.calls(context.request.source_timeout, context.cancel));
     for (path, error) in unanswered {
         let path = TreePath::parse(path.as_os_str().as_encoded_bytes()).unwrap_or_default();
+        calls.note(&path, None);
         progress.trouble(Trouble::new(path, Unread::NoAnswer(error)));
     }
     let request = context.request;
@@ -114,7 +116,6 @@ pub(super) fn write(
         resumed: plan.resumed.clone(),
         stored: compares_content.then(|| Arc::new(StoredContent::new(&streams, context.cancel))),
     };
-    let calls = Arc::new(tree.calls(request.source_timeout, context.cancel));
     let stored = earlier.stored.clone();
     let reader = Arc::new(EntryReader::new(earlier, request.engine, &calls));
     let (uploads, uploader) = Uploads::new();
@@ -312,9 +313,11 @@ impl<'env> Pipeline<'env> {
             plan.own.serial,
             BlockMembers::new(self.context.request.engine.block_options(), self.streams),
             CheckpointTimer::new(plan.checkpoints, self.context.clock),
-            progress,
-            stop,
-            SourceCaller::new(self.calls),
+            Outside {
+                progress,
+                stop,
+                source: SourceCaller::new(self.calls),
+            },
         );
         match write_all(&mut archive, steps, stop) {
             Ok(()) => archive.finish(),

@@ -32,13 +32,13 @@ pub(super) struct SourceCalls {
 #[derive(Default)]
 struct SilentPlaces {
     names: HashSet<TreePath>,
-    /// Calls without an answer by device.
+    /// Number of calls without an answer, by device.
     devices: HashMap<u64, u32>,
 }
 
 /// Why a place is not asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotAsked {
+pub enum NotAsked {
     /// It did not answer before, and was named then.
     #[error("it did not answer before")]
     Name,

@@ -144,6 +144,11 @@ impl Sources {
         {
             return Err(SourceError::NoAnswer { path, source });
         }
+        // What did not answer is still listed: it is not gone.
+        for (path, _) in &mut unanswered {
+            *path = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+            kept.push(path.clone());
+        }
         let root = open_root(Path::new("/"))?;
         Ok(Self {
             unanswered,

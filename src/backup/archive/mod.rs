@@ -53,6 +53,14 @@ pub(super) struct Archive<'run> {
     source: Arc<SourceCaller>,
 }
 
+/// What an archive has to do with outside of stream and index.
+pub(super) struct Outside<'run> {
+    pub(super) progress: &'run dyn Progress,
+    pub(super) stop: StopSignal<'run>,
+    /// Reads large files.
+    pub(super) source: SourceCaller,
+}
+
 /// How large files are stored by blocks.
 pub(super) struct BlockMembers<'run> {
     options: BlockOptions,
@@ -99,10 +107,13 @@ impl<'run> Archive<'run> {
         serial: LevelSerial,
         blocks: BlockMembers<'run>,
         checkpoints: CheckpointTimer<'run>,
-        progress: &'run dyn Progress,
-        stop: StopSignal<'run>,
-        source: SourceCaller,
+        outside: Outside<'run>,
     ) -> Self {
+        let Outside {
+            progress,
+            stop,
+            source,
+        } = outside;
         Self {
             stream,
             entries,

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests run programs")]
 
 mod damage;
+mod drips;
 mod empty;
 mod excludes;
 mod exit_codes;
