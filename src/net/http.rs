@@ -361,7 +361,8 @@ mod tests {
 
     #[test]
     fn an_answer_in_markup_reads_as_words() {
-        let xml = b"<?xml version='1.0'?>\n<Error><Code>NoSuchKey</Code>\n<Message>It is\x07 gone.</Message></Error>";
+        let xml = b"<?xml version='1.0'?>\n<Error><Code>NoSuchKey</Code>\
+            \n<Message>It is\x07 gone.</Message></Error>";
         assert_eq!(readable(xml), "NoSuchKey It is gone.");
         assert_eq!(readable(&b"x".repeat(5000)).len(), 300);
         assert_eq!(readable(b"<a <b \xff"), "");

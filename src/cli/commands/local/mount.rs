@@ -41,7 +41,8 @@ const IN_BACKGROUND: &str = "--in-background";
   freezer mount 'docs@yesterday 14:00' /mnt --foreground
   freezer umount /mnt
 
-The process in the background logs what could not be read, and why, to --log-file or ~/.local/state/freezer/mount.log.")]
+The process in the background logs what could not be read, and why, \
+    to --log-file or ~/.local/state/freezer/mount.log.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE
     #[arg(value_name = "BACKUP[@DATE]")]

@@ -38,7 +38,8 @@ use serde::Serialize;
   freezer prune web-1/docs --remove-older-than 90 --keep-tag release --yes
   freezer prune docs@20261122T223450.123Z-1a2b3c4d
 
-It asks before it removes anything. Without a terminal it needs --yes; otherwise it removes nothing and the exit code is 2.")]
+It asks before it removes anything. Without a terminal it needs --yes; otherwise it removes \
+    nothing and the exit code is 2.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME; with @DATE exactly that point in time is removed, whatever the rules are
     #[arg(value_name = "BACKUP[@DATE]")]

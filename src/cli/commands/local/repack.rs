@@ -34,7 +34,8 @@ use serde::Serialize;
   freezer repack --all --below 70% --yes
   freezer prune docs --keep-daily 14 --repack-below 50%    both in one
 
-It asks before it changes anything. Without a terminal it needs --yes; otherwise it changes nothing and the exit code is 2.")]
+It asks before it changes anything. Without a terminal it needs --yes; otherwise it changes \
+    nothing and the exit code is 2.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME
     #[arg(value_name = "BACKUP")]

@@ -33,7 +33,8 @@ use std::sync::Arc;
   freezer repair docs
   freezer repair web-1/docs --yes --json
 
-Exit codes: 0 no damage is left; 3 everything possible is repaired, and something is lost; 1 it failed; 2 wrong usage; 130 interrupted.")]
+Exit codes: 0 no damage is left; 3 everything possible is repaired, and something is lost; \
+    1 it failed; 2 wrong usage; 130 interrupted.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME
     #[arg(value_name = "BACKUP")]

@@ -171,21 +171,20 @@ fn rehearse(view: &View, paths: &[TreePath], session: &mut Session) -> anyhow::R
     restore::list(view, paths, |entry| {
         count += 1;
         bytes += entry.content.size();
-        let path = if entry.path.is_root() {
-            b"."
-        } else {
-            entry.path.as_bytes()
-        };
         if printed.is_ok() {
             printed = match session.output.form {
                 OutputForm::Json => session.output.json_line(&WouldRestore {
-                    path: path.to_vec().into(),
+                    path: if entry.path.is_root() {
+                        b".".to_vec().into()
+                    } else {
+                        entry.path.as_bytes().to_vec().into()
+                    },
                     size: entry.content.size(),
                 }),
                 OutputForm::Text => session
                     .output
-                    .bytes(path)
-                    .and_then(|()| session.output.bytes(b"\n")),
+                    .path(&entry.path)
+                    .and_then(|()| session.output.line("")),
             };
         }
     })?;

@@ -33,7 +33,8 @@ use std::ffi::OsString;
   freezer sync /srv/b swift:offsite docs web-1/www
   freezer sync swift:offsite /mnt/disk --dry-run
 
-Exit code 3: everything was copied but points in time whose manifests are damaged; each was named.")]
+Exit code 3: everything was copied but points in time whose manifests are damaged; \
+    each was named.")]
 pub(in crate::cli) struct Arguments {
     /// The store to copy from: a path, a URL or the name of a store in the configuration
     #[arg(value_name = "FROM")]
