@@ -1,13 +1,13 @@
 //! Calls to the file systems of the sources, and the places that did not answer.
 //!
 //! A file system that hangs keeps the thread that asks it, and nothing can end that thread. So all
-//! calls are made by threads that can be left behind ([`Caller`]): the walk, each reader and the
+//! calls are made by threads that can be left behind ([`PatientCaller`]): the walk, each reader and the
 //! archive has one such thread at a time. A name that did not answer is not asked again. A file
 //! system that left [`MOST_SILENT`] calls without an answer is asked nothing more, which bounds the
 //! number of threads. Record: docs/design/0028.
 
 use crate::model::{Cancel, TreePath};
-use crate::platform::{Caller, FileHandle, NoAnswer, device_mounted_on};
+use crate::platform::{FileHandle, NoAnswer, PatientCaller, device_mounted_on};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -114,7 +114,7 @@ pub(super) fn is_told(error: &io::Error) -> bool {
 /// Makes the calls of one thread of the run.
 pub(super) struct SourceCaller {
     calls: Arc<SourceCalls>,
-    caller: Caller,
+    caller: PatientCaller,
     /// The bytes of the last read, to be filled again.
     buffer: Mutex<Vec<u8>>,
 }
@@ -123,7 +123,7 @@ impl SourceCaller {
     pub(super) fn new(calls: &Arc<SourceCalls>) -> Self {
         Self {
             calls: Arc::clone(calls),
-            caller: Caller::new(calls.patience, calls.cancel.clone()),
+            caller: PatientCaller::new(calls.patience, calls.cancel.clone()),
             buffer: Mutex::default(),
         }
     }

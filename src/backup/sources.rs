@@ -4,7 +4,7 @@ use super::source_calls::SourceCalls;
 use super::step::{DirectoryAccess, WalkedDirectory};
 use crate::model::{Advice, Cancel, Name, TreePath};
 use crate::platform::calls::{CallKind, NOWHERE, during};
-use crate::platform::{Caller, DirHandle, NoAnswer};
+use crate::platform::{DirHandle, NoAnswer, PatientCaller};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -73,7 +73,7 @@ impl Sources {
     /// Opens the sources. A single directory is the root of the tree. A single file is alone in its
     /// tree. Several sources keep their absolute paths below `/`, with the directories that lead to
     /// them. One of several whose file system does not answer is left out.
-    pub(super) fn open(paths: &[PathBuf], caller: &Caller) -> Result<Self, SourceError> {
+    pub(super) fn open(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
         match paths {
             [] => Err(SourceError::None),
             [path] => {
@@ -115,7 +115,7 @@ impl Sources {
         }
     }
 
-    fn several(paths: &[PathBuf], caller: &Caller) -> Result<Self, SourceError> {
+    fn several(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
         let (mut resolved, mut unanswered) = (Vec::new(), Vec::new());
         for path in paths {
             let asked = path.clone();

@@ -16,7 +16,7 @@
 //! | [`Xattrs`] | reads extended attributes, ACLs and capabilities | refused |
 //! | [`folder_handle`] | a folder of a store; follows no link | looks before each step |
 //! | [`CacheDir`] | such a folder that only this user may write to | rights are not checked |
-//! | [`Caller`], [`calls`] | leaves a call behind that a file system does not answer | as elsewhere |
+//! | [`PatientCaller`], [`calls`] | leaves a call behind that gets no answer | as elsewhere |
 //! | [`Owners`] | user and group numbers to names and back, remembered | no names |
 //! | [`process`] | starts programs, moves to the background | starting only |
 //! | [`terminal`] | asks the person at the terminal | refused |
@@ -35,11 +35,11 @@
 
 mod attributes;
 mod cache_dir;
-mod caller;
 pub mod calls;
 mod clock;
 pub mod durable;
 pub mod folder_handle;
+mod patient_caller;
 mod places;
 pub mod private_file;
 pub mod process;
@@ -55,8 +55,8 @@ pub mod terminal;
 
 pub use attributes::Attributes;
 pub use cache_dir::{CacheDir, CachedFile, Distrust};
-pub use caller::{Caller, NoAnswer};
 pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, monotonic, pause};
+pub use patient_caller::{NoAnswer, PatientCaller};
 pub use places::{folders_around, resolve};
 pub use running::Running;
 pub use stat::{ListedName, Sort, Stat};

@@ -27,8 +27,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Reads steps. Several threads use it at once.
 ///
-/// It owns all that it needs, so that a thread which a file system keeps for ever can be left behind
-/// in the middle of a step.
+/// It owns all that it needs, so that a thread can be left behind in the middle of a step, if a
+/// file system keeps it for ever.
 pub(super) struct EntryReader {
     owners: Owners,
     xattrs: Xattrs,

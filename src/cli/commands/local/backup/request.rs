@@ -10,7 +10,7 @@ use crate::cli::open::session::Session;
 use crate::cli::show::failure::Usage;
 use crate::model::{BackupName, Cancel, Excludes};
 use crate::platform::calls::{CallKind, NOWHERE, during};
-use crate::platform::{Caller, DirHandle, host_name};
+use crate::platform::{DirHandle, PatientCaller, host_name};
 use crate::store::location::Location;
 use anyhow::Context;
 use std::ops::RangeInclusive;
@@ -74,7 +74,7 @@ fn sources(arguments: &Arguments) -> Result<Vec<PathBuf>, BackupError> {
         .chain(&arguments.path_to_backup)
         .cloned()
         .collect();
-    let caller = Caller::new(patience(arguments), Cancel::new());
+    let caller = PatientCaller::new(patience(arguments), Cancel::new());
     for path in &sources {
         let asked = path.clone();
         let look = move || during(CallKind::Stat, NOWHERE, || asked.symlink_metadata());
