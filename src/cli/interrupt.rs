@@ -37,6 +37,10 @@ static WATCHED: OnceLock<()> = OnceLock::new();
 
 /// What the process does, which decides what a signal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    windows,
+    expect(dead_code, reason = "this system has neither mounts nor schedulers")
+)]
 pub(super) enum ProcessKind {
     /// One command: it ends within seconds.
     Command,

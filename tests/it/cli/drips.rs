@@ -70,6 +70,13 @@ fn serve(client: &TcpStream, store: &Path, dripping: &Sender<()>) -> Option<()> 
             send(client, "404 Not Found", "", missing)?;
             continue;
         };
+        if lines.first()?.starts_with("HEAD") {
+            let length = object.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            let mut client = client;
+            client.write_all(head.as_bytes()).ok()?;
+            continue;
+        }
         let range = headers.get("range").and_then(|range| {
             let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
             Some((first.parse::<usize>().ok()?, last.parse::<usize>().ok()?))
