@@ -3,7 +3,7 @@
 
 use super::step::WalkedDirectory;
 use crate::model::TreePath;
-use crate::platform::{DirHandle, Mount, mounts};
+use crate::platform::{DirHandle, Mount, Stat, mounts};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
@@ -122,9 +122,11 @@ impl<'run> BorderGuard<'run> {
         &mut self,
         parent: &WalkedDirectory,
         child: &DirHandle,
+        stat: Option<&Stat>,
         path: &TreePath,
     ) -> bool {
-        let Some(why) = self.reason(parent, child, path) else {
+        let why = stat.and_then(|stat| self.reason(parent, child, stat, path));
+        let Some(why) = why else {
             return true;
         };
         tracing::info!(directory = %path, "left out: {why}");
@@ -143,14 +145,14 @@ impl<'run> BorderGuard<'run> {
         &mut self,
         parent: &WalkedDirectory,
         child: &DirHandle,
+        stat: &Stat,
         path: &TreePath,
     ) -> Option<WhyLeftOut> {
-        let stat = child.stat().ok()?;
         if self.borders.stores.contains(&(stat.device, stat.inode)) {
             return Some(WhyLeftOut::Store);
         }
         let handle = parent.access.handle()?;
-        let is_border = handle.stat().ok()?.device != stat.device;
+        let is_border = parent.device.is_some_and(|device| device != stat.device);
         let is_asked = self.borders.asked.contains(&stat.device);
         if !is_border || is_asked || self.borders.leading.contains(path) {
             return None;

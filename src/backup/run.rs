@@ -12,7 +12,7 @@ use crate::catalog::{
     Access, Catalog, CatalogError, Held, Left, LockError, LockRequest, with_lock,
 };
 use crate::model::{Cancel, Progress};
-use crate::platform::Clock;
+use crate::platform::{Clock, PatientCaller};
 use std::error::Error;
 
 /// Makes a level: one that holds what differs from the newest one, or a full level if there is none
@@ -137,8 +137,9 @@ fn remove_attempt(context: RunContext<'_>, claim: RunClaim<'_>) -> Result<(), Ba
 /// Makes the level as the request says.
 fn attempt(context: RunContext<'_>, claim: Option<RunClaim<'_>>) -> Result<Report, BackupError> {
     let began = context.clock.now();
-    let sources = Sources::open(&context.request.sources).map_err(BackupError::Source)?;
+    let caller = PatientCaller::new(context.request.source_timeout, context.cancel.clone());
+    let sources = Sources::open(&context.request.sources, &caller).map_err(BackupError::Source)?;
     let plan = RunPlan::make(context, claim, began)?;
-    let written = pipeline::write(context, &plan, sources.tree)?;
+    let written = pipeline::write(context, &plan, sources.tree, sources.unanswered)?;
     publish(context, &plan, claim, sources.paths, written)
 }

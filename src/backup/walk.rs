@@ -9,12 +9,14 @@ use super::compare::Previous;
 use super::earlier_names::EarlierNames;
 use super::handover::{StepSender, WalkEnded};
 use super::left_out::{BorderGuard, Borders, LeftOut};
+use super::source_calls::{SourceCaller, is_told};
 use super::step::{DirectoryAccess, WalkStep, WalkedDirectory, WalkedName};
 use super::unread::Unread;
 use crate::format::tar::{DumpDir, DumpDirCode};
 use crate::model::{CACHE_SIGNATURE, Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
 use crate::platform::{DirHandle, ListedName, Sort, Stat};
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::sync::{Arc, Mutex};
 
 /// Names in a step: enough that handing it over costs little beside reading it, and few enough that
@@ -33,6 +35,8 @@ pub(super) struct WalkOptions<'run> {
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
     /// The point in time that the level is compared with.
     pub(super) base: Option<&'run Base>,
+    /// Makes the calls to the file systems.
+    pub(super) source: SourceCaller,
     pub(super) progress: &'run dyn Progress,
     pub(super) cancel: &'run Cancel,
 }
@@ -161,11 +165,11 @@ impl TreeWalk<'_> {
 
     /// Returns the names of a directory that are backed up, sorted, each with its type. `None` if
     /// the directory cannot be listed.
-    fn list(&self, directory: &WalkedDirectory) -> Option<Vec<ListedName>> {
-        let handle = directory.access.handle()?;
+    fn list(&self, directory: &Arc<WalkedDirectory>) -> Option<Vec<ListedName>> {
+        directory.access.handle()?;
         let listed = match self.options.only.get(&directory.path) {
             Some(names) => Ok(names.iter().map(without_type).collect()),
-            None => handle.list(),
+            None => self.ask(directory, None, DirHandle::list),
         };
         let mut names: Vec<ListedName> = match listed {
             Ok(names) => names,
@@ -174,12 +178,13 @@ impl TreeWalk<'_> {
                 return None;
             }
         };
-        self.leave_out(directory, handle, &mut names);
+        self.leave_out(directory, &mut names);
         for listed in &mut names {
             if listed.sort.is_none() {
                 // Some file systems do not tell the type with the name. If the file has vanished,
                 // the reader finds that out.
-                listed.sort = handle.stat_child(&listed.name).ok().map(|stat| stat.sort);
+                let stat = self.stat_child(directory, &listed.name);
+                listed.sort = stat.map(|stat| stat.sort);
             }
         }
         names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
@@ -189,14 +194,12 @@ impl TreeWalk<'_> {
     }
 
     /// Takes the names out that the user does not want.
-    fn leave_out(
-        &self,
-        directory: &WalkedDirectory,
-        handle: &DirHandle,
-        names: &mut Vec<ListedName>,
-    ) {
+    fn leave_out(&self, directory: &Arc<WalkedDirectory>, names: &mut Vec<ListedName>) {
         let excludes = self.options.excludes;
-        if names.iter().any(|listed| is_tag(excludes, handle, listed)) {
+        if names
+            .iter()
+            .any(|listed| self.is_tag(directory, &listed.name))
+        {
             tracing::info!(directory = %directory.path, "left out, but for the file that says so");
             names.retain(|listed| excludes.is_tag(listed.name.as_bytes()));
             return;
@@ -211,11 +214,39 @@ impl TreeWalk<'_> {
         if let Some(limit) = excludes.larger_than {
             names.retain(|listed| {
                 let may_be_file = matches!(listed.sort, None | Some(Sort::Kept(Kind::File)));
-                let stat = may_be_file.then(|| handle.stat_child(&listed.name).ok());
+                let stat = may_be_file.then(|| self.stat_child(directory, &listed.name));
                 stat.flatten()
                     .is_none_or(|stat| stat.sort != Sort::Kept(Kind::File) || stat.size <= limit)
             });
         }
+    }
+
+    /// Returns whether a file says that the content of its directory is to be left out.
+    fn is_tag(&self, directory: &Arc<WalkedDirectory>, name: &Name) -> bool {
+        let excludes = self.options.excludes;
+        if !excludes.is_tag(name.as_bytes()) {
+            return false;
+        }
+        let mut tags = excludes.if_present.iter();
+        if tags.any(|tag| tag == name.as_bytes()) {
+            return true;
+        }
+        let of_name = name.clone();
+        let has_signature = self.ask(directory, Some(name), move |handle| {
+            let file = handle.open_file(&of_name)?;
+            let mut begin = [0; CACHE_SIGNATURE.len()];
+            let is_file = file.stat()?.sort == Sort::Kept(Kind::File);
+            Ok(is_file && file.read_at(&mut begin, 0)? > 0 && begin == CACHE_SIGNATURE)
+        });
+        has_signature.unwrap_or(false)
+    }
+
+    fn stat_child(&self, directory: &Arc<WalkedDirectory>, name: &Name) -> Option<Stat> {
+        let of_name = name.clone();
+        let stat = self.ask(directory, Some(name), move |handle| {
+            handle.stat_child(&of_name)
+        });
+        stat.ok()
     }
 
     /// Opens a subdirectory. If that fails, the trouble is reported here: its entry is in the index
@@ -228,55 +259,78 @@ impl TreeWalk<'_> {
     ) -> Option<WalkedDirectory> {
         let path = parent.path.join(&name);
         let on_disk = join_on_disk(parent, &name);
-        let access = match parent.access.handle()?.open_child(&name) {
-            Ok(child) => self
-                .guard
-                .enters(parent, &child, &path)
-                .then_some(DirectoryAccess::Open(child)),
+        parent.access.handle()?;
+        let of_name = name.clone();
+        let opened = self.ask(parent, Some(&name), move |handle| {
+            let child = handle.open_child(&of_name)?;
+            let stat = child.stat().ok();
+            Ok((child, stat))
+        });
+        let (access, stat) = match opened {
+            Ok((child, stat)) => (
+                self.guard
+                    .enters(parent, &child, stat.as_ref(), &path)
+                    .then_some(child),
+                stat,
+            ),
             Err(error) => {
                 self.trouble(&path, Unread::List(error));
-                None
+                (None, None)
             }
         };
-        let access = access.unwrap_or_else(|| DirectoryAccess::ByName {
-            parent: Arc::clone(parent),
-            name,
-        });
-        let previous = match (access.handle(), self.options.base) {
-            (Some(child), Some(base)) => base.before(previous, child.stat().ok().as_ref()),
+        let previous = match (&access, self.options.base) {
+            (Some(_), Some(base)) => base.before(previous, stat.as_ref()),
             _ => previous,
         };
+        let access = match access {
+            Some(child) => DirectoryAccess::Open(child),
+            None => DirectoryAccess::ByName {
+                parent: Arc::clone(parent),
+                name,
+            },
+        };
+        let device = stat.map(|stat| stat.device).or(parent.device);
         Some(WalkedDirectory {
             path,
             on_disk,
             access,
+            device,
             previous,
         })
     }
 
+    /// Asks an open directory, about itself or about one name in it.
+    fn ask<T: Send + 'static>(
+        &self,
+        directory: &Arc<WalkedDirectory>,
+        name: Option<&Name>,
+        question: impl FnOnce(&DirHandle) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let path = match name {
+            Some(name) => directory.path.join(name),
+            None => directory.path.clone(),
+        };
+        let asked = Arc::clone(directory);
+        self.options.source.ask(&path, directory.device, move || {
+            let handle = asked.access.handle().ok_or(io::ErrorKind::NotFound)?;
+            question(handle)
+        })
+    }
+
     fn trouble(&self, path: &TreePath, error: Unread) {
+        if self.options.cancel.is_requested() {
+            // The run has not come so far; that is no trouble of the directory.
+            return;
+        }
+        if let Unread::List(error) = &error
+            && is_told(error)
+        {
+            return;
+        }
         self.options
             .progress
             .trouble(Trouble::new(path.clone(), error));
     }
-}
-
-/// Returns whether a file says that the content of its directory is to be left out.
-fn is_tag(excludes: &Excludes, folder: &DirHandle, listed: &ListedName) -> bool {
-    let name = listed.name.as_bytes();
-    excludes.is_tag(name)
-        && (excludes.if_present.iter().any(|tag| tag == name)
-            || has_cache_signature(folder, listed))
-}
-
-fn has_cache_signature(folder: &DirHandle, listed: &ListedName) -> bool {
-    let mut begin = [0; CACHE_SIGNATURE.len()];
-    let is_file = |stat: Stat| stat.sort == Sort::Kept(Kind::File);
-    folder.open_file(&listed.name).is_ok_and(|file| {
-        file.stat().is_ok_and(is_file)
-            && file.read_at(&mut begin, 0).is_ok()
-            && begin == CACHE_SIGNATURE
-    })
 }
 
 /// Returns the names for the member of the directory. Which files will have a member is not known

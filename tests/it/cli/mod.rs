@@ -3,6 +3,7 @@
 
 mod check;
 mod damage;
+mod drips;
 mod empty;
 mod excludes;
 mod exit_codes;

@@ -9,13 +9,15 @@ use crate::cli::open::list_file;
 use crate::cli::open::place::StorePlace;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Usage;
-use crate::model::{BackupName, Case, Excludes};
-use crate::platform::{DirHandle, host_name};
+use crate::model::{BackupName, Cancel, Case, Excludes};
+use crate::platform::calls::{CallKind, NOWHERE, during};
+use crate::platform::{DirHandle, PatientCaller, host_name};
 use crate::store::location::Location;
 use anyhow::Context;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The lengths that a block of the engine rsync may have, in bytes.
 const BLOCK_BYTES: RangeInclusive<u32> = 512..=64 << 20;
@@ -53,6 +55,7 @@ pub(super) fn of(
         compression_level,
         segment_bytes: arguments.max_segment_size.0,
         upload_jobs: arguments.upload_jobs.into(),
+        source_timeout: patience(arguments),
         tags: arguments.tag.clone(),
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
         // With several stores, each may have got another checkpoint.
@@ -75,20 +78,27 @@ fn sources(arguments: &Arguments) -> anyhow::Result<Vec<PathBuf>> {
         let text = list_file::read(file)?;
         sources.extend(list_file::ended_by_zeros(&text).map(list_file::path_of));
     }
-    let mut missing = None;
+    let caller = PatientCaller::new(patience(arguments), Cancel::new());
+    let mut failed = None;
     for path in &sources {
-        match path.symlink_metadata() {
-            Ok(_) => return Ok(sources),
-            Err(source) => missing = missing.or(Some((path, source))),
-        }
+        let asked = path.clone();
+        let look = move || during(CallKind::Stat, NOWHERE, || asked.symlink_metadata());
+        let error = match caller.call(look) {
+            Ok(Ok(_)) => return Ok(sources),
+            Ok(Err(source)) => SourceError::Open {
+                path: path.clone(),
+                source,
+            },
+            Err(source) => SourceError::NoAnswer {
+                path: path.clone(),
+                source,
+            },
+        };
+        failed = failed.or(Some(error));
     }
-    match missing {
+    match failed {
         None => Ok(sources),
-        Some((path, source)) => Err(BackupError::Source(SourceError::Open {
-            path: path.clone(),
-            source,
-        })
-        .into()),
+        Some(error) => Err(BackupError::Source(error).into()),
     }
 }
 
@@ -136,6 +146,11 @@ fn on_real_path(pattern: &[u8]) -> Cow<'_, [u8]> {
         }
         Err(_) => Cow::Borrowed(pattern),
     }
+}
+
+/// Returns how long one call to a file system of the sources may take; `None` for ever.
+fn patience(arguments: &Arguments) -> Option<Duration> {
+    Some(arguments.source_timeout.0).filter(|patience| !patience.is_zero())
 }
 
 fn backup_name(arguments: &Arguments, sources: &[PathBuf]) -> anyhow::Result<BackupName> {
