@@ -603,6 +603,11 @@ def write_tree(store, backup, level, trouble):
 
     def member(path, value):
         e = read_entry(value)
+        # Nobody has the number 2^32 - 1, and tar takes it for "leave it as it is": whoever extracts
+        # the member would be its owner, and it would act as that owner.
+        if e["uid"] == NOBODY or e["gid"] == NOBODY:
+            say("%s has no owner that can be given: without setuid and setgid" % os.fsdecode(path))
+            e["mode"] &= ~0o6000
         info = tarfile.TarInfo(os.fsdecode(b"./" + path))
         info.type, info.mode, info.uid, info.gid, info.size = (
             TYPES[e["kind"]],

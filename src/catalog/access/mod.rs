@@ -18,6 +18,7 @@ mod manifests;
 pub use error::AccessError;
 
 use crate::catalog::known::Witness;
+use crate::format::claim::MachineDigest;
 use crate::format::frame::{Opener, Protection};
 use crate::format::identity::{Cipher, Identity};
 use crate::model::{LevelId, Passphrase, StoreId};
@@ -164,6 +165,11 @@ impl Access {
     /// Returns what protects the store's frames.
     pub fn protection(&self) -> Protection {
         self.protection.clone()
+    }
+
+    /// Returns how claims of the store name machines.
+    pub fn machine_digest(&self) -> MachineDigest {
+        MachineDigest::new(&self.protection, self.identity.id)
     }
 
     /// Returns what opens the frames of a level.

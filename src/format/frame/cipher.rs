@@ -6,7 +6,7 @@
 
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherEncrypt, InnerIvInit, KeyInit, array::sizes::U16};
-use hmac::Hmac;
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -40,6 +40,13 @@ impl FrameKeys {
             cipher,
             authentication,
         }
+    }
+
+    /// Derives a key for another purpose. The label must not begin as a frame's tag does.
+    pub(in crate::format) fn derive(&self, label: &[u8]) -> Hmac<Sha256> {
+        let key = self.mac().chain_update(label).finalize().into_bytes();
+        <Hmac<Sha256> as KeyInit>::new_from_slice(&Zeroizing::new(<[u8; 32]>::from(key))[..])
+            .expect("HMAC takes a key of any length")
     }
 
     /// Returns an authentication code that covers no bytes yet.

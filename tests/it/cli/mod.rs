@@ -21,6 +21,7 @@ mod stores;
 mod sync;
 mod transcript;
 mod unlock;
+mod untrusted;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
