@@ -299,7 +299,7 @@ pub fn claim(json: &[u8]) {
             claim
         );
         claim.process.has_surely_ended();
-        let digest = MachineDigest::new(&Protection::Checksum, STORE);
+        let digest = MachineDigest::new(None, STORE);
         let this = digest.counterpart(&claim.process, &Running::this_process());
         claim.process.has_surely_ended_for(&this);
         digest.conceal(&claim.process);

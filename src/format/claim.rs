@@ -4,13 +4,14 @@
 //!
 //! Layout: docs/format.md, "Claims".
 
-use super::frame::Protection;
+use super::keys::MasterKey;
 use super::{DocumentError, decode_document};
 use crate::model::StoreId;
 use crate::platform::Running;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 const VERSION: u32 = 1;
 
@@ -93,15 +94,14 @@ impl std::fmt::Debug for MachineDigest {
 }
 
 impl MachineDigest {
-    /// Prepares the digests of the store `id`.
-    pub fn new(protection: &Protection, id: StoreId) -> Self {
-        Self(match protection {
-            Protection::Encrypted(keys) => keys.derive(LABEL),
-            Protection::Checksum => {
-                <Hmac<Sha256> as KeyInit>::new_from_slice(&[LABEL, &id.0].concat())
-                    .expect("HMAC takes a key of any length")
-            }
-        })
+    /// Prepares the digests of the store `id`, which has a key if it is encrypted.
+    pub fn new(master: Option<&MasterKey>, id: StoreId) -> Self {
+        let key = match master {
+            Some(master) => Zeroizing::new(master.lasting_key(id, LABEL).to_vec()),
+            None => Zeroizing::new([LABEL, &id.0].concat()),
+        };
+        let code = <Hmac<Sha256> as KeyInit>::new_from_slice(&key);
+        Self(code.expect("HMAC takes a key of any length"))
     }
 
     /// Returns a process as it stands in a claim.
@@ -140,11 +140,9 @@ impl MachineDigest {
 mod tests {
     use super::{Claim, MachineDigest};
     use crate::format::DocumentError;
-    use crate::format::frame::Protection;
     use crate::format::keys::MasterKey;
     use crate::model::StoreId;
     use crate::platform::Running;
-    use std::sync::Arc;
 
     #[test]
     fn a_claim_reads_back_and_other_documents_are_refused() {
@@ -186,18 +184,15 @@ mod tests {
     #[test]
     fn a_digest_depends_on_the_store_and_on_its_key_and_names_no_machine() {
         let id = StoreId([7; 16]);
-        let encrypted = || {
-            let master = MasterKey::generate().expect("random");
-            Protection::Encrypted(Arc::new(master.frame_keys(id)))
-        };
+        let keys = [(); 2].map(|()| MasterKey::generate().expect("random"));
         let mut seen = std::collections::BTreeSet::new();
-        for (protection, id) in [
-            (Protection::Checksum, id),
-            (Protection::Checksum, StoreId([8; 16])),
-            (encrypted(), id),
-            (encrypted(), id),
+        for (master, id) in [
+            (None, id),
+            (None, StoreId([8; 16])),
+            (Some(&keys[0]), id),
+            (Some(&keys[1]), id),
         ] {
-            let digest = MachineDigest::new(&protection, id);
+            let digest = MachineDigest::new(master, id);
             let concealed = digest.conceal(&process());
             assert_eq!(concealed, digest.conceal(&process()));
             assert_eq!((concealed.pid, concealed.began), (7, Some(9)));
@@ -214,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_process_compares_itself_in_the_form_of_the_claim() {
-        let digest = MachineDigest::new(&Protection::Checksum, StoreId([7; 16]));
+        let digest = MachineDigest::new(None, StoreId([7; 16]));
         let this = process();
         assert_eq!(digest.counterpart(&this, &this), this);
         let concealed = digest.conceal(&this);

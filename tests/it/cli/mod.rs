@@ -16,6 +16,7 @@ mod outside;
 mod private_files;
 mod prune;
 mod repack;
+mod security;
 mod signals;
 mod stores;
 mod sync;
