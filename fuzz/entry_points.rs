@@ -321,11 +321,7 @@ pub fn known_store(json: &[u8]) {
     let file = FOLDER.join(format!("{STORE}.json"));
     std::fs::write(&file, json).expect("written");
     let known = KnownStores::new(FOLDER.clone());
-    let identity = Identity {
-        id: STORE,
-        cipher: Cipher::None,
-        created: jiff::Timestamp::UNIX_EPOCH,
-    };
+    let identity = Identity::new(STORE, Cipher::None, jiff::Timestamp::UNIX_EPOCH);
     let there = known.surprise_of_nothing_at("/srv/backup").is_ok();
     assert_eq!(known.surprise_at("/srv/backup", &identity).is_ok(), there);
     if let Ok(witness) = known.watch("/srv/backup", &identity, Purpose::Writing) {
