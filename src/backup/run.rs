@@ -48,7 +48,6 @@ pub fn run(
 /// Runs while other runs of the same backup are kept out.
 fn run_locked(context: RunContext<'_>, lock: &BackupLock) -> Result<Report, BackupError> {
     let RunContext { access, clock, .. } = context;
-    let (store, catalog) = (access.store(), Catalog::new(access.store()));
     let lock = LockRequest {
         backup: &context.request.backup,
         host: &lock.host,
@@ -64,7 +63,7 @@ fn run_locked(context: RunContext<'_>, lock: &BackupLock) -> Result<Report, Back
     };
     let is_done = Result::is_ok;
     let cancel = context.cancel;
-    match with_lock(store.as_ref(), &catalog, lock, clock, cancel, is_done, work) {
+    match with_lock(access, lock, clock, cancel, is_done, work) {
         Err(LockError::Interrupted { source, .. }) => Err(BackupError::Interrupted(source)),
         other => other.map_err(BackupError::Lock)?,
     }

@@ -251,6 +251,10 @@ impl<Handle: Never> Attributes for Handle {
         self.never()
     }
 
+    fn owner(&self) -> io::Result<(u32, u32)> {
+        self.never()
+    }
+
     fn set_mode(&self, _: u32) -> io::Result<()> {
         self.never()
     }

@@ -2,6 +2,7 @@
 
 pub(in crate::cli) mod backups;
 pub(in crate::cli) mod destinations;
+pub(in crate::cli) mod foreign_store;
 pub(in crate::cli) mod json_file;
 mod known;
 pub(in crate::cli) mod list_file;

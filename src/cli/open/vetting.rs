@@ -90,7 +90,7 @@ fn state_of(access: &Access, backup: &BackupName, session: &Session) -> anyhow::
             Err(_) => is_doubtful = true,
         }
     }
-    let claims = held_claims(access.store().as_ref(), backup, now)
+    let claims = held_claims(access, backup, now)
         .context("could not list its claims")?
         .into_iter();
     Ok(CopyState {

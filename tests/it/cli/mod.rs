@@ -19,6 +19,7 @@ mod outside;
 mod private_files;
 mod prune;
 mod repack;
+mod security;
 mod several;
 mod signals;
 mod sources;
@@ -28,6 +29,7 @@ mod terminal;
 mod transcript;
 mod unlock;
 mod unproven;
+mod untrusted;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -202,22 +202,14 @@ fn locked<T>(
     action: &str,
     work: impl FnOnce(&Held<'_>) -> T,
 ) -> Result<T, LockError> {
-    let (name, store) = (backup::name(), access.store());
+    let name = backup::name();
     let request = LockRequest {
         backup: &name,
         host: "here",
         action,
         patience: Patience::None,
     };
-    with_lock(
-        store.as_ref(),
-        &Catalog::new(access.store()),
-        request,
-        clock,
-        &Cancel::new(),
-        |_| true,
-        work,
-    )
+    with_lock(access, request, clock, &Cancel::new(), |_| true, work)
 }
 
 /// Returns the damage that a check of a point in time finds without reading its data.
