@@ -20,6 +20,7 @@ mod licences;
 mod old_bytes;
 mod oracles;
 mod promises;
+#[cfg(unix)]
 mod rescue;
 #[cfg(unix)]
 mod restore;
@@ -31,3 +32,5 @@ mod tar;
 mod units;
 #[cfg(unix)]
 mod upkeep;
+#[cfg(unix)]
+mod vectors;

@@ -4,6 +4,8 @@ pub mod backup;
 pub mod dice;
 pub mod oracle;
 pub mod proxy;
+#[cfg(unix)]
+pub mod python;
 pub mod random_tree;
 pub mod reading;
 pub mod relay;
