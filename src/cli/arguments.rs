@@ -2,7 +2,7 @@
 
 use crate::cli::commands::local::{
     backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack,
-    repair, restore, sync, unlock,
+    repair, restore, sync, unlock, upgrade_store,
 };
 use crate::cli::commands::server::{api, remote, scheduler};
 use crate::cli::options::common::Common;
@@ -24,8 +24,10 @@ use clap::{Parser, Subcommand};
   freezer restore docs@yesterday a.txt --target /tmp/old
                                             copy one file as it was yesterday
 
-Every option can also be set in ~/.config/freezer/freezer.conf or /etc/freezer/freezer.conf, as one `name = value` on a line.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files could not be read or written, 130 interrupted."
+Every option can also be set in ~/.config/freezer/freezer.conf or /etc/freezer/freezer.conf, \
+    as one `name = value` on a line.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files could not be read or written, \
+    130 interrupted."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -56,6 +58,7 @@ pub(super) enum Command {
     Sync(sync::Arguments),
     Unlock(unlock::Arguments),
     Key(key::Arguments),
+    UpgradeStore(upgrade_store::Arguments),
     Api(Box<api::Arguments>),
     Scheduler(Box<scheduler::Arguments>),
     Job(Box<remote::job::Arguments>),
