@@ -175,9 +175,7 @@ enum NoteText {
 fn read(of: BackupIn<'_>, note: &LevelId) -> Result<NoteText, store::Error> {
     match of.store().get(&name(of, note), MAX_NOTE_BYTES) {
         Ok(bytes) => Ok(decode(&bytes).map_or(NoteText::Unreadable, NoteText::Levels)),
-        Err(error) if error.kind() == store::ErrorKind::Missing => {
-            Ok(NoteText::Levels(Vec::new()))
-        }
+        Err(error) if error.kind() == store::ErrorKind::Missing => Ok(NoteText::Levels(Vec::new())),
         Err(error) if error.kind().is_damage() => Ok(NoteText::Unreadable),
         Err(error) => Err(error),
     }

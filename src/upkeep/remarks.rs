@@ -155,8 +155,11 @@ fn unexplained<'levels>(
     levels: impl Iterator<Item = &'levels LevelId>,
 ) -> Result<Vec<LevelId>, PruneError> {
     let Inventory { space, points } = inventory;
-    let has_checkpoint =
-        |level: &LevelId| space.of(level).is_some_and(|objects| objects.has_checkpoint);
+    let has_checkpoint = |level: &LevelId| {
+        space
+            .of(level)
+            .is_some_and(|objects| objects.has_checkpoint)
+    };
     let mut levels: Vec<LevelId> = levels
         .filter(|level| !points.names(level) && !has_checkpoint(level))
         .cloned()
