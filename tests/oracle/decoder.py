@@ -4,7 +4,7 @@ It shares no code with Freezer or with the rescue script.
 
     decoder.py STORE list                       all points in time
     decoder.py STORE ls    HOST/NAME[@ID]       the whole tree, one line for each entry
-    decoder.py STORE dump  HOST/NAME[@ID]       the whole tree as JSON lines, with SHA-256 of contents
+    decoder.py STORE dump  HOST/NAME[@ID]       the whole tree as JSON lines, with SHA-256
     decoder.py STORE x     HOST/NAME[@ID] DIR   extracts into DIR, which is made or empty
     decoder.py STORE verify HOST/NAME[@ID]      checks what no reader needs: live ranges, heads,
                                                 signatures (one block in 37), the parent
@@ -23,7 +23,7 @@ import os
 import stat
 import sys
 
-from checks import verify
+from checks import check_hash, verify
 from frames import ID_RE, Bad, Store, esc, need
 from trees import KIND, Point
 
@@ -34,19 +34,16 @@ ODD = (OSError, KeyError, TypeError, ValueError, AttributeError, IndexError, Rec
 # ---------------------------------------------------------------- commands
 def choose(st, spec):
     hn, _, at = spec.partition("@")
-    h, n = hn.split("/", 1)
-    h, n = esc(h), esc(n)
-    ids = [x for x in st.ls("manifests/%s/%s" % (h, n)) if ID_RE.match(x)]
+    for h, n in st.places(*hn.split("/", 1)):
+        ids = [x for x in st.ls("manifests/%s/%s" % (h, n)) if ID_RE.match(x)]
+        if ids:
+            break
     need(ids, "no such backup: %s" % spec)
+    manifests = [st.manifest(h, n, i) for i in ids if at.startswith("serial=") or i.startswith(at)]
     if at.startswith("serial="):
-        for i in ids:
-            m = st.manifest(h, n, i)
-            if m["serial"] == int(at[7:]):
-                return h, n, m
-        raise Bad("no such serial")
-    ids = [i for i in ids if i.startswith(at)]
-    need(ids, "no such point in time")
-    return h, n, st.manifest(h, n, ids[-1])
+        manifests = [m for m in manifests if m["serial"] == int(at[7:])]
+    need(manifests, "no such point in time")
+    return h, n, max(manifests, key=lambda m: m["serial"])
 
 
 def sha_content(pt, e):
@@ -150,6 +147,8 @@ def dump(pt, out):
         path = b"/".join(comps)
         try:
             sha256 = sha_content(pt, e) if e.kind == 0 else None
+            if e.hash:
+                check_hash(pt, e)
         except (Bad, OSError) as x:
             bad += 1
             print("decoder: %r: %s" % (path, x), file=sys.stderr)

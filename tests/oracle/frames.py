@@ -150,22 +150,61 @@ def num(n):
     return "%08d" % n if n < 100000000 else "A%010d" % n
 
 
+def lines(texts):
+    return "".join(t + "\n" for t in texts).encode()
+
+
 class Store:
+    """A store of version 1 or 2. keys: for each epoch, the keys that encrypt and authenticate."""
+
     def __init__(self, root, passphrase=None):
         self.root = os.fsencode(root)
-        c = json.loads(self.get("freezer.json"))
-        need(
-            c.get("format") == "freezer store" and c.get("version") == 1, "not a store of version 1"
-        )
-        self.idtext = c["id"]
-        need(re.fullmatch("[0-9a-f]{32}", self.idtext), "store id")
+        self.keys, self.name_key, self.hash_key = [], None, None
+        c = self.identity()
+        self.idtext, self.version = c["id"], c["version"]
         self.id = bytes.fromhex(self.idtext)
         self.cipher = c["cipher"]
         need(self.cipher in ("none", "aes-256-cfb+hmac-sha256"), "unknown cipher")
         self.enc = self.cipher != "none"
-        self.ek = self.ak = None
         if self.enc:
-            self.unlock(passphrase)
+            slot_version = self.unlock(passphrase)
+            need(slot_version <= self.version, "identity is older than the key document")
+        if self.version == 2:
+            self.check_tag(c)
+            if "hidden-names" in c["requires"]:
+                need(self.enc, "hidden names without encryption")
+                self.name_key = self.derive(self.masters[0], b"freezer names 2")
+        if self.enc:
+            self.hash_key = self.derive(self.masters[0], b"freezer content hash 2")
+
+    def identity(self):
+        """freezer.json, or its copy where that is missing or is no identity"""
+        why = []
+        for name in ("freezer.json", "freezer-copy.json"):
+            try:
+                c = json.loads(self.get(name))
+                need(c["format"] == "freezer store", "format of store")
+                need(re.fullmatch("[0-9a-f]{32}", c["id"]), "store id")
+            except (OSError, Bad, KeyError, TypeError, ValueError) as e:
+                why.append("%s: %r" % (name, e))
+                continue
+            need(c["version"] in (1, 2), "version of store")
+            unknown = set(c.get("requires", [])) - {"hidden-names"}
+            need(not unknown, "store requires %s" % sorted(unknown))
+            return c
+        raise Bad("no store: " + "; ".join(why))
+
+    def check_tag(self, c):
+        epoch = c["epoch"]
+        body = lines([c["cipher"], c["created"], *c["requires"], "", *c["allows"]])
+        data = b"freezer-store-2\0" + self.id + bytes([epoch]) + body
+        if self.enc:
+            need(1 <= epoch <= len(self.keys), "epoch of identity")
+            tag = hmac.new(self.keys[epoch - 1][1], data, "sha256").digest()
+        else:
+            need(epoch == 0, "epoch of identity")
+            tag = hashlib.sha256(data).digest()
+        need(hmac.compare_digest(tag, b64(c["tag"])), "tag of identity")
 
     def path(self, name):
         return os.path.join(self.root, os.fsencode(name))
@@ -188,55 +227,48 @@ class Store:
             return []
 
     def unlock(self, pw):
-        from argon2.low_level import hash_secret_raw, Type
-        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-        from cryptography.hazmat.primitives import hashes
-
         need(pw is not None, "the store is encrypted: --pass-file")
-        why = "no keys"
+        found, why = [], "no keys"
         for k in self.ls("keys"):
             try:
-                d = json.loads(self.get("keys/" + k))
-                need(
-                    d["version"] == 1
-                    and d["store"] == self.idtext
-                    and d["kdf"] == "argon2id"
-                    and k == d["id"] + ".json",
-                    "key document",
-                )
-                c = d["cost"]
-                salt, iv, wr, tag = (b64(d[x]) for x in ("salt", "iv", "wrapped", "tag"))
-                need((len(salt), len(iv), len(wr), len(tag)) == (16, 16, 32, 32), "lengths in key")
-                need(
-                    c["memory_kib"] <= 256 << 10
-                    and c["memory_kib"] * c["passes"] <= 2 << 20
-                    and c["lanes"] <= 16,
-                    "cost of the key is absurd",
-                )
-                kk = hash_secret_raw(
-                    pw,
-                    salt,
-                    time_cost=c["passes"],
-                    memory_cost=c["memory_kib"],
-                    parallelism=c["lanes"],
-                    hash_len=64,
-                    type=Type.ID,
-                    version=0x13,
-                )
-                t = hmac.new(
-                    kk[32:], b"freezer-key-1\0" + self.id + iv + wr + d["id"].encode(), "sha256"
-                ).digest()
-                need(hmac.compare_digest(t, tag), "passphrase does not fit")
-                self.master = self.aes(kk[:32], iv, wr)
-                h = lambda info: HKDF(
-                    algorithm=hashes.SHA256(), length=32, salt=self.id, info=info
-                ).derive(self.master)
-                self.ek = h(b"freezer frame encryption 1")
-                self.ak = h(b"freezer frame authentication 1")
-                return
-            except (Bad, KeyError, ValueError) as e:
+                found.append(self.open_slot(k, json.loads(self.get("keys/" + k)), pw))
+            except (Bad, KeyError, TypeError, ValueError) as e:
                 why = "%s: %s" % (k, e)
-        raise Bad("no key opens: " + why)
+        need(found, "no key opens: " + why)
+        version, self.masters = max(found, key=lambda slot: len(slot[1]))
+        for master in self.masters:
+            encryption = self.derive(master, b"freezer frame encryption 1")
+            self.keys.append((encryption, self.derive(master, b"freezer frame authentication 1")))
+        return version
+
+    def open_slot(self, name, d, pw):
+        """version of a key document, and the master keys of all its epochs"""
+        from argon2.low_level import Type, hash_secret_raw
+
+        need(d["version"] in (1, 2) and d["kdf"] == "argon2id", "version of key")
+        need(d["store"] == self.idtext and name == d["id"] + ".json", "place of key")
+        epoch = d["epoch"] if d["version"] == 2 else 1
+        need(isinstance(epoch, int) and 1 <= epoch <= 255, "epoch of key")
+        c = d["cost"]
+        memory, passes, lanes = c["memory_kib"], c["passes"], c["lanes"]
+        need(memory <= 256 << 10 and memory * passes <= 2 << 20 and lanes <= 16, "cost of key")
+        salt, iv, wrapped, tag = (b64(d[x]) for x in ("salt", "iv", "wrapped", "tag"))
+        lengths = tuple(map(len, (salt, iv, wrapped, tag)))
+        need(lengths == (16, 16, 32 * epoch, 32), "lengths in key")
+        kk = hash_secret_raw(pw, salt, passes, memory, lanes, 64, Type.ID, 0x13)
+        number = bytes([epoch]) if d["version"] == 2 else b""
+        context = b"freezer-key-%d\0" % d["version"]
+        data = context + self.id + number + iv + wrapped + d["id"].encode()
+        right = hmac.new(kk[32:], data, "sha256").digest()
+        need(hmac.compare_digest(right, tag), "passphrase does not fit")
+        masters = self.aes(kk[:32], iv, wrapped)
+        return d["version"], [masters[i : i + 32] for i in range(0, len(masters), 32)]
+
+    def derive(self, master, info):
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        return HKDF(algorithm=hashes.SHA256(), length=32, salt=self.id, info=info).derive(master)
 
     def aes(self, key, iv, data):
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
@@ -248,30 +280,34 @@ class Store:
         d = Cipher(algorithms.AES(key), CFB(iv)).decryptor()
         return d.update(data) + d.finalize()
 
-    def tag(self, lid, header, payload):
-        m = (b"freezer-frame-1\0", self.id, lid.encode(), header, payload)
-        h = hmac.new(self.ak, None, "sha256") if self.enc else hashlib.sha256()
-        for x in m:
+    def tag(self, context, epoch, lid, header, payload):
+        h = hmac.new(self.keys[epoch - 1][1], None, "sha256") if epoch else hashlib.sha256()
+        for x in (context, self.id, lid.encode(), header, payload):
             h.update(x)
         return h.digest()
 
     def sealed(self, raw, lid, lane, number):
         need(len(raw) >= 72, "frame is short")
         hd = raw[:40]
-        need(hd[:4] == b"FzF1", "magic of frame")
-        ln, comp, ciph, zero = hd[4:8]
+        need(hd[:4] in (b"FzF1", b"FzF2"), "magic of frame")
+        first = hd[:4] == b"FzF1"
+        ln, comp, ciph, epoch = hd[4:8]
+        need(not first or epoch == 0, "byte 7")
+        epoch = 1 if first and self.enc else epoch
+        need(1 <= epoch <= len(self.keys) if self.enc else epoch == 0, "epoch of frame")
+        context = b"freezer-frame-1\0" if first else b"freezer-frame-2\0"
         no, plain, n = struct.unpack("<QII", hd[8:24])
         iv = hd[24:40]
         need(len(raw) == 72 + n, "length of frame: %d, header says %d" % (len(raw), 72 + n))
         payload = raw[40 : 40 + n]
-        need(hmac.compare_digest(self.tag(lid, hd, payload), raw[40 + n :]), "tag of frame")
-        need(zero == 0, "byte 7")
+        tag = self.tag(context, epoch, lid, hd, payload)
+        need(hmac.compare_digest(tag, raw[40 + n :]), "tag of frame")
         need(ln == lane, "lane %d, not %d" % (ln, lane))
         need(no == number, "frame number %d, not %d" % (no, number))
         need(ciph == (1 if self.enc else 0), "cipher of frame")
         need(plain <= FRAME_MAX, "frame too long")
         if ciph:
-            payload = self.aes(self.ek, iv, payload)
+            payload = self.aes(self.keys[epoch - 1][0], iv, payload)
         else:
             need(iv == bytes(16), "IV")
         return inflate(comp, payload, plain)
@@ -283,8 +319,16 @@ class Store:
             + struct.pack("<QII", number, plain, len(raw))
             + bytes(16)
         )
-        need(self.tag(lid, hd, raw)[:16] == check, "checksum of frame")
+        need(self.tag(b"freezer-frame-1\0", 0, lid, hd, raw)[:16] == check, "checksum of frame")
         return inflate(comp, raw, plain)
+
+    def places(self, host, name):
+        """where objects of a backup lie: under the names, or under what hides them"""
+        h, n = esc(host), esc(name)
+        yield h, n
+        if self.name_key:
+            hide = lambda t: "%~" + hmac.new(self.name_key, t.encode(), "sha256").hexdigest()[:32]
+            yield hide("host\0" + h), hide("name\0" + h + "/" + n)
 
     # -- manifests
     def backups(self):
@@ -296,11 +340,10 @@ class Store:
         need(ID_RE.match(lid), "id of a level")
         raw = self.get("manifests/%s/%s/%s" % (h, n, lid))
         m = json.loads(self.sealed(raw, lid, 3, 0))
-        need(m["version"] == 1, "version of manifest")
+        need(m["version"] in (1, 2), "version of manifest")
+        need(not m.get("requires"), "manifest requires %s" % m.get("requires"))
         need(m["store"] == self.idtext, "store of manifest")
-        need(
-            m["id"] == lid and esc(m["host"]) == h and esc(m["name"]) == n,
-            "manifest in a wrong place",
-        )
+        here = (h, n) in self.places(m["host"], m["name"])
+        need(m["id"] == lid and here, "manifest in a wrong place")
         m["digest"] = hashlib.sha256(raw).hexdigest()
         return m

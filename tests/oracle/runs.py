@@ -135,6 +135,10 @@ class Run:
 
 
 # ---------------------------------------------------------------- streams
+class Row:
+    """A row of a frame table."""
+
+
 class Level:
     def __init__(self, st, h, n, d, cache, need_table=True):
         self.st, self.base, self.d, self.cache = (
@@ -175,7 +179,8 @@ class Level:
             return False
         no, name = ns[-1]
         j = json.loads(self.st.sealed(self.st.get(self.base + "/repacked/" + name), self.id, 5, no))
-        need(j["version"] == 1 and j["level"] == self.id and j["number"] == no, "repacked object")
+        need(j["version"] in (1, 2) and not j.get("requires"), "version of repacked object")
+        need(j["level"] == self.id and j["number"] == no, "repacked object")
         for k in ("stream_bytes", "segments", "frame_table", "frame_table_segments"):
             self.d[k] = j[k]
         self.gen, self.table = no, None
@@ -193,54 +198,63 @@ class Level:
     def row(self, k, v, rank):
         need(len(k) == 8, "key of frame")
         r = R(v)
-        need(r.u8() == 1, "version of frame row")
-        t = (
-            int.from_bytes(k, "big"),
-            r.varint(),
-            r.varint(1 << 32),
-            r.varint(1 << 32),
-            r.varint(),
-            r.varint(1 << 32),
-        )
-        need(0 < t[2] <= FRAME_MAX, "length of frame")
-        need(t[0] + t[2] <= self.d["stream_bytes"], "frame behind the end of the stream")
-        need(t[3] < self.d["segments"], "segment of frame")
-        need(t[1] >= rank if self.gen else t[1] == rank, "number of frame is not its rank")
-        need(t[1] or not t[0], "first frame begins at 0")
-        ck = r.take(0 if self.st.enc else 16)
+        kind = r.u8()
+        need(kind in (1, 2), "kind of row")
+        row = Row()
+        row.begin, row.number, row.length = int.from_bytes(k, "big"), r.varint(), r.varint(1 << 32)
+        row.segment, row.offset, row.stored = r.varint(1 << 32), r.varint(), r.varint(1 << 32)
+        row.raw, row.skip, row.stretch = row.length, 0, kind == 2
+        if kind == 2:
+            row.raw, row.skip = r.varint(1 << 32), r.varint()
+            need(self.gen and row.number >= 1 << 32, "stretch where there can be none")
+        else:
+            need(row.number >= rank if self.gen else row.number == rank, "number of frame")
+            need(row.number or not row.begin, "first frame begins at 0")
+        need(0 < row.length and row.skip + row.length <= row.raw <= FRAME_MAX, "length of frame")
+        end = row.begin + row.length
+        need(end <= self.d["stream_bytes"], "frame behind the end of the stream")
+        need(row.segment < self.d["segments"], "segment of frame")
+        row.check = r.take(0 if self.st.enc else 16)
         r.end()
-        return t + (ck,)
+        return row
+
+    @staticmethod
+    def follows(row, before):
+        """whether a row may come after another, or be the first"""
+        end = before.begin + before.length if before else 0
+        need(row.begin >= end, "frames overlap")
+        if row.stretch or before and before.stretch:
+            return
+        left_out = row.number - before.number - 1 if before else row.number
+        need(left_out >= 0 and row.begin >= end + left_out, "frames overlap")
+        need(left_out or row.begin == end, "frame begins where the one before it ends")
 
     def rows(self):
         """All rows of the table in order, each checked against the one before it."""
         before = None
         for key, value, rank in self.frames_run():
             row = self.row(key, value, rank)
-            left_out = row[1] - before[1] - 1 if before else row[1]
-            end = before[0] + before[2] if before else 0
-            need(left_out >= 0 and row[0] >= end + left_out, "frames overlap")
-            need(left_out or row[0] == end, "frame begins where the one before it ends")
+            self.follows(row, before)
             before = row
             yield row
-        end = before[0] + before[2] if before else 0
+        end = before.begin + before.length if before else 0
         need(self.gen or end == self.d["stream_bytes"], "frames end where the stream does")
 
     def segment_bytes(self, segment):
         return os.path.getsize(self.st.path("%s/segments/%s" % (self.base, num(segment))))
 
-    def read_row(self, t):
-        b, no, n, seg, off, ln, ck = t
-        key = (self.serial, no)
+    def read_row(self, row):
+        key = (self.serial, row.number)
         if key in self.cache:
             self.cache.move_to_end(key)
             return self.cache[key]
-        raw = self.st.pread("%s/segments/%s" % (self.base, num(seg)), off, ln)
-        out = (
-            self.st.sealed(raw, self.id, 0, no)
-            if self.st.enc
-            else self.st.bare(raw, self.id, no, self.comp, n, ck)
-        )
-        need(len(out) == n, "bytes of frame")
+        name = "%s/segments/%s" % (self.base, num(row.segment))
+        raw = self.st.pread(name, row.offset, row.stored)
+        if self.st.enc:
+            out = self.st.sealed(raw, self.id, 0, row.number)
+        else:
+            out = self.st.bare(raw, self.id, row.number, self.comp, row.raw, row.check)
+        need(len(out) == row.raw, "bytes of frame")
         self.cache[key] = out
         while sum(map(len, self.cache.values())) > 128 << 20 and len(self.cache) > 1:
             self.cache.popitem(False)
@@ -251,15 +265,11 @@ class Level:
         run = self.frames_run()
         f = run.floor(pos.to_bytes(8, "big"))
         need(f, "no frame for %d" % pos)
-        t = self.row(*f)
-        need(pos < t[0] + t[2], "no frame holds %d of level %d" % (pos, self.serial))
+        row = self.row(*f)
+        need(pos < row.begin + row.length, "no frame holds %d of level %d" % (pos, self.serial))
         if f[2]:
-            key, value = run.at(f[2] - 1)
-            before = self.row(key, value, f[2] - 1)
-            left_out = t[1] - before[1] - 1
-            need(t[0] >= before[0] + before[2] + left_out, "frames overlap")
-            need(left_out or t[0] == before[0] + before[2], "frames do not touch")
-        return t[0], self.read_row(t)
+            self.follows(row, self.row(*run.at(f[2] - 1), f[2] - 1))
+        return row.begin, self.read_row(row)[row.skip : row.skip + row.length]
 
     def read(self, pos, n):
         while n:

@@ -16,7 +16,8 @@ KIND = "-dlcbp"
 
 def entry(v, serial_of_run):
     r = R(v)
-    need(r.u8() == 1, "version of entry")
+    version = r.u8()
+    need(version in (1, 2), "version of entry")
     e = E()
     e.kind = r.u8()
     if e.kind == 6:
@@ -24,7 +25,7 @@ def entry(v, serial_of_run):
         return None
     need(e.kind <= 5, "kind")
     f = e.flags = r.u8()
-    need(f < 64, "flags")
+    need(f < 64 * version, "flags")
     need(not (f & 2 and f & 4), "flags 2 and 4")
     need(e.kind == 0 or not f & (2 | 4 | 32), "flags of kind")
     e.mode = r.varint()
@@ -47,6 +48,9 @@ def entry(v, serial_of_run):
     e.rdev = (r.varint(1 << 32), r.varint(1 << 32)) if e.kind in (3, 4) else None
     e.blocks = r.diff(8 * -(-e.size // 4096) if e.kind == 0 else 0)
     e.first = r.varint() if f & 8 else None
+    e.more = extensions(r.sized(), e) if f & 64 else {}
+    e.record, e.hash = e.more.get(4), e.more.get(2)
+    need(e.first is None or e.record is None, "two common records")
     e.xattrs = []
     if f & 16:
         n = r.varint()
@@ -90,6 +94,29 @@ def entry(v, serial_of_run):
             need(e.sig[-1][2], "empty signature")
     r.end()
     return e
+
+
+def extensions(area, e):
+    """types and values of the extensions of an entry"""
+    r, found = R(area), {}
+    need(area, "no extensions")
+    while r.p < r.e:
+        kind, value = r.varint(), r.sized()
+        need(not found or kind > max(found), "extensions sorted")
+        v = R(value)
+        if kind == 2:
+            need(len(value) == 20 and e.kind == 0 and e.size, "hash of content")
+        elif kind == 4:
+            value = (v.varint(), v.varint(1 << 34))
+            v.end()
+        elif kind == 6:
+            need(v.varint(1 << 32), "inode flags")
+            v.end()
+        elif kind == 8:
+            v.varint(), v.varint()
+            v.end()
+        found[kind] = value
+    return found
 
 
 def path_of(key):
@@ -184,41 +211,42 @@ class Point:
             )
 
     def tree(self):
-        """walk, with the checks of a tree and hard links resolved: (components, entry, components
-        of the first name or None)"""
-        dirs, firsts, root = set(), {}, False
+        """walk, with the checks of a tree and names of one file found: (components, entry,
+        components of the first of its names in this order, or None)"""
+        dirs, names, root = set(), {}, False
         for comps, e, i, rank, k in self.walk():
             if not comps:
                 need(e.kind == 1, "root is no directory")
                 root = True
             else:
-                need(
-                    root and tuple(comps[:-1]) in dirs,
-                    "%r: what it is in is no directory" % b"/".join(comps),
-                )
+                inside = root and tuple(comps[:-1]) in dirs
+                need(inside, "%r: what it is in is no directory" % b"/".join(comps))
+            odd = [kind for kind in e.more if kind % 2]
+            need(not odd, "%r: unknown critical extensions %s" % (b"/".join(comps), odd))
             if e.kind == 1:
                 dirs.add(tuple(comps))
-            link = None
-            if e.first is not None:
-                need(e.first < rank, "rank of first name")
-                need(e.kind != 1, "a directory has several names")
-                need(tuple(self.key_at(i, e.first)) not in dirs, "first name is a directory")
-                link = firsts.get((i, e.first))
-                if link is not None:
-                    need(
-                        (link[1].kind, link[1].ino, link[1].dev, link[1].size, link[1].ext)
-                        == (e.kind, e.ino, e.dev, e.size, e.ext),
-                        "names of one file differ",
-                    )
-                    link = link[0]
-            if e.kind != 1:
-                firsts[(i, rank)] = (comps, e)
-            yield comps, e, link
+            place = self.common_record(e, i, rank)
+            first = names.setdefault(place, comps) if e.kind != 1 else comps
+            yield comps, e, first if first is not comps else None
         need(root, "no root")
 
-    def key_at(self, i, rank):
-        comps, name = path_of(self.runs[i].at(rank)[0]) or ([], None)
-        return comps + [name] if name is not None else comps
+    def common_record(self, e, i, rank):
+        """run (from the oldest, which is 0) and rank of the common record of an entry"""
+        run = len(self.runs) - 1 - i
+        if e.record is None and e.first is None:
+            return run, rank
+        place = e.record or (run, e.first)
+        need(place < (run, rank), "common record is not before its names")
+        need(e.kind != 1, "a directory has several names")
+        of = self.runs[len(self.runs) - 1 - place[0]]
+        if place[1] >= of.n:
+            return run, rank
+        found = entry(of.at(place[1])[1], None)
+        if found is None:
+            return run, rank
+        need((found.kind, found.size) == (e.kind, e.size), "names of one file differ")
+        need(not (found.hash and e.hash) or found.hash == e.hash, "names of one file differ")
+        return place
 
     def content(self, e):
         """(place in the file, bytes)"""
