@@ -21,6 +21,7 @@ mod licences;
 mod old_bytes;
 mod oracles;
 mod promises;
+#[cfg(unix)]
 mod rescue;
 #[cfg(unix)]
 mod restore;
@@ -32,3 +33,5 @@ mod tar;
 mod units;
 #[cfg(unix)]
 mod upkeep;
+#[cfg(unix)]
+mod vectors;

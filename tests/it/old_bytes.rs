@@ -5,6 +5,8 @@
     reason = "these tests run freezer and GNU tar"
 )]
 
+mod independent;
+
 use crate::support::{oracle, reading, scratch};
 use freezer::catalog::{Access, Catalog};
 use freezer::fs::FileReader;

@@ -6,6 +6,8 @@ pub mod dice;
 pub mod hung;
 pub mod oracle;
 pub mod proxy;
+#[cfg(unix)]
+pub mod python;
 pub mod random_tree;
 pub mod reading;
 pub mod relay;
