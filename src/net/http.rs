@@ -1,5 +1,6 @@
 //! One request, one answer, on the caller's thread.
 
+use super::pace::Paced;
 use super::tls::{self, Proof};
 use super::{Error, HeaderMap, NetErrorKind, NetSettings, Request};
 use std::io::Read;
@@ -21,6 +22,9 @@ const ASK_FROM_BYTES: u64 = 1 << 20;
 /// The most bytes that are read of an error answer.
 const MAX_WORDS: u64 = 4096;
 
+/// The most bytes for which room is made before they have come.
+const AT_ONCE: u64 = 1 << 20;
+
 /// The most bytes that a listing or a document may have.
 pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
 
@@ -28,6 +32,8 @@ pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
 #[derive(Clone)]
 pub(crate) struct Http {
     agent: Agent,
+    /// How long a server may be silent.
+    idle: Duration,
 }
 
 /// The body of a request.
@@ -44,6 +50,8 @@ pub(crate) struct HttpReply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     body: ureq::Body,
+    /// How long the server may be silent.
+    idle: Duration,
 }
 
 impl std::fmt::Debug for Http {
@@ -83,6 +91,7 @@ impl Http {
         }
         Ok(Self {
             agent: config.build().new_agent(),
+            idle,
         })
     }
 
@@ -97,6 +106,7 @@ impl Http {
         );
         Self {
             agent: config.build().new_agent(),
+            idle: within,
         }
     }
 
@@ -146,6 +156,7 @@ impl Http {
             status: head.status.as_u16(),
             headers: head.headers,
             body,
+            idle: self.idle,
         })
     }
 }
@@ -177,6 +188,19 @@ impl HttpReply {
         (200..300).contains(&self.status)
     }
 
+    /// Returns whether a web page came: from a proxy or a login page in between, as no store sends
+    /// one when all is well.
+    pub(crate) fn is_page(&self) -> bool {
+        let is_html = |kind: &str| {
+            kind.trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/html")
+        };
+        self.status == 200
+            && self.length() != Some(0)
+            && self.header("content-type").is_some_and(is_html)
+    }
+
     /// Reads the body; `None` when it is longer than `limit`.
     pub(crate) fn bytes(self, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let announced = self.length();
@@ -185,13 +209,14 @@ impl HttpReply {
         }
         let mut bytes = Vec::new();
         if let Some(length) = announced {
-            bytes.reserve_exact(usize::try_from(length).unwrap_or(0));
+            // The length is only a claim: no more than this is believed before it has come.
+            let believed = length.min(AT_ONCE);
+            bytes.reserve_exact(usize::try_from(believed).unwrap_or(0));
         }
         let silence = |error| silence(ureq::Error::Io(error));
         let mut body = self.body;
-        body.with_config()
-            .limit(u64::MAX)
-            .reader()
+        let reader = body.with_config().limit(u64::MAX).reader();
+        Paced::new(reader, self.idle)
             .take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(silence)?;
@@ -211,7 +236,7 @@ impl HttpReply {
     ) -> Result<(), Error> {
         let silence = |error| silence(ureq::Error::Io(error));
         let mut body = self.body;
-        let mut reader = body.with_config().limit(u64::MAX).reader();
+        let mut reader = Paced::new(body.with_config().limit(u64::MAX).reader(), self.idle);
         for length in lengths {
             let mut piece = Vec::with_capacity(*length);
             reader
@@ -235,12 +260,21 @@ impl HttpReply {
         if !self.is_done() {
             return Err(self.refusal());
         }
+        if self.is_page() {
+            return Err(Error::page());
+        }
         self.bytes(MAX_DOCUMENT).map(drop)
     }
 
     /// Turns the answer into an error, with the first words of its body.
     pub(crate) fn refusal(self) -> Error {
         let status = self.status;
+        if let 300..400 = status {
+            let to = self.header("location").and_then(origin);
+            let words =
+                to.map(|to| format!("it sends the request on to {to}, and is not followed"));
+            return Error::answer(status, words, None);
+        }
         let retry_after = self
             .header("retry-after")
             .and_then(|text| text.trim().parse().ok())
@@ -273,6 +307,8 @@ fn config(
         .timeout_connect(Some(CONNECT.min(idle)))
         .timeout_await_100(Some(ASK_FIRST))
         .timeout_per_read(Some(idle))
+        // A head that drips is never silent.
+        .timeout_recv_response(Some(idle))
         .timeout_per_write(Some(idle))
         .timeout_global(whole)
         .max_idle_connections_per_host(32)
@@ -289,6 +325,18 @@ fn silence(error: ureq::Error) -> Error {
         _ => NetErrorKind::Unavailable,
     };
     Error::silence(kind, error)
+}
+
+/// Returns the scheme, host and port of a URL: the rest may hold secrets.
+fn origin(url: &str) -> Option<String> {
+    let uri: ureq::http::Uri = url.parse().ok()?;
+    let port = uri.port().map(|port| format!(":{port}"));
+    Some(format!(
+        "{}://{}{}",
+        uri.scheme_str()?,
+        uri.host()?,
+        port.unwrap_or_default()
+    ))
 }
 
 /// Returns the text of an answer on one line, without its markup.
@@ -331,8 +379,17 @@ impl<P: AsRef<[u8]>> Read for RopeReader<'_, P> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RopeReader, readable};
+    use super::{RopeReader, origin, readable};
     use std::io::Read;
+
+    #[test]
+    fn of_the_place_that_a_server_sends_us_to_only_the_host_is_shown() {
+        assert_eq!(
+            origin("http://me:secret@evil.example:81/a?token=secret").as_deref(),
+            Some("http://evil.example:81")
+        );
+        assert_eq!(origin("/a?token=secret"), None);
+    }
 
     #[test]
     fn an_answer_in_markup_reads_as_words() {

@@ -9,6 +9,7 @@
 mod error;
 mod http;
 mod openstack;
+mod pace;
 mod percent;
 mod settings;
 mod tls;

@@ -4,6 +4,7 @@ pub use super::address::IfMissing;
 
 use super::address::Address;
 use super::file_url::{file_url, folder_of_url};
+use super::in_order::InOrder;
 use super::limit::Limit;
 use super::local::Local;
 use super::retry::{Persistence, Retry};
@@ -212,7 +213,7 @@ impl Location {
                 let store =
                     persistence.attempt(|| self.to_string(), Operation::Open, None, open)?;
                 let store = Limit::new(
-                    store,
+                    InOrder::new(store),
                     settings.upload_limit(),
                     settings.download_limit(),
                     settings.cancel().clone(),
