@@ -2,7 +2,7 @@
 
 use super::pace::Paced;
 use super::tls::{self, Proof};
-use super::{Error, HeaderMap, NetErrorKind, NetSettings, Request};
+use super::{Error, HeaderMap, NetErrorKind, NetSettings, PlainHosts, Request};
 use std::io::Read;
 use std::time::Duration;
 use ureq::config::ConfigBuilder;
@@ -34,6 +34,7 @@ pub(crate) struct Http {
     agent: Agent,
     /// How long a server may be silent.
     idle: Duration,
+    plain_hosts: PlainHosts,
 }
 
 /// The body of a request.
@@ -92,6 +93,7 @@ impl Http {
         Ok(Self {
             agent: config.build().new_agent(),
             idle,
+            plain_hosts: settings.plain_hosts().clone(),
         })
     }
 
@@ -107,6 +109,7 @@ impl Http {
         Self {
             agent: config.build().new_agent(),
             idle: within,
+            plain_hosts: PlainHosts::default(),
         }
     }
 
@@ -116,6 +119,7 @@ impl Http {
         mut request: Request<()>,
         body: RequestBody<'_>,
     ) -> Result<HttpReply, Error> {
+        self.plain_hosts.note(&request);
         if !matches!(body, RequestBody::None) {
             request
                 .headers_mut()

@@ -1,5 +1,6 @@
 //! Settings for services in a network: options, and variables of the environment.
 
+use super::PlainHosts;
 use crate::model::Secret;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,7 @@ pub struct NetSettings {
     home: Option<PathBuf>,
     idle: Option<Duration>,
     whole: Option<Duration>,
+    plain_hosts: PlainHosts,
 }
 
 impl NetSettings {
@@ -56,6 +58,17 @@ impl NetSettings {
     pub fn with_whole(mut self, whole: Duration) -> Self {
         self.whole = Some(whole);
         self
+    }
+
+    /// Remembers there which hosts are asked over plain HTTP.
+    #[must_use]
+    pub fn with_plain_hosts(mut self, plain_hosts: PlainHosts) -> Self {
+        self.plain_hosts = plain_hosts;
+        self
+    }
+
+    pub(super) fn plain_hosts(&self) -> &PlainHosts {
+        &self.plain_hosts
     }
 
     /// Returns the value of an option.

@@ -255,5 +255,8 @@ fn create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
     session
         .output
         .note(format_args!("made {kind}: {}", store.location()));
+    if access.cipher() == Cipher::None {
+        session.note_plain_http();
+    }
     Ok(access)
 }

@@ -23,6 +23,7 @@ impl Session {
         purpose: Purpose,
     ) -> anyhow::Result<Access> {
         let witness = self.witness(&access.store().location(), access.identity(), purpose)?;
+        self.tell_of_plain_http(access.cipher());
         Ok(match witness {
             Some(witness) => access.watched_by(Arc::new(witness)),
             None => access,

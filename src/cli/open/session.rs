@@ -16,6 +16,7 @@ use crate::cli::show::screen::Screen;
 use crate::config::{Environment, read_passphrase};
 use crate::fs::ReadOptions;
 use crate::model::{Interrupted, Passphrase};
+use crate::net::PlainHosts;
 use crate::platform::{Clock, SystemClock, terminal};
 use crate::store::disk_cache::DiskCache;
 use crate::store::location::{IfMissing, Location};
@@ -38,6 +39,8 @@ pub(in crate::cli) struct Session {
     /// Stores that the configuration describes.
     described: Vec<NamedStore>,
     screen: Screen,
+    /// The hosts that stores of this run are reached at over plain HTTP.
+    pub(in crate::cli) plain_hosts: PlainHosts,
     /// The longest that a call of a store may take, if there is a limit.
     patience: Option<Duration>,
 }
@@ -58,6 +61,7 @@ impl Session {
             zone: TimeZone::system(),
             described,
             screen,
+            plain_hosts: PlainHosts::default(),
             patience: None,
         }
     }
@@ -187,7 +191,9 @@ impl Session {
 
     fn parsed(&self, text: &OsStr, options: &StoreOptions) -> anyhow::Result<StorePlace> {
         let location = Location::parse(text).map_err(|error| Usage::new(error.to_string()))?;
-        let mut settings = options.settings(&self.environment);
+        let mut settings = options
+            .settings(&self.environment)
+            .with_plain_hosts(self.plain_hosts.clone());
         if let Some(lock) = options.lock_from(self.clock.now()) {
             settings = settings.with_object_lock(lock);
         }
@@ -269,6 +275,7 @@ impl Session {
         let identity = Access::identity_at(store.as_ref())
             .map_err(|error| self.or_emptied(&store.location(), error.into()))?;
         let witness = self.witness(&store.location(), &identity, Purpose::Reading)?;
+        self.tell_of_plain_http(identity.cipher);
         Ok((Catalog::new(store), witness))
     }
 
