@@ -351,5 +351,8 @@ fn create(
     session
         .output
         .announce(format_args!("made {kind}: {}", store.location()));
+    if access.cipher() == Cipher::None {
+        session.note_plain_http();
+    }
     Ok(access)
 }

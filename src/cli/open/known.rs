@@ -23,6 +23,7 @@ impl Session {
         purpose: Purpose,
     ) -> anyhow::Result<Access> {
         let witness = self.witness(&access.store().location(), access.identity(), purpose)?;
+        self.tell_of_plain_http(access.cipher());
         let Some(witness) = witness else {
             return Ok(access);
         };

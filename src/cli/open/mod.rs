@@ -10,6 +10,7 @@ pub(in crate::cli) mod lock;
 pub(in crate::cli) mod outside;
 pub(in crate::cli) mod path;
 pub(in crate::cli) mod place;
+mod plain_http;
 pub(in crate::cli) mod point;
 pub(in crate::cli) mod server;
 pub(in crate::cli) mod session;

@@ -17,6 +17,7 @@ use crate::config::{Environment, passphrase_of_command, read_passphrase};
 use crate::format::identity::Cipher;
 use crate::fs::ReadOptions;
 use crate::model::{Interrupted, Passphrase};
+use crate::net::PlainHosts;
 use crate::platform::{Clock, SystemClock, terminal};
 use crate::store::disk_cache::DiskCache;
 use crate::store::location::{IfMissing, Location};
@@ -45,6 +46,8 @@ pub(in crate::cli) struct Session {
     /// Stores that the configuration describes.
     described: Vec<NamedStore>,
     pub(in crate::cli) screen: Screen,
+    /// The hosts that stores of this run are reached at over plain HTTP.
+    pub(in crate::cli) plain_hosts: PlainHosts,
     /// The longest that a call of a store may take, if there is a limit.
     patience: Option<Duration>,
     /// The passphrase that the user gave, once it was read.
@@ -75,6 +78,7 @@ impl Session {
             zone: TimeZone::system(),
             described,
             screen,
+            plain_hosts: PlainHosts::default(),
             patience: None,
             passphrase: OnceLock::new(),
         }
@@ -206,7 +210,9 @@ impl Session {
 
     fn parsed(&self, text: &OsStr, options: &StoreOptions) -> anyhow::Result<StorePlace> {
         let location = Location::parse(text).map_err(|error| Usage::new(error.to_string()))?;
-        let mut settings = options.settings(&self.environment);
+        let mut settings = options
+            .settings(&self.environment)
+            .with_plain_hosts(self.plain_hosts.clone());
         if let Some(lock) = options.lock_from(self.clock.now()) {
             settings = settings.with_object_lock(lock);
         }
@@ -301,6 +307,7 @@ impl Session {
             ));
         }
         let witness = self.witness(&store.location(), &identity, Purpose::Reading)?;
+        self.tell_of_plain_http(identity.cipher);
         Ok(ListedStore::Plain(Catalog::new(store), witness))
     }
 
