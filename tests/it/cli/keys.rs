@@ -25,7 +25,7 @@ fn a_passphrase_opens_its_store_and_another_does_not() {
         user.succeeds("cat docs a.txt --encrypt-pass-file pass").out,
         "hello\n"
     );
-    let wrong = user.fails(1, "cat docs a.txt --encrypt-pass-file other");
+    let wrong = user.fails(12, "cat docs a.txt --encrypt-pass-file other");
     assert!(wrong.err.contains("wrong passphrase"), "{wrong:?}");
     assert!(!wrong.err.contains("staple"));
     user.succeeds("list");
@@ -52,7 +52,7 @@ fn without_terminal_and_file_it_says_what_is_needed() {
     let user = user_with_encrypted_store();
     let mut command = user.program("setsid");
     let said = said(command.args(["--wait", env!("CARGO_BIN_EXE_freezer"), "ls", "docs"]));
-    assert_eq!(said.code, 1, "{said:?}");
+    assert_eq!(said.code, 12, "{said:?}");
     assert!(said.err.contains("hint: write the passphrase"), "{said:?}");
 }
 
@@ -100,7 +100,7 @@ fn keys_are_added_changed_and_removed_without_touching_data() {
         "key remove {} --encrypt-pass-file other",
         first["id"].as_str().expect("text")
     ));
-    user.fails(1, "ls docs --encrypt-pass-file pass");
+    user.fails(12, "ls docs --encrypt-pass-file pass");
     let last = user.fails(
         1,
         &format!(
@@ -111,7 +111,7 @@ fn keys_are_added_changed_and_removed_without_touching_data() {
     assert!(last.err.contains("is the last key"), "{last:?}");
 
     user.succeeds("key change --encrypt-pass-file other --new-pass-file pass");
-    user.fails(1, "ls docs --encrypt-pass-file other");
+    user.fails(12, "ls docs --encrypt-pass-file other");
     assert_eq!(
         user.succeeds("ls docs --encrypt-pass-file pass").out,
         "a.txt\nsub\n"
