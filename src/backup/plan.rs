@@ -114,7 +114,7 @@ impl RunPlan {
     }
 }
 
-/// Returns how many files the newest point in time has; 0 where there is none, or it cannot be read.
+/// Returns how many files the newest point in time has; 0 where there is none that can be read.
 fn newest_files(context: RunContext<'_>, order: &Order) -> u64 {
     let newest = order.levels().next_back();
     let manifest =

@@ -69,8 +69,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     pub(super) exclude_caches: bool,
 
-    /// Leave out the content of directories with a file called NAME, such as .nobackup; can be given
-    /// several times
+    /// Leave out the content of directories with a file called NAME, such as .nobackup; can be
+    /// given several times
     #[arg(long, value_name = "NAME", hide_short_help = true)]
     pub(super) exclude_if_present: Vec<OsString>,
 
