@@ -103,9 +103,10 @@ pub fn remarks(
     remarks.extend(of_points(of, &inventory, now));
     remarks.extend(of_locks(of, &inventory)?);
     let notes = Notes::list(of).map_err(PruneError::List)?.made_by(now);
-    remarks.extend(notes.newest().map(|newest| Remark::Notes {
-        count: notes.count(),
-        newest,
+    let moments = notes.that_keep_data(of).map_err(PruneError::List)?;
+    remarks.extend(moments.last().map(|newest| Remark::Notes {
+        count: moments.len() as u64,
+        newest: *newest,
     }));
     Ok(remarks)
 }

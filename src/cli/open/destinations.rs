@@ -8,7 +8,7 @@ use crate::cli::open::vetting::vet;
 use crate::cli::show::failure::chain;
 use crate::format::identity::Cipher;
 use crate::format::keys::KdfCost;
-use crate::model::{BackupName, Cancel, Interrupted, LevelId};
+use crate::model::{BackupName, Cancel, Interrupted, LevelId, Passphrase};
 use crate::platform::{Clock, pause};
 use crate::store::location::IfMissing;
 use crate::store::mirror::{Mirror, OnFailure, WaitLimits};
@@ -22,6 +22,8 @@ use std::time::Duration;
 pub(in crate::cli) struct MirrorPolicy {
     pub(in crate::cli) on_failure: OnFailure,
     pub(in crate::cli) patience: WaitLimits,
+    /// Whether a place without a store becomes one.
+    pub(in crate::cli) if_missing: IfMissing,
 }
 
 /// The stores of a run, open.
@@ -53,7 +55,7 @@ impl Destinations {
         let passphrase = session.given_passphrase()?;
         let access = Access::create(
             store,
-            passphrase.as_ref(),
+            passphrase.as_deref(),
             KdfCost::default(),
             session.clock.now(),
             "",
@@ -72,8 +74,12 @@ impl Destinations {
     ) -> anyhow::Result<Self> {
         match places {
             [place] => {
-                let store = place.open(IfMissing::Create)?;
-                Ok(Self::one(open_or_create(store, session)?))
+                let store = place.open(policy.if_missing)?;
+                let access = match policy.if_missing {
+                    IfMissing::Create => open_or_create(store, session)?,
+                    IfMissing::Refuse => session.unlock(store, Purpose::Writing)?,
+                };
+                Ok(Self::one(access))
             }
             places => Self::open_several(places, policy, backup, session),
         }
@@ -96,7 +102,7 @@ impl Destinations {
         let mut absent = Vec::new();
         let mut stores = Vec::new();
         for place in places {
-            match place.open(IfMissing::Create) {
+            match place.open(policy.if_missing) {
                 Ok(store) => stores.push(store),
                 Err(error) => absent.push(policy.miss(place.location.to_string(), error)?),
             }
@@ -105,7 +111,7 @@ impl Destinations {
         let mut copies = Vec::new();
         for store in stores {
             let location = store.location();
-            match session.copy_at(&first, store, IfMissing::Create) {
+            match session.copy_at(&first, store, policy.if_missing) {
                 Ok(copy) => copies.push(copy),
                 Err(error) => absent.push(policy.miss(location, error)?),
             }
@@ -248,7 +254,10 @@ fn first_of(
         );
     }
     if existing.is_empty() {
-        return open_or_create(any, session);
+        return match policy.if_missing {
+            IfMissing::Create => open_or_create(any, session),
+            IfMissing::Refuse => session.unlock(any, Purpose::Writing),
+        };
     }
     existing.sort_by_key(|(is_unknown, _)| *is_unknown);
     let mut failed = None;
@@ -295,21 +304,34 @@ fn in_words(outcomes: &[StoreOutcome]) -> String {
 fn open_or_create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
     match Access::is_encrypted(store.as_ref()) {
         Err(AccessError::NoStore(_)) => {
-            session.expect_new_place(&store.location())?;
-            let access = create(store, session)?;
-            session.watched(access, Purpose::Writing)
+            make_store(store, session.given_passphrase()?.as_deref(), session)
         }
         Err(error) => Err(error.into()),
         Ok(_) => session.unlock(store, Purpose::Writing),
     }
 }
 
-fn create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
-    let passphrase = session.given_passphrase()?;
+/// Makes a store in an empty place; refuses where this machine knows a store that is gone.
+pub(in crate::cli) fn make_store(
+    store: Arc<dyn Store>,
+    passphrase: Option<&Passphrase>,
+    session: &Session,
+) -> anyhow::Result<Access> {
+    session.expect_new_place(&store.location())?;
+    let access = create(store, passphrase, session)?;
+    session.watched(access, Purpose::Writing)
+}
+
+/// Makes a store, encrypted if there is a passphrase, and tells of it.
+fn create(
+    store: Arc<dyn Store>,
+    passphrase: Option<&Passphrase>,
+    session: &Session,
+) -> anyhow::Result<Access> {
     let wait = || pause(UNTIL_SEEN, &Cancel::new());
     let made = Access::create_among_others(
         Arc::clone(&store),
-        passphrase.as_ref(),
+        passphrase,
         KdfCost::default(),
         session.clock.now(),
         &wait,
@@ -325,8 +347,9 @@ fn create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
         }
         Cipher::Aes256Cfb => "an encrypted store",
     };
+    // Told to the quiet, too: where a store was expected, this shows that it was not there.
     session
         .output
-        .note(format_args!("made {kind}: {}", store.location()));
+        .announce(format_args!("made {kind}: {}", store.location()));
     Ok(access)
 }

@@ -13,7 +13,7 @@ use crate::cli::show::logging;
 use crate::cli::show::output::{Output, OutputForm};
 use crate::cli::show::progress::ProgressDisplay;
 use crate::cli::show::screen::Screen;
-use crate::config::{Environment, read_passphrase};
+use crate::config::{Environment, passphrase_of_command, read_passphrase};
 use crate::format::identity::Cipher;
 use crate::fs::ReadOptions;
 use crate::model::{Interrupted, Passphrase};
@@ -26,13 +26,13 @@ use jiff::tz::TimeZone;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A store, and the passphrase that opened it if it has one.
 pub(in crate::cli) struct OpenedStore {
     pub(in crate::cli) access: Access,
-    pub(in crate::cli) passphrase: Option<Passphrase>,
+    pub(in crate::cli) passphrase: Option<Arc<Passphrase>>,
 }
 
 /// What a command works with.
@@ -47,6 +47,8 @@ pub(in crate::cli) struct Session {
     pub(in crate::cli) screen: Screen,
     /// The longest that a call of a store may take, if there is a limit.
     patience: Option<Duration>,
+    /// The passphrase that the user gave, once it was read.
+    passphrase: OnceLock<Arc<Passphrase>>,
 }
 
 /// A store whose backups are to be listed.
@@ -74,6 +76,7 @@ impl Session {
             described,
             screen,
             patience: None,
+            passphrase: OnceLock::new(),
         }
     }
 
@@ -129,7 +132,8 @@ impl Session {
         Ok(self.store_place()?.location)
     }
 
-    fn store_place(&self) -> anyhow::Result<StorePlace> {
+    /// Returns the place of the one store of this run.
+    pub(in crate::cli) fn store_place(&self) -> anyhow::Result<StorePlace> {
         if self.common.store.len() > 1 {
             let message = "this command works with one store, and several were named";
             return Err(Usage::new(message)
@@ -215,13 +219,22 @@ impl Session {
         })
     }
 
-    /// Reads the passphrase of `--encrypt-pass-file`, if the option is given.
-    pub(in crate::cli) fn given_passphrase(&self) -> anyhow::Result<Option<Passphrase>> {
-        self.common
-            .encrypt_pass_file
-            .as_deref()
-            .map(|path| self.passphrase_in(path))
-            .transpose()
+    /// Reads the passphrase of `--encrypt-pass-file` or `--password-command`, if one is given.
+    /// Reads it once: standard input has it no second time, and a command may ask for it.
+    pub(in crate::cli) fn given_passphrase(&self) -> anyhow::Result<Option<Arc<Passphrase>>> {
+        if let Some(passphrase) = self.passphrase.get() {
+            return Ok(Some(Arc::clone(passphrase)));
+        }
+        let passphrase = match (
+            &self.common.password_command,
+            self.common.encrypt_pass_file.as_deref(),
+        ) {
+            (Some(command), _) => passphrase_of_command(command)?,
+            (None, Some(path)) => self.passphrase_in(path)?,
+            (None, None) => return Ok(None),
+        };
+        let passphrase = self.passphrase.get_or_init(|| Arc::new(passphrase));
+        Ok(Some(Arc::clone(passphrase)))
     }
 
     /// Reads a passphrase or another secret: the first line of a file. Warns if others may read it.
@@ -335,10 +348,10 @@ impl Session {
     ) -> anyhow::Result<OpenedStore> {
         let place = store.location();
         let mut passphrase = self.given_passphrase()?;
-        let access = match Access::open(Arc::clone(&store), passphrase.as_ref()) {
+        let access = match Access::open(Arc::clone(&store), passphrase.as_deref()) {
             Err(AccessError::PassphraseNeeded(_)) if terminal::is_there() => {
                 let asked = self.ask(&format!("Passphrase of {place}: "))?;
-                Access::open(store, Some(passphrase.insert(asked)))
+                Access::open(store, Some(passphrase.insert(Arc::new(asked))))
             }
             access => access,
         };

@@ -154,8 +154,8 @@ impl KeySlot {
         self.store == store.to_string() && self.kdf == "argon2id" && self.cost.is_bearable()
     }
 
-    /// Unwraps the master keys. Returns `None` if the passphrase is not that of this slot, or if the
-    /// slot was changed.
+    /// Unwraps the master keys. Returns `None` if the passphrase is not that of this slot, or if
+    /// the slot was changed.
     ///
     /// # Errors
     ///
