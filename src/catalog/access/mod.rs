@@ -166,11 +166,6 @@ impl Access {
         self.witness.as_deref()
     }
 
-    /// Returns what watches the store, for callers that outlive this.
-    pub fn shared_witness(&self) -> Option<Arc<Witness>> {
-        self.witness.clone()
-    }
-
     /// Returns whether the store at a place is encrypted, without opening it.
     ///
     /// # Errors
