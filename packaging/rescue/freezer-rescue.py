@@ -36,6 +36,8 @@ DAMAGED = b".damaged-by-freezer-rescue"  # at the end of the name of a file that
 LEVEL = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}")
 KEY = re.compile(r"[0-9a-f]{8}\.json")
 NUMBER = re.compile(r"\d{8}|A\d{10}")
+MAGICS = (b"FzF2", b"FzF1")
+FEATURES = {"hidden-names"}  # 14: those of stores
 ENCRYPTED = "aes-256-cfb+hmac-sha256"
 
 
@@ -137,17 +139,23 @@ def base64_of(value, length=None):
 
 
 def unwrap(slot, name, store_id, passphrase):
-    """The master key, or None if the slot is another passphrase's."""
-    need(slot["version"] == 1 and slot["kdf"] == "argon2id", "has a newer format")
+    """The master keys of all epochs, or None if the slot is another passphrase's."""
+    need(slot["version"] in (1, 2) and slot["kdf"] == "argon2id", "has a newer format")
+    epoch = slot["epoch"] if slot["version"] == 2 else 1
+    need(is_number(epoch) and 1 <= epoch <= 255, "has an epoch that is none")
     is_here = slot["store"] == store_id.hex() and slot["id"] + ".json" == name
     need(is_here, "belongs to another store, or has another name")
     salt, iv = base64_of(slot["salt"], 16), base64_of(slot["iv"], 16)
-    wrapped, tag = base64_of(slot["wrapped"], 32), base64_of(slot["tag"], 32)
+    wrapped, tag = base64_of(slot["wrapped"], 32 * epoch), base64_of(slot["tag"], 32)
     k = argon2id(passphrase, salt, slot["cost"])
-    want = hmac.new(
-        k[32:], b"freezer-key-1\0" + store_id + iv + wrapped + slot["id"].encode(), hashlib.sha256
-    ).digest()
-    return aes_256_cfb_decrypt(k[:32], iv, wrapped) if hmac.compare_digest(want, tag) else None
+    bound = b"freezer-key-1\0" + store_id + iv + wrapped + slot["id"].encode()
+    if slot["version"] == 2:
+        bound = b"freezer-key-2\0" + store_id + bytes([epoch]) + iv + wrapped + slot["id"].encode()
+    want = hmac.new(k[32:], bound, hashlib.sha256).digest()
+    if not hmac.compare_digest(want, tag):
+        return None
+    keys = aes_256_cfb_decrypt(k[:32], iv, wrapped)
+    return [keys[at : at + 32] for at in range(0, len(keys), 32)]
 
 
 def passphrase_of(pass_file):
@@ -266,21 +274,56 @@ def decompress_by_python(method, data, length):
 class Store:
     def __init__(self, path, pass_file):
         self.path = path
-        document = self.document("freezer.json")
-        need(document["format"] == "freezer store", "%s is no store of Freezer" % path)
-        need(
-            document["version"] == 1,
-            "%s is a store of version %s; this script reads version 1"
-            % (path, document["version"]),
-        )
-        need(re.fullmatch("[0-9a-f]{32}", document["id"]), "the id of the store is no id")
-        self.id, self.encryption, self.authentication = bytes.fromhex(document["id"]), None, None
+        document, found = self.identity()
+        self.id, self.keys = bytes.fromhex(document["id"]), []
         if document["cipher"] == ENCRYPTED:
-            master = self.master_key(pass_file)
-            self.encryption = hkdf_sha256(master, self.id, b"freezer frame encryption 1")
-            self.authentication = hkdf_sha256(master, self.id, b"freezer frame authentication 1")
+            masters, slot_version = self.master_keys(pass_file)
+            self.keys = [
+                (
+                    hkdf_sha256(master, self.id, b"freezer frame encryption 1"),
+                    hkdf_sha256(master, self.id, b"freezer frame authentication 1"),
+                )
+                for master in masters
+            ]
+            need(slot_version <= document["version"], found + " is older than the store's keys")
         else:
             need(document["cipher"] == "none", "the store has a cipher that is not known")
+        hides = "hidden-names" in document.get("requires", [])
+        need(self.keys or not hides, "only an encrypted store hides names")
+        self.name_key = hkdf_sha256(masters[0], self.id, b"freezer names 2") if hides else None
+        need(self.vouches_for(document), found + " is not the one that the key vouches for")
+
+    def identity(self):
+        """The identity of the store: the first copy that can be used, and its name."""
+        for name in ("freezer.json", "freezer-copy.json"):
+            try:
+                document = self.document(name)
+                need(document["format"] == "freezer store", "%s is no store" % self.path)
+                need(re.fullmatch("[0-9a-f]{32}", document["id"]), "the store's id is no id")
+            except (OSError, Refused, KeyError, TypeError, ValueError) as e:
+                say("%s cannot be used: %r" % (name, e))
+                continue
+            version = document["version"]
+            need(version in (1, 2), "the store is of version %s: too new" % version)
+            unknown = set(document.get("requires", [])) - FEATURES
+            need(not unknown, "the store has features that are not known: %s" % sorted(unknown))
+            return document, name
+        raise Refused("%s is no store of Freezer" % self.path)
+
+    def vouches_for(self, document):  # 2: the tag
+        if document["version"] == 1:
+            return True
+        lines = [document["cipher"], document["created"], *document["requires"], ""]
+        text = "".join(line + "\n" for line in lines + document["allows"]).encode()
+        epoch = document["epoch"]
+        bound = b"freezer-store-2\0" + self.id + bytes([epoch]) + text
+        if not self.keys:
+            right = hashlib.sha256(bound).digest()
+        elif 1 <= epoch <= len(self.keys):
+            right = hmac.new(self.keys[epoch - 1][1], bound, hashlib.sha256).digest()
+        else:
+            return False
+        return hmac.compare_digest(right, base64_of(document["tag"]))
 
     def read(self, name, offset=0, length=None, limit=MAX_STORED_BYTES):
         """Bytes of an object. Waits for nothing: an object is a file, and no link."""
@@ -306,21 +349,47 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def master_key(self, pass_file):
+    def master_keys(self, pass_file):
         passphrase, names = passphrase_of(pass_file), self.listed("keys")
         names = list(filter(KEY.fullmatch, names))
+        found = []
         for name in names:
             try:
-                master = unwrap(self.document("keys/" + name), name, self.id, passphrase)
+                slot = self.document("keys/" + name)
+                masters = unwrap(slot, name, self.id, passphrase)
             except Refused as e:
                 say("key %s: %s" % (name, e))
                 continue
             except (KeyError, TypeError, ValueError) as e:
                 say("key %s is not in the format: %r" % (name, e))
                 continue
-            if master:
-                return master
+            if masters:
+                found.append((masters, slot["version"]))
+        if found:
+            return max(found, key=lambda keys: len(keys[0]))
         raise Refused("wrong passphrase: it opens none of the %d keys" % len(names))
+
+    def paths(self, host, name):  # 1: where the objects of a backup lie
+        host, name = component(host), component(name)
+        yield host + "/" + name
+        if self.name_key:
+            bound = b"name\0%s/%s" % (host.encode(), name.encode())
+            yield self.hidden(b"host\0" + host.encode()) + "/" + self.hidden(bound)
+
+    def shown(self, backup, levels):
+        """HOST/NAME of a backup; what stands in names of objects where that is not hidden, or
+        where no manifest can be read."""
+        for of, level in levels if self.name_key else ():
+            if of == backup:
+                try:
+                    m = self.manifest(backup, level)
+                    return m["host"] + "/" + m["name"]
+                except (Refused, OSError):
+                    pass
+        return backup
+
+    def hidden(self, text):
+        return "%~" + hmac.new(self.name_key, text, hashlib.sha256).hexdigest()[:32]
 
     def levels(self):
         """(HOST/NAME as stored, LEVEL) of every level, by id within a backup."""
@@ -331,31 +400,36 @@ class Store:
                     yield backup, level
 
     # ------------------------------------------------------------ frames: section 4
-    def tag(self, level, data):
-        bound = b"freezer-frame-1\0" + self.id + level.encode() + data
-        if self.authentication:
-            return hmac.new(self.authentication, bound, hashlib.sha256).digest()
+    def tag(self, level, data, epoch=0):
+        context = b"freezer-frame-2\0" if data[:4] == b"FzF2" else b"freezer-frame-1\0"
+        bound = context + self.id + level.encode() + data
+        if epoch:
+            return hmac.new(self.keys[epoch - 1][1], bound, hashlib.sha256).digest()
         return hashlib.sha256(bound).digest()
 
     def open_sealed(self, level, lane, number, data):
         """What a sealed frame holds. Nothing is decompressed unless the tag holds, and the frame
         is that of this lane and number."""
-        need(len(data) >= HEADER.size + TAG_BYTES and data[:4] == b"FzF1", "is no frame")
+        need(len(data) >= HEADER.size + TAG_BYTES and data[:4] in MAGICS, "is no frame")
         header, payload, tag = (
             data[: HEADER.size],
             data[HEADER.size : -TAG_BYTES],
             data[-TAG_BYTES:],
         )
-        _, in_lane, method, cipher, flags, of_number, raw, length, iv = HEADER.unpack(header)
+        magic, in_lane, method, cipher, epoch, of_number, raw, length, iv = HEADER.unpack(header)
         need(length == len(payload), "has another length than its header says")
-        authentic = hmac.compare_digest(self.tag(level, header + payload), tag)
+        if magic == b"FzF1":
+            need(epoch == 0, "is of a newer format")
+            epoch = 1 if self.keys else 0
+        need((epoch > 0) == bool(self.keys), "is not encrypted as the store is")
+        need(epoch <= len(self.keys), "is encrypted under a key that this passphrase does not open")
+        authentic = hmac.compare_digest(self.tag(level, header + payload, epoch), tag)
         need(authentic, "fails authentication")
         is_here = in_lane == lane and of_number == number
         need(is_here, "is another frame: number %d of lane %d" % (of_number, in_lane))
-        need(cipher == (1 if self.encryption else 0), "is not encrypted as the store is")
-        need(flags == 0, "is of a newer format")
+        need(cipher == (1 if self.keys else 0), "is not encrypted as the store is")
         if cipher:
-            payload = aes_256_cfb_decrypt(self.encryption, iv, payload)
+            payload = aes_256_cfb_decrypt(self.keys[epoch - 1][0], iv, payload)
         return decompress(method, payload, raw)
 
     def open_bare(self, level, method, number, raw, checksum, data):
@@ -377,9 +451,11 @@ class Store:
             raise Refused(what + "is not in the format: %r" % e) from None
 
     def check_manifest(self, manifest, backup, level):  # M1 to M5
-        need(manifest["version"] == 1, "is of a newer format")
+        need(manifest["version"] in (1, 2), "is of a newer format")
+        unknown = manifest.get("requires", [])
+        need(not unknown, "has features that are not known: %s" % unknown)
         need(manifest["store"] == self.id.hex(), "belongs to another store")
-        is_here = component(manifest["host"]) + "/" + component(manifest["name"]) == backup
+        is_here = backup in self.paths(manifest["host"], manifest["name"])
         need(is_here and manifest["id"] == level, "belongs to another backup or level")
         levels, runs = manifest["levels"], manifest["index"]
         need(1 <= len(runs) <= MAX_RUNS, "has %d runs" % len(runs))
@@ -617,7 +693,7 @@ class Stream:
         need(row.number(1) == 1, "is of a newer format")
         start, number, raw = int.from_bytes(key, "big"), row.varint(), row.varint(32)
         segment, offset, stored = row.varint(32), row.varint(), row.varint(32)
-        checksum = row.take(0 if self.store.encryption else 16)
+        checksum = row.take(0 if self.store.keys else 16)
         row.end()
         need(0 < raw <= MAX_RAW_BYTES and start + raw <= self.bytes, "has a length that is none")
         need(segment < self.parts["segments"], "lies in a segment that there is not")
@@ -638,7 +714,7 @@ class Stream:
         name = self.folder + "segments/" + object_name(segment)
         try:
             data = self.store.read(name, offset, stored)
-            if self.store.encryption:
+            if self.store.keys:
                 data = self.store.open_sealed(self.level, STREAM, number, data)
             else:
                 data = self.store.open_bare(self.level, self.method, number, raw, checksum, data)
@@ -1213,7 +1289,8 @@ def list_levels(store, trouble):
 def choose(store, wanted, trouble):
     """The level that is meant: the newest by its serial where only the backup is named."""
     levels = list(store.levels())
-    names = lambda backup: {backup, urllib.parse.unquote(backup)}
+    shown = {backup: store.shown(backup, levels) for backup in {b for b, _ in levels}}
+    names = lambda backup: {backup, urllib.parse.unquote(backup), shown[backup]}
     exact = [(b, l) for b, l in levels if wanted in {name + "/" + l for name in names(b)}]
     of_backup = exact or [(b, l) for b, l in levels if wanted in names(b)]
     need(of_backup, "there is no level %s; without it this program lists what there is" % wanted)

@@ -12,6 +12,7 @@ use super::error::BackupError;
 use super::handover::{Handover, ReadSteps};
 use super::index_writer::{IndexWriter, WrittenIndex};
 use super::lane::{BlockLane, LaneWriter};
+use super::left_out::{Borders, LeftOut};
 use super::live::LiveBytes;
 use super::own_level::DataLane;
 use super::plan::RunPlan;
@@ -29,14 +30,12 @@ use super::uploads::{Uploader, Uploads};
 use super::walk::{WalkOptions, walk};
 use crate::catalog::names::Folder;
 use crate::format::frame::Encoder;
-use crate::model::{LevelSerial, Progress, Ranges, TreePath, Trouble};
-use crate::platform::NoAnswer;
+use crate::model::{LevelSerial, Progress, Ranges, Trouble};
 use crate::store::ObjectName;
 use crossbeam_channel::{Receiver, bounded};
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 /// Frames that wait to be sealed, and sealed frames that wait for an earlier one.
@@ -59,6 +58,10 @@ pub(super) struct WrittenLevel {
     pub(super) data: DataLane,
     /// The newest checkpoint, if the run took one.
     pub(super) checkpoint: Option<ObjectName>,
+    /// Directories that are in the level without their content, though nobody asked for that.
+    pub(super) left_out: Vec<LeftOut>,
+    /// Whether one of several sources was not there.
+    pub(super) are_sources_missing: bool,
 }
 
 /// Everything that the threads of a run share.
@@ -70,6 +73,7 @@ struct Pipeline<'run> {
     stored: Option<&'run Arc<StoredContent>>,
     calls: &'run Arc<SourceCalls>,
     uploads: &'run Uploads,
+    left_out: &'run Mutex<Vec<LeftOut>>,
 }
 
 /// The results of the last two stages.
@@ -89,7 +93,6 @@ pub(super) fn write(
     context: RunContext<'_>,
     plan: &RunPlan,
     mut tree: SourceTree,
-    unanswered: Vec<(PathBuf, NoAnswer)>,
 ) -> Result<WrittenLevel, BackupError> {
     if let Some(root) = Arc::get_mut(&mut tree.root) {
         root.previous = plan.base.as_deref().and_then(Base::root);
@@ -100,10 +103,10 @@ pub(super) fn write(
         ..context
     };
     let calls = Arc::new(tree.calls(context.request.source_timeout, context.cancel));
-    for (path, error) in unanswered {
-        let path = TreePath::parse(path.as_os_str().as_encoded_bytes()).unwrap_or_default();
-        calls.note(&path, None);
-        progress.trouble(Trouble::new(path, Unread::NoAnswer(error)));
+    let are_sources_missing = !tree.missing.is_empty() || !tree.unanswered.is_empty();
+    for silent in tree.unanswered.drain(..) {
+        calls.note(&silent.path, None);
+        progress.trouble(Trouble::new(silent.path, Unread::NoAnswer(silent.error)));
     }
     let request = context.request;
     let all_streams = plan.earlier().iter().chain(plan.unfinished());
@@ -119,6 +122,7 @@ pub(super) fn write(
     let stored = earlier.stored.clone();
     let reader = Arc::new(EntryReader::new(earlier, request.engine, &calls));
     let (uploads, uploader) = Uploads::new();
+    let left_out = Mutex::new(Vec::new());
     let pipeline = Pipeline {
         context,
         plan,
@@ -127,6 +131,7 @@ pub(super) fn write(
         stored: stored.as_ref(),
         calls: &calls,
         uploads: &uploads,
+        left_out: &left_out,
     };
     let outcome = thread::scope(|scope| pipeline.run(scope, tree, uploader));
     // The failure that stopped the run comes before those that followed from it.
@@ -150,6 +155,8 @@ pub(super) fn write(
         stored_bytes,
         data: collected.data,
         checkpoint: collected.checkpoint,
+        left_out: left_out.into_inner().unwrap_or_default(),
+        are_sources_missing,
     })
 }
 
@@ -272,12 +279,21 @@ impl<'env> Pipeline<'env> {
         handover: Handover,
     ) -> ReadSteps {
         let Handover { steps, read, .. } = handover;
+        for missing in tree.missing {
+            let trouble = Trouble::new(missing.path, Unread::Source(missing.error));
+            self.context.progress.trouble(trouble);
+        }
         scope.spawn(move || {
             let request = self.context.request;
             let options = WalkOptions {
-                excludes: &request.excludes,
-                skip: &request.skip,
-                mounts: request.mounts,
+                excludes: Arc::new(request.excludes.clone()),
+                borders: Borders {
+                    stores: &request.skip,
+                    mounts: request.mounts,
+                    leading: tree.only.keys().cloned().collect(),
+                    asked: tree.devices,
+                },
+                left_out: self.left_out,
                 only: tree.only,
                 base: self.plan.base.as_deref(),
                 source: SourceCaller::new(self.calls),

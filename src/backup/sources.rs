@@ -5,7 +5,7 @@ use super::step::{DirectoryAccess, WalkedDirectory};
 use crate::model::{Advice, Cancel, Name, TreePath};
 use crate::platform::calls::{CallKind, NOWHERE, during};
 use crate::platform::{DirHandle, NoAnswer, PatientCaller};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -17,8 +17,6 @@ pub(super) struct Sources {
     pub(super) tree: SourceTree,
     /// The sources as absolute paths without symbolic links.
     pub(super) paths: Vec<PathBuf>,
-    /// The sources whose file systems did not answer.
-    pub(super) unanswered: Vec<(PathBuf, NoAnswer)>,
 }
 
 /// The tree to walk.
@@ -27,6 +25,27 @@ pub(super) struct SourceTree {
     pub(super) root: Arc<WalkedDirectory>,
     /// Directories in which only these names are walked. All names are walked in the others.
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
+    /// Devices that hold a source.
+    pub(super) devices: HashSet<u64>,
+    /// Sources that are not there, while others are.
+    pub(super) missing: Vec<MissingSource>,
+    /// Sources whose file systems do not answer, while others do. They are in `only`: what does not
+    /// answer is not gone.
+    pub(super) unanswered: Vec<SilentSource>,
+}
+
+/// A source whose file system does not answer.
+#[derive(Debug)]
+pub(super) struct SilentSource {
+    pub(super) path: TreePath,
+    pub(super) error: NoAnswer,
+}
+
+/// A source that is not there.
+#[derive(Debug)]
+pub(super) struct MissingSource {
+    pub(super) path: TreePath,
+    pub(super) error: io::Error,
 }
 
 /// Why a source cannot be backed up.
@@ -72,23 +91,24 @@ impl Advice for SourceError {
 impl Sources {
     /// Opens the sources. A single directory is the root of the tree. A single file is alone in its
     /// tree. Several sources keep their absolute paths below `/`, with the directories that lead to
-    /// them. One of several whose file system does not answer is left out.
+    /// them. Of several, some may be missing or not answer, but not all.
     pub(super) fn open(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
         match paths {
             [] => Err(SourceError::None),
-            [path] => {
-                let path = path.clone();
-                answered(&path.clone(), caller.call(move || Self::single(&path)))
-            }
+            [path] => Self::alone_by(path, caller),
             several => Self::several(several, caller),
         }
     }
 
-    fn single(path: &Path) -> Result<Self, SourceError> {
-        if during(CallKind::Stat, NOWHERE, || path.is_dir()) {
-            let root = open_root(path)?;
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            return Ok(Self::of(root, HashMap::new(), vec![path]));
+    fn alone_by(path: &Path, caller: &PatientCaller) -> Result<Self, SourceError> {
+        let asked = path.to_owned();
+        answered(path, caller.call(move || Self::alone(&asked)))
+    }
+
+    fn alone(path: &Path) -> Result<Self, SourceError> {
+        if is_dir(path) {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            return Self::below(open_root(path)?, HashMap::new(), vec![absolute]);
         }
         let path = resolve(path)?;
         let (Some(parent), Some(name)) = (
@@ -99,32 +119,16 @@ impl Sources {
             return Err(SourceError::Unfit(path));
         };
         let only = HashMap::from([(TreePath::root(), BTreeSet::from([name]))]);
-        let root = open_root(parent)?;
-        Ok(Self::of(root, only, vec![path]))
-    }
-
-    fn of(
-        root: Arc<WalkedDirectory>,
-        only: HashMap<TreePath, BTreeSet<Name>>,
-        paths: Vec<PathBuf>,
-    ) -> Self {
-        Self {
-            tree: SourceTree { root, only },
-            paths,
-            unanswered: Vec::new(),
-        }
+        Self::below(open_root(parent)?, only, vec![path])
     }
 
     fn several(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
-        let (mut resolved, mut unanswered) = (Vec::new(), Vec::new());
-        for path in paths {
-            let asked = path.clone();
-            match answered(path, caller.call(move || resolve(&asked))) {
-                Ok(path) => resolved.push(path),
-                Err(SourceError::NoAnswer { path, source }) => unanswered.push((path, source)),
-                Err(error) => return Err(error),
-            }
-        }
+        let Looked {
+            mut resolved,
+            devices,
+            missing,
+            silent,
+        } = Looked::at(paths, caller)?;
         resolved.sort();
         // A source below another one is walked with that. Paths sort so that a directory comes
         // right before its content.
@@ -134,45 +138,122 @@ impl Sources {
                 kept.push(path);
             }
         }
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let is_one = silent.is_empty()
+            && missing
+                .iter()
+                .all(|(path, _)| absolute(path).starts_with(&kept[0]));
         if let [only_one] = &kept[..]
-            && unanswered.is_empty()
+            && is_one
         {
-            return Self::open(std::slice::from_ref(only_one), caller);
+            let mut one = Self::alone_by(only_one, caller)?;
+            one.tree.devices = devices;
+            for (path, error) in missing {
+                let below = absolute(&path);
+                let below = below.strip_prefix(only_one).unwrap_or(&below).to_owned();
+                one.tree.missing.push(MissingSource {
+                    path: tree_path(&below)?,
+                    error,
+                });
+            }
+            return Ok(one);
         }
-        if kept.is_empty()
-            && let Some((path, source)) = unanswered.pop()
-        {
-            return Err(SourceError::NoAnswer { path, source });
+        let mut unanswered = Vec::new();
+        for (path, error) in silent {
+            let path = absolute(&path);
+            unanswered.push(SilentSource {
+                path: tree_path(&path)?,
+                error,
+            });
+            kept.push(path);
         }
-        // What did not answer is still listed: it is not gone.
-        for (path, _) in &mut unanswered {
-            *path = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
-            kept.push(path.clone());
-        }
-        let root = open_root(Path::new("/"))?;
-        Ok(Self {
-            unanswered,
-            ..Self::of(root, ways_to(&kept)?, kept)
-        })
-    }
-}
-
-/// Returns the names that lead from `/` to paths.
-fn ways_to(paths: &[PathBuf]) -> Result<HashMap<TreePath, BTreeSet<Name>>, SourceError> {
-    let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
-    for path in paths {
-        let mut parent = TreePath::root();
-        for component in path.components() {
-            if let Component::Normal(name) = component {
-                let name = Name::new(name.as_encoded_bytes())
-                    .ok_or_else(|| SourceError::Unfit(path.clone()))?;
+        let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
+        for path in &kept {
+            let mut parent = TreePath::root();
+            for name in names(path)? {
                 let below = parent.join(&name);
                 only.entry(parent).or_default().insert(name);
                 parent = below;
             }
         }
+        let tree = SourceTree {
+            root: open_root(Path::new("/"))?,
+            only,
+            devices,
+            missing: Vec::new(),
+            unanswered,
+        };
+        let mut sources = Self { tree, paths: kept };
+        for (path, error) in missing {
+            sources.tree.missing.push(MissingSource {
+                path: tree_path(&absolute(&path))?,
+                error,
+            });
+        }
+        Ok(sources)
     }
-    Ok(only)
+
+    /// The sources `paths` in the tree below `root`.
+    fn below(
+        root: Arc<WalkedDirectory>,
+        only: HashMap<TreePath, BTreeSet<Name>>,
+        paths: Vec<PathBuf>,
+    ) -> Result<Self, SourceError> {
+        let devices = paths.iter().filter_map(|path| device(path)).collect();
+        let tree = SourceTree {
+            root,
+            only,
+            devices,
+            missing: Vec::new(),
+            unanswered: Vec::new(),
+        };
+        Ok(Self { tree, paths })
+    }
+}
+
+/// What a look at several sources shows.
+#[derive(Default)]
+struct Looked {
+    /// Absolute paths without symbolic links.
+    resolved: Vec<PathBuf>,
+    /// Devices that hold them: also those of sources below others, which the user named too.
+    devices: HashSet<u64>,
+    missing: Vec<(PathBuf, io::Error)>,
+    silent: Vec<(PathBuf, NoAnswer)>,
+}
+
+impl Looked {
+    /// Fails if none of them is there.
+    fn at(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
+        let mut looked = Self::default();
+        for path in paths {
+            let asked = path.clone();
+            let look = move || {
+                let resolved = resolve(&asked)?;
+                let device = device(&resolved);
+                Ok((resolved, device))
+            };
+            match answered(path, caller.call(look)) {
+                Ok((path, device)) => {
+                    looked.resolved.push(path);
+                    looked.devices.extend(device);
+                }
+                Err(SourceError::Open { path, source }) => looked.missing.push((path, source)),
+                Err(SourceError::NoAnswer { path, source }) => looked.silent.push((path, source)),
+                Err(other) => return Err(other),
+            }
+        }
+        if !looked.resolved.is_empty() {
+            return Ok(looked);
+        }
+        if let Some((path, source)) = looked.silent.pop() {
+            return Err(SourceError::NoAnswer { path, source });
+        }
+        match looked.missing.pop() {
+            Some((path, source)) => Err(SourceError::Open { path, source }),
+            None => Ok(looked),
+        }
+    }
 }
 
 impl SourceTree {
@@ -202,12 +283,40 @@ fn answered<T>(
     })
 }
 
+/// Returns the device that holds a source.
+fn device(path: &Path) -> Option<u64> {
+    let folder = if is_dir(path) { path } else { path.parent()? };
+    Some(DirHandle::open(folder).ok()?.stat().ok()?.device)
+}
+
+/// Returns the names on the way to a path.
+fn names(path: &Path) -> Result<Vec<Name>, SourceError> {
+    let normal = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(Name::new(name.as_encoded_bytes())),
+        _ => None,
+    });
+    let names: Option<Vec<Name>> = normal.collect();
+    names.ok_or_else(|| SourceError::Unfit(path.to_owned()))
+}
+
+fn tree_path(path: &Path) -> Result<TreePath, SourceError> {
+    let names = names(path)?;
+    Ok(names
+        .iter()
+        .fold(TreePath::root(), |path, name| path.join(name)))
+}
+
+fn is_dir(path: &Path) -> bool {
+    during(CallKind::Stat, NOWHERE, || path.is_dir())
+}
+
 fn open_root(path: &Path) -> Result<Arc<WalkedDirectory>, SourceError> {
     let handle = DirHandle::open(path).map_err(|source| SourceError::Open {
         path: path.to_owned(),
         source,
     })?;
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let real = path.canonicalize();
+    let absolute = real.unwrap_or_else(|_| path.to_owned());
     Ok(Arc::new(WalkedDirectory {
         path: TreePath::root(),
         on_disk: absolute.as_os_str().as_encoded_bytes().to_vec(),
@@ -225,7 +334,7 @@ fn resolve(path: &Path) -> Result<PathBuf, SourceError> {
         source,
     };
     during(CallKind::Stat, NOWHERE, || path.symlink_metadata()).map_err(failed)?;
-    if during(CallKind::Stat, NOWHERE, || path.is_dir()) {
+    if is_dir(path) {
         return during(CallKind::Stat, NOWHERE, || path.canonicalize()).map_err(failed);
     }
     let absolute = std::path::absolute(path).map_err(failed)?;

@@ -111,6 +111,9 @@ pub enum PruneError {
     /// A manifest could not be removed, or the note of that could not be stored.
     #[error("could not withdraw a point in time")]
     Withdraw(#[source] store::Error),
+    /// The note of what goes could not be sealed.
+    #[error("could not make a note of the points in time that go")]
+    Note(#[source] ManifestError),
     /// A run that was cut off still claims the level, and the claim cannot be removed.
     #[error("level {level} is still claimed by a run that was cut off")]
     Claimed {
@@ -164,6 +167,7 @@ impl Advice for PruneError {
             | Self::List(_)
             | Self::Manifest { .. }
             | Self::Withdraw(_)
+            | Self::Note(_)
             | Self::Table { .. }
             | Self::Store(_)
             | Self::Frame(_)

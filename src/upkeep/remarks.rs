@@ -103,9 +103,10 @@ pub fn remarks(
     remarks.extend(of_points(of, &inventory, now));
     remarks.extend(of_locks(of, &inventory)?);
     let notes = Notes::list(of).map_err(PruneError::List)?.made_by(now);
-    remarks.extend(notes.newest().map(|newest| Remark::Notes {
-        count: notes.count(),
-        newest,
+    let moments = notes.that_keep_data(of).map_err(PruneError::List)?;
+    remarks.extend(moments.last().map(|newest| Remark::Notes {
+        count: moments.len() as u64,
+        newest: *newest,
     }));
     Ok(remarks)
 }
@@ -155,8 +156,11 @@ fn unexplained<'levels>(
     levels: impl Iterator<Item = &'levels LevelId>,
 ) -> Result<Vec<LevelId>, PruneError> {
     let Inventory { space, points } = inventory;
-    let has_checkpoint =
-        |level: &LevelId| space.of(level).is_some_and(|objects| objects.has_checkpoint);
+    let has_checkpoint = |level: &LevelId| {
+        space
+            .of(level)
+            .is_some_and(|objects| objects.has_checkpoint)
+    };
     let mut levels: Vec<LevelId> = levels
         .filter(|level| !points.names(level) && !has_checkpoint(level))
         .cloned()

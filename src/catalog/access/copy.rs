@@ -41,7 +41,7 @@ impl Access {
             Err(AccessError::NoStore(_)) if if_missing == IfMissing::Create => {}
             Err(other) => return Err(other),
         }
-        let copy = self.through(place);
+        let copy = self.at(place);
         if if_missing == IfMissing::Create {
             self.expect_writable()?;
             self.give_keys_to(&copy)?;

@@ -7,7 +7,7 @@ use crate::cli::open::session::Session;
 use crate::cli::show::failure::chain;
 use crate::format::identity::Cipher;
 use crate::format::keys::KdfCost;
-use crate::model::Cancel;
+use crate::model::{Cancel, Passphrase};
 use crate::platform::{Clock, pause};
 use crate::store::location::IfMissing;
 use crate::store::mirror::{Mirror, OnFailure, WaitLimits};
@@ -21,6 +21,8 @@ use std::time::Duration;
 pub(in crate::cli) struct MirrorPolicy {
     pub(in crate::cli) on_failure: OnFailure,
     pub(in crate::cli) patience: WaitLimits,
+    /// Whether a place without a store becomes one.
+    pub(in crate::cli) if_missing: IfMissing,
 }
 
 /// The stores of a run, open.
@@ -52,7 +54,7 @@ impl Destinations {
         let passphrase = session.given_passphrase()?;
         let access = Access::create(
             store,
-            passphrase.as_ref(),
+            passphrase.as_deref(),
             KdfCost::default(),
             session.clock.now(),
             "",
@@ -68,8 +70,12 @@ impl Destinations {
     ) -> anyhow::Result<Self> {
         match places {
             [place] => {
-                let store = place.open(IfMissing::Create)?;
-                Ok(Self::one(open_or_create(store, session)?))
+                let store = place.open(policy.if_missing)?;
+                let access = match policy.if_missing {
+                    IfMissing::Create => open_or_create(store, session)?,
+                    IfMissing::Refuse => session.unlock(store, Purpose::Writing)?,
+                };
+                Ok(Self::one(access))
             }
             places => Self::open_several(places, policy, session),
         }
@@ -91,16 +97,20 @@ impl Destinations {
         let mut absent = Vec::new();
         let mut stores = Vec::new();
         for place in places {
-            match place.open(IfMissing::Create) {
+            match place.open(policy.if_missing) {
                 Ok(store) => stores.push(store),
                 Err(error) => absent.push(policy.miss(place.location.to_string(), error)?),
             }
         }
-        let first = open_or_create(first_of(&stores, &absent)?, session)?;
+        let first = first_of(&stores, &absent)?;
+        let first = match policy.if_missing {
+            IfMissing::Create => open_or_create(first, session)?,
+            IfMissing::Refuse => session.unlock(first, Purpose::Writing)?,
+        };
         let mut copies = Vec::new();
         for store in stores {
             let location = store.location();
-            match session.copy_at(&first, store, IfMissing::Create) {
+            match session.copy_at(&first, store, policy.if_missing) {
                 Ok(copy) => copies.push(copy),
                 // Two stores that were made apart can never hold the same: a mistake of the user,
                 // whatever the policy is.
@@ -218,25 +228,38 @@ fn in_words(outcomes: &[StoreOutcome]) -> String {
 fn open_or_create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
     match Access::is_encrypted(store.as_ref()) {
         Err(AccessError::NoStore(_)) => {
-            session.expect_new_place(&store.location())?;
-            let access = create(store, session)?;
-            session.watched(access, Purpose::Writing)
+            make_store(store, session.given_passphrase()?.as_deref(), session)
         }
         Err(error) => Err(error.into()),
         Ok(_) => session.unlock(store, Purpose::Writing),
     }
 }
 
+/// Makes a store in an empty place; refuses where this machine knows a store that is gone.
+pub(in crate::cli) fn make_store(
+    store: Arc<dyn Store>,
+    passphrase: Option<&Passphrase>,
+    session: &Session,
+) -> anyhow::Result<Access> {
+    session.expect_new_place(&store.location())?;
+    let access = create(store, passphrase, session)?;
+    session.watched(access, Purpose::Writing)
+}
+
 fn is_other_store(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(AccessError::OtherStore { .. }))
 }
 
-fn create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
-    let passphrase = session.given_passphrase()?;
+/// Makes a store, encrypted if there is a passphrase, and tells of it.
+fn create(
+    store: Arc<dyn Store>,
+    passphrase: Option<&Passphrase>,
+    session: &Session,
+) -> anyhow::Result<Access> {
     let wait = || pause(UNTIL_SEEN, &Cancel::new());
     let made = Access::create_among_others(
         Arc::clone(&store),
-        passphrase.as_ref(),
+        passphrase,
         KdfCost::default(),
         session.clock.now(),
         &wait,
@@ -252,8 +275,9 @@ fn create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
         }
         Cipher::Aes256Cfb => "an encrypted store",
     };
+    // Told to the quiet, too: where a store was expected, this shows that it was not there.
     session
         .output
-        .note(format_args!("made {kind}: {}", store.location()));
+        .announce(format_args!("made {kind}: {}", store.location()));
     Ok(access)
 }

@@ -23,10 +23,13 @@ impl Session {
         purpose: Purpose,
     ) -> anyhow::Result<Access> {
         let witness = self.witness(&access.store().location(), access.identity(), purpose)?;
-        Ok(match witness {
-            Some(witness) => access.watched_by(Arc::new(witness)),
-            None => access,
-        })
+        let Some(witness) = witness else {
+            return Ok(access);
+        };
+        if let Some(epoch) = access.key_epoch() {
+            witness.key_epoch(epoch)?;
+        }
+        Ok(access.watched_by(Arc::new(witness)))
     }
 
     /// Compares a store with what this machine knows of the place, and starts to watch it. `None`

@@ -4,6 +4,7 @@ pub(in crate::cli) mod backups;
 pub(in crate::cli) mod destinations;
 pub(in crate::cli) mod json_file;
 mod known;
+pub(in crate::cli) mod list_file;
 pub(in crate::cli) mod lock;
 pub(in crate::cli) mod outside;
 pub(in crate::cli) mod path;

@@ -148,8 +148,8 @@ impl KeySlot {
         }
     }
 
-    /// Unwraps the master keys. Returns `None` if the passphrase is not that of this slot, or if the
-    /// slot was changed.
+    /// Unwraps the master keys. Returns `None` if the passphrase is not that of this slot, or if
+    /// the slot was changed.
     ///
     /// # Errors
     ///

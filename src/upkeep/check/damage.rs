@@ -152,7 +152,10 @@ impl fmt::Display for NoDirectory<'_> {
             Some(Kind::Fifo) => "a named pipe",
         };
         if path.is_root() {
-            write!(f, "the root of the tree, which must be a directory, is {what}")
+            write!(
+                f,
+                "the root of the tree, which must be a directory, is {what}"
+            )
         } else {
             write!(f, "there are entries below {path:?}, which is {what}")
         }

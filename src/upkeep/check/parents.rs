@@ -26,7 +26,10 @@ pub(super) fn check_parents(checker: &mut Checker<'_>, survey: &Survey) -> Resul
         let is_other = match digests.get(&parent.id) {
             Some(digest) => **digest != *parent.digest,
             None if survey.points.len() > 1 => false,
-            None => match checker.access().manifest_bytes(checker.backup(), &parent.id) {
+            None => match checker
+                .access()
+                .manifest_bytes(checker.backup(), &parent.id)
+            {
                 Ok(stored) => manifest::digest(&stored) != parent.digest,
                 Err(source) if source.is_outage() => {
                     return Err(unread(parent.id.clone(), source));

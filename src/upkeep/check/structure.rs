@@ -134,8 +134,10 @@ impl Directory {
 pub(super) fn root_damage(tree: &Tree) -> Result<Option<Damage>, IndexError> {
     let root = tree.attributes(NodeId(0))?;
     let found = root.map(|root| root.kind);
-    Ok((found != Some(Kind::Directory)).then(|| Damage::NoDirectory {
-        path: TreePath::root(),
-        found,
-    }))
+    Ok(
+        (found != Some(Kind::Directory)).then(|| Damage::NoDirectory {
+            path: TreePath::root(),
+            found,
+        }),
+    )
 }

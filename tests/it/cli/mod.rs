@@ -7,6 +7,7 @@ mod empty;
 mod excludes;
 mod exit_codes;
 mod help;
+mod init;
 mod keys;
 mod known_stores;
 mod layers;
@@ -18,8 +19,10 @@ mod private_files;
 mod prune;
 mod repack;
 mod signals;
+mod sources;
 mod stores;
 mod sync;
+mod terminal;
 mod transcript;
 mod unlock;
 
