@@ -29,8 +29,8 @@ pub(super) struct SourceTree {
     pub(super) devices: HashSet<u64>,
     /// Sources that are not there, while others are.
     pub(super) missing: Vec<MissingSource>,
-    /// Sources whose file systems do not answer, while others do. They are in `only`: what does not
-    /// answer is not gone.
+    /// Sources whose file systems do not answer, while others do. They are walked like the others:
+    /// what does not answer is not gone.
     pub(super) unanswered: Vec<SilentSource>,
 }
 
@@ -139,22 +139,25 @@ impl Sources {
             }
         }
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let is_one = silent.is_empty()
-            && missing
-                .iter()
-                .all(|(path, _)| absolute(path).starts_with(&kept[0]));
+        let is_below = |path: &PathBuf| absolute(path).starts_with(&kept[0]);
+        let is_one = missing.iter().all(|(path, _)| is_below(path))
+            && silent.iter().all(|(path, _)| is_below(path));
         if let [only_one] = &kept[..]
             && is_one
         {
             let mut one = Self::alone_by(only_one, caller)?;
             one.tree.devices = devices;
+            let below = |path: &PathBuf| {
+                let below = absolute(path);
+                tree_path(below.strip_prefix(only_one).unwrap_or(&below))
+            };
             for (path, error) in missing {
-                let below = absolute(&path);
-                let below = below.strip_prefix(only_one).unwrap_or(&below).to_owned();
-                one.tree.missing.push(MissingSource {
-                    path: tree_path(&below)?,
-                    error,
-                });
+                let path = below(&path)?;
+                one.tree.missing.push(MissingSource { path, error });
+            }
+            for (path, error) in silent {
+                let path = below(&path)?;
+                one.tree.unanswered.push(SilentSource { path, error });
             }
             return Ok(one);
         }
@@ -165,7 +168,10 @@ impl Sources {
                 path: tree_path(&path)?,
                 error,
             });
-            kept.push(path);
+            // One below another source is listed there.
+            if !kept.iter().any(|above| path.starts_with(above)) {
+                kept.push(path);
+            }
         }
         let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
         for path in &kept {
