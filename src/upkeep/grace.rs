@@ -24,6 +24,10 @@ use std::collections::BTreeSet;
 /// before that went.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
 
+/// How far in the future the moment of a note may lie. Clocks differ by minutes; whoever can store
+/// a note in the future could keep withdrawn data for ever.
+const MOST_AHEAD: SignedDuration = SignedDuration::from_mins(30);
+
 /// How long withdrawn data stays, and the time that it is now.
 #[derive(Clone, Copy, Debug)]
 pub struct Grace {
@@ -34,9 +38,12 @@ pub struct Grace {
 }
 
 impl Grace {
-    /// Returns whether the grace of a note is over.
+    /// Returns whether the grace of a note is over. Without a grace that is so of each note, and
+    /// also of a note of the future, which no run made.
     fn is_over(self, note: &LevelId) -> bool {
-        self.end_of(note).is_some_and(|end| end <= self.now)
+        self.length <= SignedDuration::ZERO
+            || is_of_the_future(note, self.now)
+            || self.end_of(note).is_some_and(|end| end <= self.now)
     }
 
     /// Returns when the grace of a note is over; `None` where time does not reach that far.
@@ -59,14 +66,12 @@ impl Grace {
         let random = getrandom::u32().map_err(PruneError::Random)?;
         let id = LevelId::new(self.now, random);
         let kept = levels.iter().filter(|_| keeps_data).cloned();
-        let (store, protection) = (of.access.store_id(), of.access.protection());
-        let note = WithdrawnNote::new(kept, next_serial)
-            .seal(&Sealer::new(store, id.clone(), protection))
-            .map_err(PruneError::Note)?;
-        of.store()
-            .put(&name(of, &id), &vec![note])
-            .map_err(PruneError::Withdraw)
+        store_note(of, &id, &WithdrawnNote::new(kept, next_serial))
     }
+}
+
+fn is_of_the_future(note: &LevelId, now: Timestamp) -> bool {
+    note.started().duration_since(now) > MOST_AHEAD
 }
 
 /// The notes of a backup.
@@ -107,6 +112,12 @@ impl Notes {
         Ok(moments)
     }
 
+    /// Leaves out those of the future, which no run made.
+    pub(super) fn made_by(mut self, now: Timestamp) -> Self {
+        self.notes.retain(|note| !is_of_the_future(note, now));
+        self
+    }
+
     /// Adds to `needed` what the notes name whose grace is not over. Returns when the last of them
     /// is over.
     pub(super) fn add_to(
@@ -129,24 +140,66 @@ impl Notes {
         Ok(last)
     }
 
-    /// Removes the notes whose grace is over, but for those that alone know which serial comes
-    /// next: `known` is what the manifests say of that.
+    /// Returns the levels that any note names, however old it is.
+    pub(super) fn noted(&self, of: BackupIn<'_>) -> Result<NotedLevels, store::Error> {
+        let mut noted = NotedLevels::default();
+        for note in &self.notes {
+            match read(of, note)? {
+                NoteState::Read(read) => noted.levels.extend(read.levels().cloned()),
+                NoteState::Unreadable => noted.up_to = noted.up_to.max(Some(note.clone())),
+                NoteState::Gone => {}
+            }
+        }
+        Ok(noted)
+    }
+
+    /// Removes the notes whose grace is over. One that alone knows which serial comes next stays,
+    /// and keeps no data any more: `known` is what the manifests say of that.
     pub(super) fn remove_old(
         &self,
         of: BackupIn<'_>,
         grace: Grace,
         known: Option<LevelSerial>,
-    ) -> Result<(), store::Error> {
-        for note in self.notes.iter().filter(|note| grace.is_over(note)) {
-            let is_last_to_know = match read(of, note)? {
-                NoteState::Read(read) => read.next_serial() > known,
-                NoteState::Unreadable | NoteState::Gone => false,
-            };
-            if !is_last_to_know {
-                of.store().delete(&name(of, note))?;
+    ) -> Result<(), PruneError> {
+        for id in self.notes.iter().filter(|note| grace.is_over(note)) {
+            match read(of, id).map_err(PruneError::Remove)? {
+                NoteState::Read(note) if note.next_serial() > known => {
+                    if note.levels().next().is_some() {
+                        store_note(of, id, &WithdrawnNote::new([], note.next_serial()))?;
+                    }
+                }
+                NoteState::Gone => {}
+                NoteState::Read(_) | NoteState::Unreadable => of
+                    .store()
+                    .delete(&name(of, id))
+                    .map_err(PruneError::Remove)?,
             }
         }
         Ok(())
+    }
+}
+
+/// Seals and stores a note.
+fn store_note(of: BackupIn<'_>, id: &LevelId, note: &WithdrawnNote) -> Result<(), PruneError> {
+    let (store, protection) = (of.access.store_id(), of.access.protection());
+    let sealer = Sealer::new(store, id.clone(), protection);
+    let sealed = note.seal(&sealer).map_err(PruneError::Note)?;
+    of.store()
+        .put(&name(of, id), &vec![sealed])
+        .map_err(PruneError::Withdraw)
+}
+
+/// The levels that notes name.
+#[derive(Default)]
+pub(super) struct NotedLevels {
+    levels: BTreeSet<LevelId>,
+    /// The newest note that cannot be read: it may name any level up to its own moment.
+    up_to: Option<LevelId>,
+}
+
+impl NotedLevels {
+    pub(super) fn has(&self, level: &LevelId) -> bool {
+        self.levels.contains(level) || self.up_to.as_ref().is_some_and(|last| level <= last)
     }
 }
 
@@ -164,6 +217,7 @@ fn read(of: BackupIn<'_>, note: &LevelId) -> Result<NoteState, store::Error> {
         Ok(stored) => Ok(WithdrawnNote::open(stored, &of.access.opener(note))
             .map_or(NoteState::Unreadable, NoteState::Read)),
         Err(error) if error.kind() == store::ErrorKind::Missing => Ok(NoteState::Gone),
+        Err(error) if error.kind().is_damage() => Ok(NoteState::Unreadable),
         Err(error) => Err(error),
     }
 }

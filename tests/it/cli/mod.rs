@@ -21,6 +21,7 @@ mod stores;
 mod sync;
 mod transcript;
 mod unlock;
+mod version_2;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use crate::catalog::known::Purpose;
 use crate::catalog::{Access, Patience, Rotated};
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::lock::{LockTerms, holding};
 use crate::cli::open::session::{OpenedStore, Session};
 use crate::cli::show::confirm::confirm;
@@ -83,7 +83,7 @@ fn rotate(access: &Access, passphrase: &Passphrase, session: &Session) -> anyhow
         action: "key rotate",
         patience: Patience::None,
     };
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let now = session.clock.now();
     let rotated = holding(access, &claimed, terms, &session.clock, &cancel, |_| {
         access.rotate_key(passphrase, KdfCost::default(), now)
