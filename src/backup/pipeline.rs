@@ -12,6 +12,7 @@ use super::error::BackupError;
 use super::handover::{Handover, ReadSteps};
 use super::index_writer::{IndexWriter, WrittenIndex};
 use super::lane::{BlockLane, LaneWriter};
+use super::left_out::{Borders, LeftOut};
 use super::live::LiveBytes;
 use super::own_level::DataLane;
 use super::plan::RunPlan;
@@ -22,16 +23,17 @@ use super::segments::SegmentWriter;
 use super::sources::SourceTree;
 use super::stop::StopSignal;
 use super::stream::{FrameSizes, TarStream};
+use super::unread::Unread;
 use super::uploads::{Uploader, Uploads};
 use super::walk::{WalkOptions, walk};
 use crate::catalog::names::Folder;
 use crate::format::frame::Encoder;
-use crate::model::{LevelSerial, Ranges};
+use crate::model::{LevelSerial, Ranges, Trouble};
 use crate::store::ObjectName;
 use crossbeam_channel::{Receiver, bounded};
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 /// Frames that wait to be sealed, and sealed frames that wait for an earlier one.
@@ -54,6 +56,10 @@ pub(super) struct WrittenLevel {
     pub(super) data: DataLane,
     /// The newest checkpoint, if the run took one.
     pub(super) checkpoint: Option<ObjectName>,
+    /// Directories that are in the level without their content, though nobody asked for that.
+    pub(super) left_out: Vec<LeftOut>,
+    /// Whether one of several sources was not there.
+    pub(super) are_sources_missing: bool,
 }
 
 /// Everything that the threads of a run share.
@@ -63,6 +69,7 @@ struct Pipeline<'run> {
     streams: &'run EarlierStreams,
     reader: &'run EntryReader<'run>,
     uploads: &'run Uploads,
+    left_out: &'run Mutex<Vec<LeftOut>>,
 }
 
 /// The results of the last two stages.
@@ -104,12 +111,15 @@ pub(super) fn write(
     };
     let reader = EntryReader::new(earlier, request.engine, context.progress);
     let (uploads, uploader) = Uploads::new();
+    let left_out = Mutex::new(Vec::new());
+    let are_sources_missing = !tree.missing.is_empty();
     let pipeline = Pipeline {
         context,
         plan,
         streams: &streams,
         reader: &reader,
         uploads: &uploads,
+        left_out: &left_out,
     };
     let outcome = thread::scope(|scope| pipeline.run(scope, tree, uploader));
     // The failure that stopped the run comes before those that followed from it.
@@ -133,6 +143,8 @@ pub(super) fn write(
         stored_bytes,
         data: collected.data,
         checkpoint: collected.checkpoint,
+        left_out: left_out.into_inner().unwrap_or_default(),
+        are_sources_missing,
     })
 }
 
@@ -249,12 +261,21 @@ impl<'env> Pipeline<'env> {
         handover: Handover,
     ) -> ReadSteps {
         let Handover { steps, read, .. } = handover;
+        for missing in tree.missing {
+            let trouble = Trouble::new(missing.path, Unread::Source(missing.error));
+            self.context.progress.trouble(trouble);
+        }
         scope.spawn(move || {
             let request = self.context.request;
             let options = WalkOptions {
                 excludes: &request.excludes,
-                skip: &request.skip,
-                mounts: request.mounts,
+                borders: Borders {
+                    stores: &request.skip,
+                    mounts: request.mounts,
+                    leading: tree.only.keys().cloned().collect(),
+                    asked: tree.devices,
+                },
+                left_out: self.left_out,
                 only: tree.only,
                 base: self.plan.base.as_ref(),
                 progress: self.context.progress,

@@ -31,6 +31,8 @@ pub(super) struct RunPlan {
     pub(super) resumed: Option<Resumed>,
     /// How often to take a checkpoint; `None` takes none.
     pub(super) checkpoints: Option<CheckpointRule>,
+    /// How many files the newest point in time has.
+    pub(super) files_before: u64,
     /// Earlier points in time that are dated more than a day in the future.
     pub(super) ahead: Vec<Dated>,
 }
@@ -65,6 +67,10 @@ impl RunPlan {
             let (backup, levels) = (&request.backup, &request.levels);
             Resumed::open(access, backup, claim.left, base.as_ref(), levels)
         });
+        let files_before = base.as_ref().map_or_else(
+            || newest_files(context, &order),
+            |base| base.manifest.counts.files,
+        );
         let serial = next_serial(context, &order, claim)?;
         let id = next_id(&order, claim, began)?;
         Ok(Self {
@@ -82,6 +88,7 @@ impl RunPlan {
             base,
             resumed,
             checkpoints: request.checkpoints.filter(|_| claim.is_some()),
+            files_before,
             ahead: order.ahead(began).cloned().collect(),
         })
     }
@@ -104,6 +111,14 @@ impl RunPlan {
             .map(Resumed::streams)
             .unwrap_or_default()
     }
+}
+
+/// Returns how many files the newest point in time has; 0 where there is none, or it cannot be read.
+fn newest_files(context: RunContext<'_>, order: &Order) -> u64 {
+    let newest = order.levels().next_back();
+    let manifest =
+        newest.and_then(|level| context.access.manifest(&context.request.backup, level).ok());
+    manifest.map_or(0, |manifest| manifest.counts.files)
 }
 
 /// Returns a serial that is higher than that of every level, also of those that are gone, and of

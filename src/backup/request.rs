@@ -2,8 +2,8 @@
 
 use super::blocks::Engine;
 use super::checkpoint::CheckpointRule;
+use super::left_out::Mounts;
 use super::levels::Levels;
-use super::walk::Mounts;
 use crate::catalog::{Access, Patience};
 use crate::format::frame::Compression;
 use crate::model::{BackupName, Cancel, Excludes, Progress};
@@ -23,6 +23,10 @@ pub struct BackupRequest {
     pub mounts: Mounts,
     /// Device and inode of directories that are left out: those of stores.
     pub skip: Vec<(u64, u64)>,
+    /// Whether a tree without any file may follow one that had files.
+    pub allow_empty: bool,
+    /// Whether a run makes no level where nothing differs from the newest one.
+    pub skip_unchanged: bool,
     /// Rules for the level that is made.
     pub levels: Levels,
     /// The part of a changed file that is stored.

@@ -3,7 +3,7 @@
 use super::step::{DirectoryAccess, WalkedDirectory};
 use crate::model::{Advice, Name, TreePath};
 use crate::platform::DirHandle;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,17 @@ pub(super) struct SourceTree {
     pub(super) root: Arc<WalkedDirectory>,
     /// Directories in which only these names are walked. All names are walked in the others.
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
+    /// Devices that hold a source.
+    pub(super) devices: HashSet<u64>,
+    /// Sources that are not there, while others are.
+    pub(super) missing: Vec<MissingSource>,
+}
+
+/// A source that is not there.
+#[derive(Debug)]
+pub(super) struct MissingSource {
+    pub(super) path: TreePath,
+    pub(super) error: io::Error,
 }
 
 /// Why a source cannot be backed up.
@@ -56,44 +67,48 @@ impl Advice for SourceError {
 impl Sources {
     /// Opens the sources. A single directory is the root of the tree. A single file is alone in its
     /// tree. Several sources keep their absolute paths below `/`, with the directories that lead to
-    /// them.
+    /// them. Of several, some may be missing, but not all.
     pub(super) fn open(paths: &[PathBuf]) -> Result<Self, SourceError> {
         match paths {
             [] => Err(SourceError::None),
-            [path] if path.is_dir() => {
-                let root = open_root(path)?;
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                let only = HashMap::new();
-                Ok(Self {
-                    tree: SourceTree { root, only },
-                    paths: vec![path],
-                })
-            }
-            [path] => {
-                let path = resolve(path)?;
-                let (Some(parent), Some(name)) = (
-                    path.parent(),
-                    path.file_name()
-                        .and_then(|name| Name::new(name.as_encoded_bytes())),
-                ) else {
-                    return Err(SourceError::Unfit(path));
-                };
-                let only = HashMap::from([(TreePath::root(), BTreeSet::from([name]))]);
-                let root = open_root(parent)?;
-                Ok(Self {
-                    tree: SourceTree { root, only },
-                    paths: vec![path],
-                })
-            }
+            [path] => Self::alone(path),
             several => Self::several(several),
         }
     }
 
+    fn alone(path: &Path) -> Result<Self, SourceError> {
+        if path.is_dir() {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            return Self::below(open_root(path)?, HashMap::new(), vec![absolute]);
+        }
+        let path = resolve(path)?;
+        let (Some(parent), Some(name)) = (
+            path.parent(),
+            path.file_name()
+                .and_then(|name| Name::new(name.as_encoded_bytes())),
+        ) else {
+            return Err(SourceError::Unfit(path));
+        };
+        let only = HashMap::from([(TreePath::root(), BTreeSet::from([name]))]);
+        Self::below(open_root(parent)?, only, vec![path])
+    }
+
     fn several(paths: &[PathBuf]) -> Result<Self, SourceError> {
-        let mut resolved = paths
-            .iter()
-            .map(|path| resolve(path))
-            .collect::<Result<Vec<_>, _>>()?;
+        let (mut resolved, mut missing) = (Vec::new(), Vec::new());
+        for path in paths {
+            match resolve(path) {
+                Ok(path) => resolved.push(path),
+                Err(SourceError::Open { path, source }) => missing.push((path, source)),
+                Err(other) => return Err(other),
+            }
+        }
+        if resolved.is_empty()
+            && let Some((path, source)) = missing.pop()
+        {
+            return Err(SourceError::Open { path, source });
+        }
+        // Also those of sources below others: what the user named is not left out.
+        let devices: HashSet<u64> = resolved.iter().filter_map(|path| device(path)).collect();
         resolved.sort();
         // A source below another one is walked with that. Paths sort so that a directory comes
         // right before its content.
@@ -103,28 +118,83 @@ impl Sources {
                 kept.push(path);
             }
         }
-        if let [only_one] = &kept[..] {
-            return Self::open(std::slice::from_ref(only_one));
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let is_one = missing
+            .iter()
+            .all(|(path, _)| absolute(path).starts_with(&kept[0]));
+        if let [only_one] = &kept[..]
+            && is_one
+        {
+            let mut one = Self::alone(only_one)?;
+            one.tree.devices = devices;
+            for (path, error) in missing {
+                let below = absolute(&path);
+                let below = below.strip_prefix(only_one).unwrap_or(&below).to_owned();
+                one.tree.missing.push(MissingSource {
+                    path: tree_path(&below)?,
+                    error,
+                });
+            }
+            return Ok(one);
         }
         let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
         for path in &kept {
             let mut parent = TreePath::root();
-            for component in path.components() {
-                if let Component::Normal(name) = component {
-                    let name = Name::new(name.as_encoded_bytes())
-                        .ok_or_else(|| SourceError::Unfit(path.clone()))?;
-                    let below = parent.join(&name);
-                    only.entry(parent).or_default().insert(name);
-                    parent = below;
-                }
+            for name in names(path)? {
+                let below = parent.join(&name);
+                only.entry(parent).or_default().insert(name);
+                parent = below;
             }
         }
-        let root = open_root(Path::new("/"))?;
-        Ok(Self {
-            tree: SourceTree { root, only },
-            paths: kept,
-        })
+        let mut sources = Self::below(open_root(Path::new("/"))?, only, kept)?;
+        sources.tree.devices = devices;
+        for (path, error) in missing {
+            sources.tree.missing.push(MissingSource {
+                path: tree_path(&absolute(&path))?,
+                error,
+            });
+        }
+        Ok(sources)
     }
+
+    /// The sources `paths` in the tree below `root`.
+    fn below(
+        root: Arc<WalkedDirectory>,
+        only: HashMap<TreePath, BTreeSet<Name>>,
+        paths: Vec<PathBuf>,
+    ) -> Result<Self, SourceError> {
+        let devices = paths.iter().filter_map(|path| device(path)).collect();
+        let tree = SourceTree {
+            root,
+            only,
+            devices,
+            missing: Vec::new(),
+        };
+        Ok(Self { tree, paths })
+    }
+}
+
+/// Returns the device that holds a source.
+fn device(path: &Path) -> Option<u64> {
+    let folder = if path.is_dir() { path } else { path.parent()? };
+    Some(DirHandle::open(folder).ok()?.stat().ok()?.device)
+}
+
+/// Returns the names on the way to a path.
+fn names(path: &Path) -> Result<Vec<Name>, SourceError> {
+    let normal = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(Name::new(name.as_encoded_bytes())),
+        _ => None,
+    });
+    let names: Option<Vec<Name>> = normal.collect();
+    names.ok_or_else(|| SourceError::Unfit(path.to_owned()))
+}
+
+fn tree_path(path: &Path) -> Result<TreePath, SourceError> {
+    let names = names(path)?;
+    Ok(names
+        .iter()
+        .fold(TreePath::root(), |path, name| path.join(name)))
 }
 
 fn open_root(path: &Path) -> Result<Arc<WalkedDirectory>, SourceError> {
@@ -132,7 +202,8 @@ fn open_root(path: &Path) -> Result<Arc<WalkedDirectory>, SourceError> {
         path: path.to_owned(),
         source,
     })?;
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let real = path.canonicalize();
+    let absolute = real.unwrap_or_else(|_| path.to_owned());
     Ok(Arc::new(WalkedDirectory {
         path: TreePath::root(),
         on_disk: absolute.as_os_str().as_encoded_bytes().to_vec(),

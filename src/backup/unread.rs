@@ -7,6 +7,9 @@ use std::io;
 /// Why a file could not be read, and how much of it is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
+    /// One of several sources is not there.
+    #[error("could not open it; the other paths are backed up")]
+    Source(#[source] io::Error),
     /// A directory could not be opened or listed.
     #[error("could not list the directory; its content is left out")]
     List(#[source] io::Error),
@@ -38,7 +41,8 @@ impl Unread {
     pub(super) fn is_gone(&self) -> bool {
         match self {
             Self::Open(error) | Self::Stat(error) => error.kind() == io::ErrorKind::NotFound,
-            Self::List(_)
+            Self::Source(_)
+            | Self::List(_)
             | Self::Xattrs(_)
             | Self::Small(_)
             | Self::Content(_)

@@ -8,13 +8,14 @@ use super::base::Base;
 use super::compare::Previous;
 use super::earlier_names::EarlierNames;
 use super::handover::{StepSender, WalkEnded};
+use super::left_out::{BorderGuard, Borders, LeftOut};
 use super::step::{DirectoryAccess, WalkStep, WalkedDirectory, WalkedName};
 use super::unread::Unread;
 use crate::format::tar::{DumpDir, DumpDirCode};
-use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
-use crate::platform::{ListedName, Sort};
+use crate::model::{CACHE_SIGNATURE, Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
+use crate::platform::{DirHandle, ListedName, Sort, Stat};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Names in a step: enough that handing it over costs little beside reading it, and few enough that
 /// the small files read ahead take little memory.
@@ -23,9 +24,10 @@ const NAMES_PER_STEP: usize = 64;
 /// The rules of a walk.
 pub(super) struct WalkOptions<'run> {
     pub(super) excludes: &'run Excludes,
-    /// Device and inode of directories that are not entered: those of stores.
-    pub(super) skip: &'run [(u64, u64)],
-    pub(super) mounts: Mounts,
+    /// The directories that are kept without their content.
+    pub(super) borders: Borders<'run>,
+    /// Takes the directories that were kept so.
+    pub(super) left_out: &'run Mutex<Vec<LeftOut>>,
     /// Directories in which only these names are walked: those that lead to several sources, or to
     /// a source that is a file.
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
@@ -35,22 +37,11 @@ pub(super) struct WalkOptions<'run> {
     pub(super) cancel: &'run Cancel,
 }
 
-/// How a directory is treated on which another file system is mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Mounts {
-    /// It is walked like any other.
-    #[default]
-    Cross,
-    /// It is kept as an empty directory.
-    Stay,
-}
-
 /// A walk under way.
 struct TreeWalk<'run> {
     options: &'run WalkOptions<'run>,
     steps: &'run StepSender,
-    /// The file system of the root; `None` if it could not be found out.
-    device: Option<u64>,
+    guard: BorderGuard<'run>,
     /// Directories that are still to be walked, the next one last. Memory holds the siblings along
     /// one path, not all directories.
     waiting: Vec<WaitingDirectory>,
@@ -76,11 +67,10 @@ pub(super) fn walk(
     options: &WalkOptions<'_>,
     steps: &StepSender,
 ) -> Result<(), WalkEnded> {
-    let stat = root.access.handle().and_then(|handle| handle.stat().ok());
     let mut walk = TreeWalk {
         options,
         steps,
-        device: stat.map(|stat| stat.device),
+        guard: BorderGuard::new(&options.borders, options.left_out),
         waiting: vec![WaitingDirectory::Open(root)],
     };
     while let Some(next) = walk.waiting.pop() {
@@ -184,14 +174,7 @@ impl TreeWalk<'_> {
                 return None;
             }
         };
-        let excludes = self.options.excludes;
-        if !excludes.is_empty() {
-            names.retain(|listed| {
-                !excludes.matches(&directory.path.join(&listed.name), || {
-                    join_on_disk(directory, &listed.name)
-                })
-            });
-        }
+        self.leave_out(directory, handle, &mut names);
         for listed in &mut names {
             if listed.sort.is_none() {
                 // Some file systems do not tell the type with the name. If the file has vanished,
@@ -205,10 +188,40 @@ impl TreeWalk<'_> {
         Some(names)
     }
 
+    /// Takes the names out that the user does not want.
+    fn leave_out(
+        &self,
+        directory: &WalkedDirectory,
+        handle: &DirHandle,
+        names: &mut Vec<ListedName>,
+    ) {
+        let excludes = self.options.excludes;
+        if names.iter().any(|listed| is_tag(excludes, handle, listed)) {
+            tracing::info!(directory = %directory.path, "left out, but for the file that says so");
+            names.retain(|listed| excludes.is_tag(listed.name.as_bytes()));
+            return;
+        }
+        if !excludes.has_no_patterns() {
+            names.retain(|listed| {
+                !excludes.matches(&directory.path.join(&listed.name), || {
+                    join_on_disk(directory, &listed.name)
+                })
+            });
+        }
+        if let Some(limit) = excludes.larger_than {
+            names.retain(|listed| {
+                let may_be_file = matches!(listed.sort, None | Some(Sort::Kept(Kind::File)));
+                let stat = may_be_file.then(|| handle.stat_child(&listed.name).ok());
+                stat.flatten()
+                    .is_none_or(|stat| stat.sort != Sort::Kept(Kind::File) || stat.size <= limit)
+            });
+        }
+    }
+
     /// Opens a subdirectory. If that fails, the trouble is reported here: its entry is in the index
     /// already.
     fn open(
-        &self,
+        &mut self,
         parent: &Arc<WalkedDirectory>,
         name: Name,
         previous: Option<Previous>,
@@ -216,14 +229,10 @@ impl TreeWalk<'_> {
         let path = parent.path.join(&name);
         let on_disk = join_on_disk(parent, &name);
         let access = match parent.access.handle()?.open_child(&name) {
-            Ok(child) => match child.stat() {
-                Ok(stat) if self.options.skip.contains(&(stat.device, stat.inode)) => {
-                    tracing::info!(directory = %path, "left out: it is a store");
-                    None
-                }
-                Ok(stat) if self.is_left_out_mount(stat.device) => None,
-                _ => Some(DirectoryAccess::Open(child)),
-            },
+            Ok(child) => self
+                .guard
+                .enters(parent, &child, &path)
+                .then_some(DirectoryAccess::Open(child)),
             Err(error) => {
                 self.trouble(&path, Unread::List(error));
                 None
@@ -245,15 +254,29 @@ impl TreeWalk<'_> {
         })
     }
 
-    fn is_left_out_mount(&self, device: u64) -> bool {
-        self.options.mounts == Mounts::Stay && self.device.is_some_and(|root| root != device)
-    }
-
     fn trouble(&self, path: &TreePath, error: Unread) {
         self.options
             .progress
             .trouble(Trouble::new(path.clone(), error));
     }
+}
+
+/// Returns whether a file says that the content of its directory is to be left out.
+fn is_tag(excludes: &Excludes, folder: &DirHandle, listed: &ListedName) -> bool {
+    let name = listed.name.as_bytes();
+    excludes.is_tag(name)
+        && (excludes.if_present.iter().any(|tag| tag == name)
+            || has_cache_signature(folder, listed))
+}
+
+fn has_cache_signature(folder: &DirHandle, listed: &ListedName) -> bool {
+    let mut begin = [0; CACHE_SIGNATURE.len()];
+    let is_file = |stat: Stat| stat.sort == Sort::Kept(Kind::File);
+    folder.open_file(&listed.name).is_ok_and(|file| {
+        file.stat().is_ok_and(is_file)
+            && file.read_at(&mut begin, 0).is_ok()
+            && begin == CACHE_SIGNATURE
+    })
 }
 
 /// Returns the names for the member of the directory. Which files will have a member is not known

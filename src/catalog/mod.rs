@@ -64,5 +64,5 @@ pub use order::{Order, OrderMemory, in_order};
 pub use outlines::outlines;
 pub use place::{is_store, store_around};
 pub use stray::is_stray;
-pub use tree::{TreeError, open_tree, run_root};
+pub use tree::{TreeError, open_tree};
 pub use whole::offer_whole;

@@ -76,8 +76,9 @@ impl Advice for DocumentError {
     }
 }
 
-/// Decodes a document of the version `known` or of one before it. Reads the version before everything else, so that a
-/// document of another version is refused by its version and not by its shape.
+/// Decodes a document of the version `known` or of one before it. Reads the version before
+/// everything else, so that a document of another version is refused by its version and not by its
+/// shape.
 fn decode_document<T: serde::de::DeserializeOwned>(
     bytes: &[u8],
     known: u32,

@@ -16,7 +16,7 @@
 //! | [`Xattrs`] | reads extended attributes, ACLs and capabilities | refused |
 //! | [`folder_handle`] | a folder of a store; follows no link | looks before each step |
 //! | [`CacheDir`] | such a folder that only this user may write to | rights are not checked |
-//! | [`Caller`], [`calls`] | leaves a call behind that a file system does not answer | as elsewhere |
+//! | [`Caller`], [`calls`] | leaves a call behind that does not return | as elsewhere |
 //! | [`Owners`] | user and group numbers to names and back, remembered | no names |
 //! | [`process`] | starts programs, moves to the background | starting only |
 //! | [`terminal`] | asks the person at the terminal | refused |

@@ -366,7 +366,7 @@ pub(super) fn terminal_is_there() -> bool {
     false
 }
 
-pub(super) fn ask(_: &str) -> io::Result<String> {
+pub(super) fn ask(_: &str, _: &crate::model::Cancel) -> io::Result<String> {
     Err(refused("asking a question"))
 }
 

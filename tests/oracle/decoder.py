@@ -3,14 +3,16 @@
 
     decoder.py STORE list                       all points in time
     decoder.py STORE ls    HOST/NAME[@ID]       the whole tree, one line an entry
-    decoder.py STORE dump  HOST/NAME[@ID]       the whole tree as JSON lines, with SHA-256 of contents
+    decoder.py STORE dump  HOST/NAME[@ID]       the whole tree as JSON lines, with SHA-256 sums
     decoder.py STORE x     HOST/NAME[@ID] DIR   extract into DIR (made; must not exist or be empty)
-    decoder.py STORE verify HOST/NAME[@ID]      checks what no reader needs: live ranges, signatures (one block in 37), head, parent
+    decoder.py STORE verify HOST/NAME[@ID]      checks what no reader needs: live ranges,
+                                                signatures (one block in 37), head, parent
     decoder.py STORE tar   HOST/NAME ID         the raw tar stream of a level to standard output
     --pass-file FILE
 ID: an id or the beginning of one, or serial=N; left out: the newest.
 """
-import sys, os, json, base64, struct, hashlib, hmac, bisect, zlib, bz2, lzma, re, argparse, stat, errno
+import sys, os, json, base64, struct, hashlib, hmac, bisect, zlib, bz2, lzma, re, argparse
+import stat, errno
 from collections import OrderedDict
 
 
@@ -717,7 +719,8 @@ class Point:
             )
 
     def tree(self):
-        """walk, with the checks of a tree and hard links resolved: yields comps, entry, comps of the first name or None"""
+        """walk, with the checks of a tree and hard links resolved: yields comps, entry, comps of
+        the first name or None"""
         dirs, firsts, root = set(), {}, False
         for comps, e, i, rank, k in self.walk():
             if not comps:
@@ -757,7 +760,7 @@ class Point:
                 p += len(part)
 
 
-# ---------------------------------------------------------------- what no reader needs: live ranges, signatures, head, parent
+# ------------------------------ what no reader needs: live ranges, signatures, head, parent
 def live_ranges(t):
     r, at, out = R(b64(t)), 0, []
     while r.p < r.e:

@@ -411,7 +411,8 @@ def _(level):
     level.publish(level=LATER)
 
 
-@refused("M7", "rolled-back-manifest", "under the name of a later level lies the manifest of the first")
+@refused("M7", "rolled-back-manifest",
+         "under the name of a later level lies the manifest of the first")
 def _(level):
     second = later(level)
     second.objects["manifests/host/tree/" + LATER] = second.objects.pop(MANIFEST_NAME)
@@ -611,7 +612,8 @@ for name, about, more in (
     ("user-too-large", "the user has a number of 33 bits", {"uid": 1 << 32}),
     ("nanoseconds-too-large", "a time has more than a second of nanoseconds",
      {"nanoseconds": 10**9}),
-    ("ctime-that-is-mtime", "a ctime stands there though it is the mtime", {"ctime": 1_700_000_000}),
+    ("ctime-that-is-mtime", "a ctime stands there though it is the mtime",
+     {"ctime": 1_700_000_000}),
 ):
     tree("T5", name, about, lambda l, more=more: l.put(b"b", l.file(b"b", **more)), ["b"])
 tree("T5", "unknown-kind", "an entry has a kind that nobody knows",

@@ -53,6 +53,8 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         backup: name(),
         sources: sources.iter().map(|path| path.to_path_buf()).collect(),
         excludes: Excludes::default(),
+        allow_empty: false,
+        skip_unchanged: false,
         mounts: Mounts::Cross,
         skip: Vec::new(),
         levels: Levels {

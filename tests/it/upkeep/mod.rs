@@ -3,12 +3,14 @@
 mod chain;
 mod concurrent;
 mod cut;
+mod notes;
 mod order;
 mod partial;
 mod prune;
 mod repack;
 mod resumed;
 mod sync;
+mod sync_damage;
 mod sync_notes;
 
 use crate::support::reading::{self, Whole};

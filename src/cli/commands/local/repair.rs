@@ -118,7 +118,7 @@ fn mend_and_remove(
         // A store that is not the one this machine knows is not mended into something else.
         levels_in_order(access, backup, session)?;
         let repaired = mend(access, backup, session, cancel)?;
-        let removed = if may_remove(arguments, backup, &repaired, session)? {
+        let removed = if may_remove(arguments, backup, &repaired, session, cancel)? {
             upkeep::remove_unreadable(access, backup, &repaired, held)?
         } else {
             0
@@ -153,6 +153,7 @@ fn may_remove(
     backup: &BackupName,
     repaired: &Repaired,
     session: &mut Session,
+    cancel: &Cancel,
 ) -> anyhow::Result<bool> {
     let removable = repaired.unreadable.iter().filter(|point| !point.is_newer);
     let count = removable.count() as u64;
@@ -165,5 +166,5 @@ fn may_remove(
         "point in time that cannot be opened",
         "points in time that cannot be opened",
     );
-    is_yes(&format!("Remove {what} from {backup}?"))
+    is_yes(&format!("Remove {what} from {backup}?"), cancel)
 }
