@@ -104,6 +104,8 @@ fn a_lost_identity_is_told_and_repaired() {
     std::fs::remove_file(&identity).expect("removed");
     let said = user.succeeds("ls docs");
     assert!(said.err.contains("freezer repair mends it"), "{said:?}");
+    let said = user.fails(1, "check");
+    assert!(said.out.contains("freezer.json is missing"), "{said:?}");
     let said = user.succeeds("repair docs --dry-run");
     assert!(said.err.contains("would be put back"), "{said:?}");
     assert!(!identity.exists());
@@ -137,7 +139,7 @@ fn a_rotation_closes_the_store_to_other_passphrases() {
         removed.iter().any(|key| key["comment"] == "vault"),
         "{rotated}"
     );
-    let said = user.fails(1, "ls docs --encrypt-pass-file other");
+    let said = user.fails(12, "ls docs --encrypt-pass-file other");
     assert!(said.err.contains("wrong passphrase"), "{said:?}");
     user.succeeds("backup docs --encrypt-pass-file pass");
     user.succeeds("check --read-data --encrypt-pass-file pass");
