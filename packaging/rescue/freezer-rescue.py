@@ -1227,7 +1227,14 @@ class Archive:
             data = b"".join(record(key, value) for key, value in records)
             self.write(header(b"././@PaxHeader", b"x", len(data)))
             self.write(data.ljust(-(-len(data) // 512) * 512, b"\0"))
-        fields = dict(mode=entry.mode, uid=entry.uid, gid=entry.gid, mtime=entry.mtime[0])
+        mode = entry.mode
+        # Nobody has that number, and tar takes it for "leave the owner as it is": the member would
+        # act as whoever extracts it.
+        if 2**32 - 1 in (entry.uid, entry.gid) and mode & 0o6000:
+            mode &= ~0o6000
+            if problem:
+                problem("its owner is none that there can be: it has no setuid and setgid")
+        fields = dict(mode=mode, uid=entry.uid, gid=entry.gid, mtime=entry.mtime[0])
         fields.update(user=entry.user, group=entry.group, numbers=entry.numbers, link=target)
         self.write(header(stored_name, kind, size, **fields))
         self.write(stored_map)

@@ -11,8 +11,8 @@
 //! - Every change is one transaction. One that conflicts with another is run again as a whole.
 //! - Every query is bound to a project, except where the rule of the policy allows more.
 //! - Nothing that a client sends is answered with a 500.
-//! - A request that has begun is finished, even when its client no longer waits. No request waits for
-//!   the database without a bound.
+//! - A request that has begun is finished, even when its client no longer waits. No request waits
+//!   for the database without a bound.
 
 mod actions;
 mod answer;

@@ -19,7 +19,7 @@
 //! | `run`, `request`, `plan`, `pipeline`, `publish` | the run, its parts and the request |
 //! | `levels`, `base`, `resume` | the level to build on; interrupted runs to take content from |
 //! | `sources`, `walk`, `earlier_names` | lists the tree beside the earlier one |
-//! | `left_out` | what is kept out by itself: stores, mounts of backups, the kernel's file systems |
+//! | `left_out` | leaves out stores, mounts of backups and the kernel's file systems |
 //! | `read/`, `compare`, `content`, `moved` | reads entries; finds what has not changed |
 //! | `step`, `read_step`, `handover` | what goes from the walk over the readers to the archive |
 //! | `archive/`, `stream`, `index_writer`, `live` | writes the tar stream and the index |
@@ -59,6 +59,8 @@ mod resume;
 mod run;
 mod seal;
 mod segments;
+mod serve;
+mod source_calls;
 mod sources;
 mod step;
 mod stop;

@@ -16,6 +16,7 @@ use crate::model::{Dated, LevelId, LevelSerial};
 use crate::store;
 use jiff::Timestamp;
 use std::error::Error;
+use std::sync::Arc;
 
 /// Everything that a run decides before it stores anything.
 pub(super) struct RunPlan {
@@ -26,9 +27,9 @@ pub(super) struct RunPlan {
     /// Seals everything that belongs to the level.
     pub(super) sealer: Sealer,
     /// The point in time that the level builds on; `None` for a full level.
-    pub(super) base: Option<Base>,
+    pub(super) base: Option<Arc<Base>>,
     /// The content that is taken up from interrupted runs, if there is any.
-    pub(super) resumed: Option<Resumed>,
+    pub(super) resumed: Option<Arc<Resumed>>,
     /// How often to take a checkpoint; `None` takes none.
     pub(super) checkpoints: Option<CheckpointRule>,
     /// How many files the newest point in time has.
@@ -85,8 +86,8 @@ impl RunPlan {
                 compression: request.compression,
                 compression_level: request.compression_level,
             },
-            base,
-            resumed,
+            base: base.map(Arc::new),
+            resumed: resumed.map(Arc::new),
             checkpoints: request.checkpoints.filter(|_| claim.is_some()),
             files_before,
             ahead: order.ahead(began).cloned().collect(),
@@ -101,19 +102,19 @@ impl RunPlan {
 
     /// Returns the levels that the base leans on, itself among them.
     pub(super) fn earlier(&self) -> &[LevelParts] {
-        self.base.as_ref().map(Base::levels).unwrap_or_default()
+        self.base.as_deref().map(Base::levels).unwrap_or_default()
     }
 
     /// Returns the streams that content may be taken up from.
     pub(super) fn unfinished(&self) -> &[LevelParts] {
         self.resumed
-            .as_ref()
+            .as_deref()
             .map(Resumed::streams)
             .unwrap_or_default()
     }
 }
 
-/// Returns how many files the newest point in time has; 0 where there is none, or it cannot be read.
+/// Returns how many files the newest point in time has; 0 where there is none that can be read.
 fn newest_files(context: RunContext<'_>, order: &Order) -> u64 {
     let newest = order.levels().next_back();
     let manifest =

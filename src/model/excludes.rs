@@ -117,7 +117,7 @@ impl Excludes {
         let mut leaves_out = None;
         for rule in self.rules.iter().rev() {
             let has_matched = rule.has_matched.load(Ordering::Relaxed);
-            // The last rule that matches decides. The others are only asked whether they ever match.
+            // The last rule that matches decides. The others only note whether they ever match.
             if leaves_out.is_some() && has_matched {
                 continue;
             }

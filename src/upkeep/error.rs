@@ -205,6 +205,14 @@ pub enum SyncError {
         /// What the store said.
         source: store::Error,
     },
+    /// The store did not answer, so it is not known what the objects of a level must hold.
+    #[error("could not read the frame table of level {level}")]
+    Table {
+        /// The level.
+        level: LevelId,
+        /// What the store said.
+        source: Box<IndexError>,
+    },
     /// The note of lost data of a level could not be stored in the copy.
     #[error("could not store a note of lost data in the copy")]
     Note(#[source] store::Error),
@@ -225,7 +233,7 @@ pub enum SyncError {
 impl Advice for SyncError {
     fn hint(&self) -> Option<&str> {
         match self {
-            Self::Copy { .. } | Self::Note(_) | Self::Interrupted(_) => {
+            Self::Copy { .. } | Self::Table { .. } | Self::Note(_) | Self::Interrupted(_) => {
                 Some("run freezer sync again: it goes on where this one ended")
             }
             Self::Repacked { .. } => Some(

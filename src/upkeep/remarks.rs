@@ -96,7 +96,7 @@ pub fn remarks(
     // In this order: a run claims before it stores data, and publishes its manifest before it gives
     // the claim up. So data that is seen has a claim or a manifest, if a run made it just now.
     let space = Space::read(of).map_err(PruneError::List)?;
-    let claims = claims(&of.store(), backup, now).map_err(PruneError::List)?;
+    let claims = claims(access, backup, now).map_err(PruneError::List)?;
     let points = BackupPoints::read(of)?;
     let inventory = Inventory { space, points };
     let mut remarks = of_data(of, &inventory, claims)?;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::too_many_lines, reason = "a test may tell a long story")]
 
+mod advisories;
 mod api;
 mod architecture;
 mod backup;

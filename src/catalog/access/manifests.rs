@@ -30,6 +30,21 @@ impl Access {
         level: &LevelId,
     ) -> Result<(Manifest, String), AccessError> {
         let stored = self.manifest_bytes(backup, level)?;
+        self.open_manifest(backup, level, stored)
+    }
+
+    /// Opens a manifest whose bytes were read, as
+    /// [`manifest_and_digest`](Self::manifest_and_digest) does.
+    ///
+    /// # Errors
+    ///
+    /// As there, but none of the store.
+    pub fn open_manifest(
+        &self,
+        backup: &BackupName,
+        level: &LevelId,
+        stored: Vec<u8>,
+    ) -> Result<(Manifest, String), AccessError> {
         let digest = manifest::digest(&stored);
         let manifest =
             Manifest::open(stored, &self.opener(level)).map_err(damaged_manifest(level))?;

@@ -33,6 +33,7 @@ pub use upgrade::Upgrade;
 use crate::catalog::hidden::{HiddenStore, NameBook};
 use crate::catalog::known::Witness;
 use crate::catalog::names;
+use crate::format::claim::MachineDigest;
 use crate::format::frame::{Opener, Protection};
 use crate::format::identity::{Cipher, Identity};
 use crate::model::{BackupName, KeyEpoch, LevelId, Passphrase, StoreId};
@@ -165,11 +166,6 @@ impl Access {
         self.witness.as_deref()
     }
 
-    /// Returns what watches the store, for callers that outlive this.
-    pub fn shared_witness(&self) -> Option<Arc<Witness>> {
-        self.witness.clone()
-    }
-
     /// Returns whether the store at a place is encrypted, without opening it.
     ///
     /// # Errors
@@ -230,6 +226,12 @@ impl Access {
     /// Returns what protects the store's frames.
     pub fn protection(&self) -> Protection {
         self.protection.clone()
+    }
+
+    /// Returns how claims of the store name machines.
+    pub fn machine_digest(&self) -> MachineDigest {
+        let master = self.unlocked.as_ref().map(|unlocked| &unlocked.master);
+        MachineDigest::new(master, self.identity.id)
     }
 
     /// Returns what opens the frames of a level.

@@ -211,6 +211,16 @@ impl KnownStores {
         }))
     }
 
+    /// Returns whether the client has seen a store in a place.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be read.
+    pub fn knows(&self, place: &str, id: StoreId) -> Result<bool, KnownStoresError> {
+        let known = self.0.read(id)?;
+        Ok(known.is_some_and(|known| known.places.contains_key(place)))
+    }
+
     /// Compares a place without a store with the memory.
     ///
     /// # Errors

@@ -24,9 +24,9 @@ pub(in crate::cli) struct Common {
     )]
     pub(in crate::cli) store: Vec<OsString>,
 
-    /// A file whose first line is the passphrase of the store; - is standard input. A backup with this option makes a
-    /// new store an encrypted one [default: ask on the terminal; environment:
-    /// FREEZER_ENCRYPT_PASS_FILE]
+    /// A file whose first line is the passphrase of the store; - is standard input. A backup
+    /// with this option makes a new store an encrypted one [default: ask on the terminal;
+    /// environment: FREEZER_ENCRYPT_PASS_FILE]
     #[arg(long, value_name = "FILE", global = true)]
     pub(in crate::cli) encrypt_pass_file: Option<PathBuf>,
 

@@ -64,13 +64,19 @@ impl Dialogue {
     }
 }
 
-/// A user with two points in time, of which the first cannot be opened.
-fn user_with_an_unreadable_point() -> User {
+/// A user with two points in time.
+fn user_with_two_points() -> User {
     let user = User::with_docs();
     for content in ["one\n", "two\n"] {
         user.write("docs/a.txt", content);
         user.succeeds("backup docs --hostname here -q");
     }
+    user
+}
+
+/// A user with two points in time, of which the first cannot be opened.
+fn user_with_an_unreadable_point() -> User {
+    let user = user_with_two_points();
     let manifest = user.objects("/manifests/").remove(0);
     std::fs::remove_file(&manifest).expect("removed");
     std::fs::write(&manifest, "junk").expect("written");
@@ -79,19 +85,10 @@ fn user_with_an_unreadable_point() -> User {
 
 #[test]
 fn an_interrupt_at_a_question_ends_the_command_and_changes_nothing() {
-    let user = user_with_an_unreadable_point();
-    for command in [
-        "repair docs",
-        "prune docs --keep-last 1 --grace 0",
-        "unlock docs",
+    for (user, command) in [
+        (user_with_an_unreadable_point(), "repair docs"),
+        (user_with_two_points(), "prune docs --keep-last 1"),
     ] {
-        if command == "unlock docs" {
-            let folder = ".local/share/freezer/store/locks/here/docs/20261130T000000.000Z-00000000";
-            user.write(
-                &format!("{folder}/{}", super::unlock::in_hours(1)),
-                "a claim",
-            );
-        }
         let before = user.objects("/");
         let mut dialogue = user.on_terminal(command);
         dialogue.until("[y/N] ");

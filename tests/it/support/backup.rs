@@ -65,6 +65,7 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         compression: Compression::Zstd,
         compression_level: 3,
         segment_bytes: 1 << 20,
+        source_timeout: Some(std::time::Duration::from_secs(60)),
         upload_jobs: 2,
         tags: Vec::new(),
         zone: "UTC".to_owned(),

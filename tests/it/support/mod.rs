@@ -2,6 +2,8 @@
 
 pub mod backup;
 pub mod dice;
+#[cfg(unix)]
+pub mod hung;
 pub mod oracle;
 pub mod proxy;
 #[cfg(unix)]

@@ -22,7 +22,8 @@ use serde::Serialize;
 
 Exit codes: 0 the store is made; 1 it failed, or there is a store already; 2 wrong usage.")]
 pub(in crate::cli) struct Arguments {
-    /// Encrypt the store, and ask for its new passphrase on the terminal, unless an option gives one
+    /// Encrypt the store, and ask for its new passphrase on the terminal, unless an option gives
+    /// one
     #[arg(long)]
     encrypt: bool,
 }

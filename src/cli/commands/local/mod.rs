@@ -13,6 +13,7 @@ pub(in crate::cli) mod init;
 pub(in crate::cli) mod key;
 mod key_rotation;
 pub(in crate::cli) mod list;
+mod list_backups;
 pub(in crate::cli) mod ls;
 #[cfg(unix)]
 pub(in crate::cli) mod mount;

@@ -69,8 +69,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     pub(super) exclude_caches: bool,
 
-    /// Leave out the content of directories with a file called NAME, such as .nobackup; can be given
-    /// several times
+    /// Leave out the content of directories with a file called NAME, such as .nobackup; can be
+    /// given several times
     #[arg(long, value_name = "NAME", hide_short_help = true)]
     pub(super) exclude_if_present: Vec<OsString>,
 
@@ -230,6 +230,17 @@ pub(in crate::cli) struct Arguments {
         hide_short_help = true
     )]
     pub(super) checkpoint_interval: TimeLength,
+
+    /// How long one call to a file system of PATH may take (90s, 10m; a number alone counts
+    /// seconds; 0: for ever). What does not answer, such as a network mount whose server is gone, is
+    /// named and left out
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        hide_short_help = true
+    )]
+    pub(super) source_timeout: TimeLength,
 
     /// Tag of the new point in time, for prune --keep-tag; can be given several times
     #[arg(long, value_name = "TAG")]
