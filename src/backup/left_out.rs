@@ -3,7 +3,7 @@
 
 use super::step::WalkedDirectory;
 use crate::model::TreePath;
-use crate::platform::{DirHandle, Mount, mounts};
+use crate::platform::{DirHandle, Mount, Stat, mounts};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
@@ -117,14 +117,16 @@ impl<'run> BorderGuard<'run> {
         }
     }
 
-    /// Returns whether the walk enters a directory that it has opened in `parent`.
+    /// Returns whether the walk enters a directory that it has opened in `parent`. Asks the table
+    /// of mounts, and no file system.
     pub(super) fn enters(
         &mut self,
         parent: &WalkedDirectory,
         child: &DirHandle,
+        stat: Option<&Stat>,
         path: &TreePath,
     ) -> bool {
-        let Some(why) = self.reason(parent, child, path) else {
+        let Some(why) = stat.and_then(|stat| self.reason(parent, child, stat, path)) else {
             return true;
         };
         tracing::info!(directory = %path, "left out: {why}");
@@ -143,14 +145,14 @@ impl<'run> BorderGuard<'run> {
         &mut self,
         parent: &WalkedDirectory,
         child: &DirHandle,
+        stat: &Stat,
         path: &TreePath,
     ) -> Option<WhyLeftOut> {
-        let stat = child.stat().ok()?;
         if self.borders.stores.contains(&(stat.device, stat.inode)) {
             return Some(WhyLeftOut::Store);
         }
         let handle = parent.access.handle()?;
-        let is_border = handle.stat().ok()?.device != stat.device;
+        let is_border = parent.device? != stat.device;
         let is_asked = self.borders.asked.contains(&stat.device);
         if !is_border || is_asked || self.borders.leading.contains(path) {
             return None;

@@ -59,6 +59,8 @@ mod resume;
 mod run;
 mod seal;
 mod segments;
+mod serve;
+mod source_calls;
 mod sources;
 mod step;
 mod stop;

@@ -1,6 +1,6 @@
 //! The stages of a run and the threads that they work on: one function for each stage.
 
-use super::archive::{Archive, Archived, BlockMembers, EntryIndex, IndexedEntries, Tally};
+use super::archive::{Archive, Archived, BlockMembers, EntryIndex, IndexedEntries, Outside, Tally};
 use super::base::Base;
 use super::blocks::EarlierStreams;
 use super::checkpoint::{CheckpointTimer, CheckpointWriter};
@@ -20,6 +20,8 @@ use super::read::{EarlierContent, EntryReader};
 use super::request::RunContext;
 use super::seal::{SealChannels, SealedFrame, seal};
 use super::segments::SegmentWriter;
+use super::serve::StepServer;
+use super::source_calls::{SourceCaller, SourceCalls};
 use super::sources::SourceTree;
 use super::stop::StopSignal;
 use super::stream::{FrameSizes, TarStream};
@@ -28,7 +30,7 @@ use super::uploads::{Uploader, Uploads};
 use super::walk::{WalkOptions, walk};
 use crate::catalog::names::Folder;
 use crate::format::frame::Encoder;
-use crate::model::{LevelSerial, Ranges, Trouble};
+use crate::model::{LevelSerial, Progress, Ranges, Trouble};
 use crate::store::ObjectName;
 use crossbeam_channel::{Receiver, bounded};
 use std::collections::BTreeMap;
@@ -67,7 +69,9 @@ struct Pipeline<'run> {
     context: RunContext<'run>,
     plan: &'run RunPlan,
     streams: &'run EarlierStreams,
-    reader: &'run EntryReader<'run>,
+    reader: &'run Arc<EntryReader>,
+    stored: Option<&'run Arc<StoredContent>>,
+    calls: &'run Arc<SourceCalls>,
     uploads: &'run Uploads,
     left_out: &'run Mutex<Vec<LeftOut>>,
 }
@@ -91,33 +95,41 @@ pub(super) fn write(
     mut tree: SourceTree,
 ) -> Result<WrittenLevel, BackupError> {
     if let Some(root) = Arc::get_mut(&mut tree.root) {
-        root.previous = plan.base.as_ref().and_then(Base::root);
+        root.previous = plan.base.as_deref().and_then(Base::root);
     }
     let progress = CountedProgress::new(context.progress);
     let context = RunContext {
         progress: &progress,
         ..context
     };
+    let calls = Arc::new(tree.calls(context.request.source_timeout, context.cancel));
+    let are_sources_missing = !tree.missing.is_empty() || !tree.unanswered.is_empty();
+    for silent in tree.unanswered.drain(..) {
+        calls.note(&silent.path, None);
+        progress.trouble(Trouble::new(silent.path, Unread::NoAnswer(silent.error)));
+    }
     let request = context.request;
     let all_streams = plan.earlier().iter().chain(plan.unfinished());
     let all_streams = all_streams.cloned().collect();
     let streams = EarlierStreams::new(context.access, &request.backup, all_streams);
-    let stored = StoredContent::new(&streams, context.progress, context.cancel);
+    let streams = Arc::new(streams);
     let compares_content = request.levels.evidence == Evidence::Content;
     let earlier = EarlierContent {
-        base: plan.base.as_ref(),
-        resumed: plan.resumed.as_ref(),
-        stored: compares_content.then_some(&stored),
+        base: plan.base.clone(),
+        resumed: plan.resumed.clone(),
+        stored: compares_content.then(|| Arc::new(StoredContent::new(&streams, context.cancel))),
     };
-    let reader = EntryReader::new(earlier, request.engine, context.progress);
+    let stored = earlier.stored.clone();
+    let reader = Arc::new(EntryReader::new(earlier, request.engine, &calls));
     let (uploads, uploader) = Uploads::new();
     let left_out = Mutex::new(Vec::new());
-    let are_sources_missing = !tree.missing.is_empty();
     let pipeline = Pipeline {
         context,
         plan,
         streams: &streams,
         reader: &reader,
+        stored: stored.as_ref(),
+        calls: &calls,
         uploads: &uploads,
         left_out: &left_out,
     };
@@ -134,7 +146,7 @@ pub(super) fn write(
         mut tally,
     } = archived.entries;
     tally.counts.failed = progress.troubles();
-    tally.counts.removed = plan.base.as_ref().map_or(0, Base::removed);
+    tally.counts.removed = plan.base.as_deref().map_or(0, Base::removed);
     Ok(WrittenLevel {
         index,
         live,
@@ -248,7 +260,13 @@ impl<'env> Pipeline<'env> {
         let handover = Handover::new();
         for _ in 0..READERS {
             let jobs = handover.jobs.clone();
-            scope.spawn(move || self.reader.serve(&jobs));
+            let server = StepServer {
+                reader: Arc::clone(self.reader),
+                source: SourceCaller::new(self.calls),
+                stored: self.stored.cloned(),
+                progress: self.context.progress,
+            };
+            scope.spawn(move || server.serve(&jobs));
         }
         handover
     }
@@ -268,7 +286,7 @@ impl<'env> Pipeline<'env> {
         scope.spawn(move || {
             let request = self.context.request;
             let options = WalkOptions {
-                excludes: &request.excludes,
+                excludes: Arc::new(request.excludes.clone()),
                 borders: Borders {
                     stores: &request.skip,
                     mounts: request.mounts,
@@ -277,7 +295,8 @@ impl<'env> Pipeline<'env> {
                 },
                 left_out: self.left_out,
                 only: tree.only,
-                base: self.plan.base.as_ref(),
+                base: self.plan.base.as_deref(),
+                source: SourceCaller::new(self.calls),
                 progress: self.context.progress,
                 cancel: self.context.cancel,
             };
@@ -300,7 +319,7 @@ impl<'env> Pipeline<'env> {
             uploads: self.uploads,
         };
         let (plan, progress) = (self.plan, self.context.progress);
-        let earlier_index = plan.base.as_ref().map(Base::earlier_index);
+        let earlier_index = plan.base.as_deref().map(Base::earlier_index);
         let index = IndexWriter::new(earlier_index, index_lane)?;
         let live = LiveBytes::new(plan.earlier(), plan.unfinished());
         let unfinished = plan.unfinished().iter().map(|parts| parts.serial);
@@ -310,8 +329,11 @@ impl<'env> Pipeline<'env> {
             plan.own.serial,
             BlockMembers::new(self.context.request.engine.block_options(), self.streams),
             CheckpointTimer::new(plan.checkpoints, self.context.clock),
-            progress,
-            stop,
+            Outside {
+                progress,
+                stop,
+                source: SourceCaller::new(self.calls),
+            },
         );
         match write_all(&mut archive, steps, stop) {
             Ok(()) => archive.finish(),

@@ -152,7 +152,7 @@ fn manifest(
         request, access, ..
     } = context;
     let WrittenLevel { tally, .. } = written;
-    let base = plan.base.as_ref();
+    let base = plan.base.as_deref();
     let bytes = Bytes {
         logical: tally.logical_bytes,
         stream: written.stream_bytes,

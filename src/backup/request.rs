@@ -9,6 +9,7 @@ use crate::format::frame::Compression;
 use crate::model::{BackupName, Cancel, Excludes, Progress};
 use crate::platform::Clock;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What to back up, and how.
 #[derive(Clone, Debug)]
@@ -46,6 +47,9 @@ pub struct BackupRequest {
     /// How often to take a checkpoint, for the next run if this one is interrupted. Without a lock
     /// none is taken. `None` takes none, and takes nothing up either.
     pub checkpoints: Option<CheckpointRule>,
+    /// The longest time that one call to a file system of the sources may take; `None` waits for
+    /// ever.
+    pub source_timeout: Option<Duration>,
     /// How other runs of the same backup are kept out; `None` for a store that keeps nothing.
     pub lock: Option<BackupLock>,
 }

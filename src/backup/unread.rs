@@ -1,7 +1,9 @@
 //! Why a file or directory is not in the backup as it should be.
 
 use super::read_step::SourceFile;
+use super::source_calls::NotAsked;
 use crate::model::TreePath;
+use crate::platform::NoAnswer;
 use std::io;
 
 /// Why a file could not be read, and how much of it is kept.
@@ -13,6 +15,12 @@ pub enum Unread {
     /// A directory could not be opened or listed.
     #[error("could not list the directory; its content is left out")]
     List(#[source] io::Error),
+    /// The file system did not answer in time.
+    #[error("could not read it; it is left out")]
+    NoAnswer(#[source] NoAnswer),
+    /// The file system did not answer before.
+    #[error("not read; it is left out")]
+    NotAsked(#[source] NotAsked),
     /// A file could not be opened.
     #[error("could not open it; it is left out")]
     Open(#[source] io::Error),
@@ -43,6 +51,8 @@ impl Unread {
             Self::Open(error) | Self::Stat(error) => error.kind() == io::ErrorKind::NotFound,
             Self::Source(_)
             | Self::List(_)
+            | Self::NoAnswer(_)
+            | Self::NotAsked(_)
             | Self::Xattrs(_)
             | Self::Small(_)
             | Self::Content(_)

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`identity`], [`keys`] | the documents that open a store |
 //! | [`features`] | what a document asks of programs that do not know all of it |
+//! | [`hidden_names`] | what stands for the names of hosts and backups in encrypted stores |
 //! | [`frame`], [`segment`] | the unit of everything stored, and the objects that frames lie in |
 //! | [`tar`] | the members of a level's stream |
 //! | [`manifest`] | the document that makes a level exist |
@@ -12,6 +13,7 @@
 //! | [`signature`] | the sums that tell which blocks of a file are new |
 //! | [`live`], [`repacked`] | which bytes of a stream are needed, and where a repack put them |
 //! | [`claim`] | who is changing a backup |
+//! | [`withdrawn`] | whose data stays for a while, and which serial comes next |
 //! | [`lost`] | which bytes of a level can no longer be read |
 //!
 //! `docs/format.md` is the specification; its example bytes are tests.
@@ -23,6 +25,7 @@ pub mod checkpoint;
 pub mod claim;
 pub mod features;
 pub mod frame;
+pub mod hidden_names;
 pub mod identity;
 mod json;
 pub mod keys;
@@ -34,6 +37,7 @@ mod sealed;
 pub mod segment;
 pub mod signature;
 pub mod tar;
+pub mod withdrawn;
 
 use crate::model::{Advice, BackupName, hints};
 

@@ -65,6 +65,11 @@ pub fn mount_id(_: &Path) -> io::Result<u64> {
     Err(refused("the table of mounts"))
 }
 
+/// Always `None`: this system does not tell.
+pub fn device_mounted_on(_: &[u8]) -> Option<u64> {
+    None
+}
+
 /// An open directory. There can be none.
 #[derive(Debug)]
 pub struct DirHandle(NoValue);
@@ -243,6 +248,10 @@ impl Never for UnopenedEntry<'_> {
 
 impl<Handle: Never> Attributes for Handle {
     fn set_owner(&self, _: Option<u32>, _: Option<u32>) -> io::Result<()> {
+        self.never()
+    }
+
+    fn owner(&self) -> io::Result<(u32, u32)> {
         self.never()
     }
 

@@ -14,8 +14,10 @@ use crate::cli::show::output::{Output, OutputForm};
 use crate::cli::show::progress::ProgressDisplay;
 use crate::cli::show::screen::Screen;
 use crate::config::{Environment, passphrase_of_command, read_passphrase};
+use crate::format::identity::Cipher;
 use crate::fs::ReadOptions;
 use crate::model::{Interrupted, Passphrase};
+use crate::net::PlainHosts;
 use crate::platform::{Clock, SystemClock, terminal};
 use crate::store::disk_cache::DiskCache;
 use crate::store::location::{IfMissing, Location};
@@ -44,10 +46,20 @@ pub(in crate::cli) struct Session {
     /// Stores that the configuration describes.
     described: Vec<NamedStore>,
     pub(in crate::cli) screen: Screen,
+    /// The hosts that stores of this run are reached at over plain HTTP.
+    pub(in crate::cli) plain_hosts: PlainHosts,
     /// The longest that a call of a store may take, if there is a limit.
     patience: Option<Duration>,
     /// The passphrase that the user gave, once it was read.
     passphrase: OnceLock<Arc<Passphrase>>,
+}
+
+/// A store whose backups are to be listed.
+pub(in crate::cli) enum ListedStore {
+    /// Manifests tell them.
+    Encrypted(Access),
+    /// Names of objects tell them, to be compared with the memory of this machine.
+    Plain(Catalog, Option<Witness>),
 }
 
 impl Session {
@@ -66,6 +78,7 @@ impl Session {
             zone: TimeZone::system(),
             described,
             screen,
+            plain_hosts: PlainHosts::default(),
             patience: None,
             passphrase: OnceLock::new(),
         }
@@ -197,7 +210,9 @@ impl Session {
 
     fn parsed(&self, text: &OsStr, options: &StoreOptions) -> anyhow::Result<StorePlace> {
         let location = Location::parse(text).map_err(|error| Usage::new(error.to_string()))?;
-        let mut settings = options.settings(&self.environment);
+        let mut settings = options
+            .settings(&self.environment)
+            .with_plain_hosts(self.plain_hosts.clone());
         if let Some(lock) = options.lock_from(self.clock.now()) {
             settings = settings.with_object_lock(lock);
         }
@@ -280,15 +295,20 @@ impl Session {
         })
     }
 
-    /// Opens an existing store without its passphrase: only the names of backups can be read.
-    ///
-    /// Returns them with the memory of this machine, to be compared with the names.
-    pub(in crate::cli) fn catalog(&self) -> anyhow::Result<(Catalog, Option<Witness>)> {
+    /// Opens an existing store to list its backups. One that is encrypted needs its passphrase: the
+    /// names of its objects prove nothing.
+    pub(in crate::cli) fn to_be_listed(&self) -> anyhow::Result<ListedStore> {
         let store = self.open_store()?;
         let identity = Access::identity_at(store.as_ref())
             .map_err(|error| self.or_emptied(&store.location(), error.into()))?;
+        if identity.cipher != Cipher::None {
+            return Ok(ListedStore::Encrypted(
+                self.unlock(store, Purpose::Reading)?,
+            ));
+        }
         let witness = self.witness(&store.location(), &identity, Purpose::Reading)?;
-        Ok((Catalog::new(store), witness))
+        self.tell_of_plain_http(identity.cipher);
+        Ok(ListedStore::Plain(Catalog::new(store), witness))
     }
 
     fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {

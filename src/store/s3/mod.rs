@@ -12,7 +12,9 @@ mod retention;
 
 use super::address::{Address, IfMissing};
 use super::error::network;
-use super::object_server::{self as server, Header, ObjectRequest, ObjectServer, in_query};
+use super::object_server::{
+    self as server, Header, ObjectRequest, ObjectServer, PageProgress, in_query,
+};
 use super::{
     Error, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store, StoreSettings,
     check_prefix,
@@ -134,13 +136,15 @@ impl Store for S3 {
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         check_prefix(prefix)?;
-        let mut token = None;
+        let mut token: Option<String> = None;
+        let mut progress = PageProgress::default();
         loop {
             let Some(page) = self.page(prefix, token.as_deref())? else {
                 return Ok(());
             };
+            progress.note(page.objects.last().map(|object| object.key.as_str()))?;
             for object in page.objects {
-                if let Some(name) = server::listed(&self.bucket.prefix, prefix, &object.key)
+                if let Some(name) = server::listed(&self.bucket.prefix, prefix, &object.key)?
                     && !found(ObjectInfo {
                         name,
                         length: object.size,
@@ -149,15 +153,10 @@ impl Store for S3 {
                     return Ok(());
                 }
             }
-            match page.next {
-                _ if !page.truncated => return Ok(()),
-                Some(next) if token.as_ref() != Some(&next) => token = Some(next),
-                _ => {
-                    return Err(server::unreadable(
-                        "the server does not go on with the listing",
-                    ));
-                }
+            if !page.truncated {
+                return Ok(());
             }
+            token = Some(PageProgress::next_token(token.as_deref(), page.next)?);
         }
     }
 

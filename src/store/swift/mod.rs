@@ -80,14 +80,24 @@ impl Store for Swift {
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         check_prefix(prefix)?;
-        self.container.each(prefix, &mut |key, object| {
-            server::listed(&self.container.prefix, prefix, key).is_none_or(|name| {
-                found(ObjectInfo {
+        let mut outcome = Ok(());
+        self.container
+            .each(prefix, &mut |key, object| match server::listed(
+                &self.container.prefix,
+                prefix,
+                key,
+            ) {
+                Ok(None) => true,
+                Ok(Some(name)) => found(ObjectInfo {
                     name,
                     length: object.bytes,
-                })
-            })
-        })
+                }),
+                Err(error) => {
+                    outcome = Err(error);
+                    false
+                }
+            })?;
+        outcome
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {

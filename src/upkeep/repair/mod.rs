@@ -84,7 +84,9 @@ pub fn repair(
             return Err(RepairError::Check(CheckError::Interrupted(Interrupted)));
         }
         // The check tells what is wrong with a manifest.
-        if let Ok(manifest) = access.manifest(backup, level) {
+        if let Ok(manifest) = access.manifest(backup, level)
+            && manifest.read_only_for().is_empty()
+        {
             mended.mend(of, &manifest)?;
         }
     }

@@ -1,7 +1,9 @@
 //! The command line: what it takes, prints and returns, run as people run it.
 #![expect(clippy::disallowed_methods, reason = "these tests run programs")]
 
+mod check;
 mod damage;
+mod drips;
 mod empty;
 mod excludes;
 mod exit_codes;
@@ -17,6 +19,8 @@ mod outside;
 mod private_files;
 mod prune;
 mod repack;
+mod security;
+mod several;
 mod signals;
 mod sources;
 mod stores;
@@ -24,6 +28,9 @@ mod sync;
 mod terminal;
 mod transcript;
 mod unlock;
+mod unproven;
+mod untrusted;
+mod version_2;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

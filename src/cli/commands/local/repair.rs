@@ -1,6 +1,6 @@
 //! `freezer repair`.
 
-use crate::catalog::{Access, Catalog};
+use crate::catalog::{Access, Catalog, IdentityCopy};
 use crate::cli::commands::local::damage;
 use crate::cli::commands::local::repair_report::RepairReport;
 use crate::cli::interrupt::{self, ProcessKind};
@@ -64,6 +64,7 @@ pub(in crate::cli) fn run(
     let access = session.access_for_writing()?;
     let backup = Catalog::new(access.store()).find(&arguments.backup)?;
     let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
+    mend_identity(arguments, &access, session)?;
     let (repaired, removed) = if arguments.dry_run {
         let trial = access.through(Arc::new(Trial::new(access.store())));
         (mend(&trial, &backup, session, &cancel)?, 0)
@@ -78,6 +79,26 @@ pub(in crate::cli) fn run(
     };
     report.tell(session)?;
     Ok(Completion::of(report.is_sound()))
+}
+
+/// Puts back a lost or damaged copy of the document that makes the place a store.
+fn mend_identity(arguments: &Arguments, access: &Access, session: &Session) -> anyhow::Result<()> {
+    let (wrong, verb) = if arguments.dry_run {
+        (access.wrong_identity_copies()?, "would be put back")
+    } else {
+        (access.mend_identity()?, "was put back")
+    };
+    for IdentityCopy { object, is_missing } in wrong {
+        let what = if is_missing {
+            "was missing"
+        } else {
+            "was damaged"
+        };
+        session
+            .output
+            .note(format_args!("{object} {what}, and {verb}"));
+    }
+    Ok(())
 }
 
 /// Repairs a backup with its lock; returns too how many points in time were removed.

@@ -231,6 +231,17 @@ pub(in crate::cli) struct Arguments {
     )]
     pub(super) checkpoint_interval: TimeLength,
 
+    /// How long one call to a file system of PATH may take (90s, 10m; a number alone counts
+    /// seconds; 0: for ever). What does not answer, such as a network mount whose server is gone, is
+    /// named and left out
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        hide_short_help = true
+    )]
+    pub(super) source_timeout: TimeLength,
+
     /// Tag of the new point in time, for prune --keep-tag; can be given several times
     #[arg(long, value_name = "TAG")]
     pub(super) tag: Vec<String>,

@@ -42,25 +42,27 @@ pub(in crate::cli) fn run(
         .map(|place| place.with_segment_bytes(segment_bytes))
         .collect();
     let mut request = request::of(&arguments, &places, session)?;
-    let destinations = if arguments.dry_run {
+    let mut destinations = if arguments.dry_run {
         Destinations::rehearsal(session)?
     } else {
-        Destinations::open(&places, mirror_policy(&arguments), session)?
+        let policy = mirror_policy(&arguments);
+        Destinations::open(&places, policy, &request.backup, session)?
     };
-    let access = destinations.access();
     request.skip = request::folders_of_stores(&places);
     if arguments.sync {
         flush_file_systems().context("could not flush the file systems")?;
     }
     let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let progress = session.progress();
+    let access = destinations.access();
     let report = backup::run(&request, access, &session.clock, &progress, &cancel)?;
     drop(progress);
+    destinations.confirm(&request.backup, &report.manifest.id);
     let backed = Backed {
         backup: &request.backup,
         report: &report,
         excludes: &request.excludes,
-        cipher: access.cipher(),
+        cipher: destinations.access().cipher(),
         stores: &destinations.outcomes(),
     };
     backed.tell(&arguments, session)?;

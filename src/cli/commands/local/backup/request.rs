@@ -9,13 +9,15 @@ use crate::cli::open::list_file;
 use crate::cli::open::place::StorePlace;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Usage;
-use crate::model::{BackupName, Case, Excludes};
-use crate::platform::{DirHandle, host_name};
+use crate::model::{BackupName, Cancel, Case, Excludes};
+use crate::platform::calls::{CallKind, NOWHERE, during};
+use crate::platform::{DirHandle, PatientCaller, host_name};
 use crate::store::location::Location;
 use anyhow::Context;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The lengths that a block of the engine rsync may have, in bytes.
 const BLOCK_BYTES: RangeInclusive<u32> = 512..=64 << 20;
@@ -53,6 +55,7 @@ pub(super) fn of(
         compression_level,
         segment_bytes: arguments.max_segment_size.0,
         upload_jobs: arguments.upload_jobs.into(),
+        source_timeout: patience(arguments),
         tags: arguments.tag.clone(),
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
         // With several stores, each may have got another checkpoint.
@@ -75,25 +78,27 @@ fn sources(arguments: &Arguments) -> anyhow::Result<Vec<PathBuf>> {
         let text = list_file::read(file)?;
         sources.extend(list_file::ended_by_zeros(&text).map(list_file::path_of));
     }
+    let caller = PatientCaller::new(patience(arguments), Cancel::new());
     let mut missing = None;
     for path in &sources {
-        match path.symlink_metadata() {
-            Ok(_) => return Ok(sources),
-            Err(source) => missing = missing.or(Some((path, source))),
-        }
+        let (path, asked) = (path.clone(), path.clone());
+        let look = move || during(CallKind::Stat, NOWHERE, || asked.symlink_metadata());
+        let error = match caller.call(look) {
+            Ok(Ok(_)) => return Ok(sources),
+            Ok(Err(source)) => SourceError::Open { path, source },
+            Err(source) => SourceError::NoAnswer { path, source },
+        };
+        missing = missing.or(Some(error));
     }
     match missing {
         None => Ok(sources),
-        Some((path, source)) => Err(BackupError::Source(SourceError::Open {
-            path: path.clone(),
-            source,
-        })
-        .into()),
+        Some(error) => Err(BackupError::Source(error).into()),
     }
 }
 
 /// Returns the rules about what is left out: those of files first, so that typed ones win.
 fn excludes(arguments: &Arguments) -> anyhow::Result<Excludes> {
+    let caller = PatientCaller::new(patience(arguments), Cancel::new());
     let mut excludes = Excludes::default();
     let names = arguments.exclude_if_present.iter();
     excludes.if_present = names.map(|name| name.as_encoded_bytes().to_vec()).collect();
@@ -102,21 +107,27 @@ fn excludes(arguments: &Arguments) -> anyhow::Result<Excludes> {
     for file in &arguments.exclude_from {
         let text = list_file::read(file)?;
         for pattern in list_file::lines(&text).filter(|line| !line.starts_with(b"#")) {
-            excludes.add(&on_real_path(pattern), Case::Counts);
+            excludes.add(&on_real_path(pattern, &caller), Case::Counts);
         }
     }
     for pattern in &arguments.exclude {
-        excludes.add(&on_real_path(pattern.as_encoded_bytes()), Case::Counts);
+        excludes.add(
+            &on_real_path(pattern.as_encoded_bytes(), &caller),
+            Case::Counts,
+        );
     }
     for pattern in &arguments.iexclude {
-        excludes.add(&on_real_path(pattern.as_encoded_bytes()), Case::Ignored);
+        excludes.add(
+            &on_real_path(pattern.as_encoded_bytes(), &caller),
+            Case::Ignored,
+        );
     }
     Ok(excludes)
 }
 
 /// Resolves the symbolic links on the way of an absolute pattern, as far as it says the way in
 /// letters. Files are compared by their real paths, and `$PWD` may lead over a link.
-fn on_real_path(pattern: &[u8]) -> Cow<'_, [u8]> {
+fn on_real_path<'pattern>(pattern: &'pattern [u8], caller: &PatientCaller) -> Cow<'pattern, [u8]> {
     let is_special = |byte: &u8| b"*?[\\".contains(byte);
     let start = usize::from(pattern.starts_with(b"!"));
     let path = pattern.get(start..).unwrap_or_default();
@@ -127,15 +138,22 @@ fn on_real_path(pattern: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(pattern);
     };
     let (way, rest) = path.split_at(end);
-    match list_file::path_of(way).canonicalize() {
-        Ok(real) => {
+    let way = list_file::path_of(way);
+    let look = move || during(CallKind::Stat, NOWHERE, || way.canonicalize());
+    match caller.call(look) {
+        Ok(Ok(real)) => {
             let mut resolved = pattern.get(..start).unwrap_or_default().to_vec();
             resolved.extend_from_slice(real.as_os_str().as_encoded_bytes());
             resolved.extend_from_slice(rest);
             Cow::Owned(resolved)
         }
-        Err(_) => Cow::Borrowed(pattern),
+        _ => Cow::Borrowed(pattern),
     }
+}
+
+/// Returns how long one call to a file system of the sources may take; `None` for ever.
+fn patience(arguments: &Arguments) -> Option<Duration> {
+    Some(arguments.source_timeout.0).filter(|patience| !patience.is_zero())
 }
 
 fn backup_name(arguments: &Arguments, sources: &[PathBuf]) -> anyhow::Result<BackupName> {
