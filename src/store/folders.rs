@@ -42,10 +42,12 @@ struct OpenFolder {
     batch: FolderBatch,
 }
 
-/// Hands the contents of a folder over, in any order; `None` for what is not of a store. It gets
-/// the name of the folder with a slash at the end, or an empty text for the topmost one.
-pub(super) type Entries<'store> = dyn FnMut(&str, &mut dyn FnMut(Option<FolderRow>) -> Result<(), Error>) -> Result<(), Error>
-    + 'store;
+/// Takes one thing in a folder; `None` for what is not of a store.
+type TakeRow<'take> = &'take mut (dyn FnMut(Option<FolderRow>) -> Result<(), Error> + 'take);
+
+/// Hands the contents of a folder over, in any order. It gets the name of the folder with a slash
+/// at the end, or an empty text for the topmost one.
+pub(super) type Entries<'store> = dyn FnMut(&str, TakeRow<'_>) -> Result<(), Error> + 'store;
 
 /// Lists objects by the contract of [`Store::list`](super::Store::list).
 ///

@@ -108,8 +108,8 @@ impl HiddenStore {
 
     /// Lists the objects of several backups in the order of the shown names.
     ///
-    /// Memory holds the objects of all of them, which are few but for data. That is listed twice: to
-    /// find the backups, and then each of them.
+    /// Memory holds the objects of all of them, which are few but for data. That is listed twice:
+    /// to find the backups, and then each of them.
     fn list_several(
         &self,
         folder: &str,

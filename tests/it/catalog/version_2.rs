@@ -1,5 +1,5 @@
-//! What version 2 of a store adds: a tag and a second copy of its identity, features, key epochs and
-//! hidden names. None of it can be taken away unnoticed.
+//! What version 2 of a store adds: a tag and a second copy of its identity, features, key epochs
+//! and hidden names. None of it can be taken away unnoticed.
 
 use crate::support::backup;
 use freezer::catalog::{Access, AccessError, Catalog, names};
