@@ -3,7 +3,7 @@
 //! OpenDAL 0.59.5 cuts the path of the store off each `href` without a look at it, and panics where
 //! that is shorter or not a text there. So it gets only documents that are written here: paths below
 //! the folder that was asked for, of names that an object can have.
-//! docs/design/0023-multistatus.md has the reasons.
+//! docs/design/0032-no-listing-is-believed.md has the reasons.
 
 use crate::net::decode;
 use crate::store::name::legal_component;

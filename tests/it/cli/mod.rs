@@ -13,9 +13,13 @@ mod looking;
 mod mount;
 mod original;
 mod outside;
+mod plain_http;
+mod printable;
 mod private_files;
 mod prune;
 mod repack;
+#[cfg(unix)]
+mod sftp_lies;
 mod signals;
 mod stores;
 mod sync;

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod dice;
+pub mod liar;
 pub mod oracle;
 pub mod proxy;
 pub mod random_tree;
