@@ -290,7 +290,6 @@ mod tests {
             "x",
             "/xy",
             "/x/a/b",
-            "/x/../",
             "/x/../../y/",
             "http://evil/y",
             "http://evil",

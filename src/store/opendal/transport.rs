@@ -107,6 +107,10 @@ impl Transport {
         part: Option<AskedPart>,
         reply: HttpReply,
     ) -> Result<Response<Vec<u8>>, Error> {
+        if let (416, Some(name), Some(part)) = (reply.status, &purpose.object, part) {
+            range::check_part(name, part.offset, part.length, reply)?;
+            return purpose.response(416, None, Vec::new());
+        }
         if !reply.is_done() {
             return purpose.refused(reply);
         }

@@ -3,8 +3,11 @@
 
 use super::{Said, User, said};
 
-/// A user whose `ssh` leads to a server that lies in this way.
-fn listing(lie: &str) -> Said {
+/// Long enough for a busy machine to begin a session.
+const PATIENT: &str = "20s";
+
+/// A user whose `ssh` leads to a server that lies in this way, and who waits for it so long.
+fn listing(lie: &str, timeout: &str) -> Said {
     use std::os::unix::fs::PermissionsExt;
     let user = User::new();
     let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/env/fake_sftp.py");
@@ -15,7 +18,8 @@ fn listing(lie: &str) -> Said {
     let path = format!("{}:{path}", user.path("bin").display());
     let mut command = user.freezer();
     command
-        .args("list --store sftp://h/x --timeout 1s --retry-for 0s".split_whitespace())
+        .args("list --store sftp://h/x --retry-for 0s".split_whitespace())
+        .args(["--timeout", timeout])
         .env("PATH", path)
         .env("FAKE_SFTP", lie);
     said(&mut command)
@@ -42,7 +46,12 @@ fn a_server_over_ssh_that_lies_is_given_up_with_a_reason() {
         ("count of names", "no answer"),
         ("endless folders", "none of a store"),
     ] {
-        let told = listing(lie);
+        let timeout = match lie {
+            "no greeting" => "1s",
+            "drip" => "5s",
+            _ => PATIENT,
+        };
+        let told = listing(lie, timeout);
         assert_eq!(told.code, 1, "{lie}: {told:?}");
         assert!(told.err.contains(reason), "{lie}: {told:?}");
         assert!(!told.err.contains("panicked"), "{lie}: {told:?}");
@@ -57,7 +66,7 @@ fn a_server_over_ssh_that_lies_is_given_up_with_a_reason() {
 #[ignore = "needs python3"]
 fn what_is_odd_and_no_lie_over_ssh_is_passed_by() {
     for lie in ["", "odd names", "nested", "count=100000"] {
-        let told = listing(lie);
+        let told = listing(lie, PATIENT);
         assert_eq!(told.code, 0, "{lie}: {told:?}");
         assert!(told.err.contains("no backups"), "{lie}: {told:?}");
     }
