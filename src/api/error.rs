@@ -1,5 +1,4 @@
-//! What a client is told when a request does not succeed. The one place where failures become
-//! status codes.
+//! The answers to requests that do not succeed. The one place where failures become status codes.
 
 use super::db;
 use crate::model::job::WrongField;
@@ -208,7 +207,11 @@ fn empty(status: StatusCode) -> Response<Body> {
 
 /// As keystonemiddleware answers; the header's address is filled in by who knows it.
 fn unauthenticated() -> Response<Body> {
-    let error = json!({ "code": 401, "title": "Unauthorized", "message": "The request you have made requires authentication." });
+    let error = json!({
+        "code": 401,
+        "title": "Unauthorized",
+        "message": "The request you have made requires authentication.",
+    });
     json_answer(
         StatusCode::UNAUTHORIZED,
         json!({ "error": error }).to_string(),

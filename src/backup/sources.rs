@@ -1,12 +1,15 @@
 //! Turns the paths that a user names into one tree to walk.
 
+use super::source_calls::SourceCalls;
 use super::step::{DirectoryAccess, WalkedDirectory};
-use crate::model::{Advice, Name, TreePath};
-use crate::platform::DirHandle;
-use std::collections::{BTreeSet, HashMap};
+use crate::model::{Advice, Cancel, Name, TreePath};
+use crate::platform::calls::{CallKind, NOWHERE, during};
+use crate::platform::{DirHandle, NoAnswer, PatientCaller};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The sources of a backup, opened.
 #[derive(Debug)]
@@ -22,6 +25,27 @@ pub(super) struct SourceTree {
     pub(super) root: Arc<WalkedDirectory>,
     /// Directories in which only these names are walked. All names are walked in the others.
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
+    /// Devices that hold a source.
+    pub(super) devices: HashSet<u64>,
+    /// Sources that are not there, while others are.
+    pub(super) missing: Vec<MissingSource>,
+    /// Sources whose file systems do not answer, while others do. They are walked like the others:
+    /// what does not answer is not gone.
+    pub(super) unanswered: Vec<SilentSource>,
+}
+
+/// A source whose file system does not answer.
+#[derive(Debug)]
+pub(super) struct SilentSource {
+    pub(super) path: TreePath,
+    pub(super) error: NoAnswer,
+}
+
+/// A source that is not there.
+#[derive(Debug)]
+pub(super) struct MissingSource {
+    pub(super) path: TreePath,
+    pub(super) error: io::Error,
 }
 
 /// Why a source cannot be backed up.
@@ -38,6 +62,14 @@ pub enum SourceError {
         /// The error of the system.
         source: io::Error,
     },
+    /// Its file system did not answer.
+    #[error("could not open {}", .path.display())]
+    NoAnswer {
+        /// The path as the user gave it.
+        path: PathBuf,
+        /// The call, and how long it lasted.
+        source: NoAnswer,
+    },
     /// The path has no name that a tree can hold.
     #[error("{} cannot be backed up together with other sources", .0.display())]
     Unfit(PathBuf),
@@ -48,6 +80,9 @@ impl Advice for SourceError {
         match self {
             Self::None => Some("name what to back up: freezer backup PATH"),
             Self::Open { .. } => Some("name a file or directory that exists and that you may read"),
+            Self::NoAnswer { .. } => Some(
+                "see whether its server runs (findmnt -T PATH names it), or unmount it: umount -f",
+            ),
             Self::Unfit(_) => Some("back it up alone"),
         }
     }
@@ -56,44 +91,44 @@ impl Advice for SourceError {
 impl Sources {
     /// Opens the sources. A single directory is the root of the tree. A single file is alone in its
     /// tree. Several sources keep their absolute paths below `/`, with the directories that lead to
-    /// them.
-    pub(super) fn open(paths: &[PathBuf]) -> Result<Self, SourceError> {
+    /// them. Of several, some may be missing or not answer, but not all.
+    pub(super) fn open(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
         match paths {
             [] => Err(SourceError::None),
-            [path] if path.is_dir() => {
-                let root = open_root(path)?;
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                let only = HashMap::new();
-                Ok(Self {
-                    tree: SourceTree { root, only },
-                    paths: vec![path],
-                })
-            }
-            [path] => {
-                let path = resolve(path)?;
-                let (Some(parent), Some(name)) = (
-                    path.parent(),
-                    path.file_name()
-                        .and_then(|name| Name::new(name.as_encoded_bytes())),
-                ) else {
-                    return Err(SourceError::Unfit(path));
-                };
-                let only = HashMap::from([(TreePath::root(), BTreeSet::from([name]))]);
-                let root = open_root(parent)?;
-                Ok(Self {
-                    tree: SourceTree { root, only },
-                    paths: vec![path],
-                })
-            }
-            several => Self::several(several),
+            [path] => Self::alone_by(path, caller),
+            several => Self::several(several, caller),
         }
     }
 
-    fn several(paths: &[PathBuf]) -> Result<Self, SourceError> {
-        let mut resolved = paths
-            .iter()
-            .map(|path| resolve(path))
-            .collect::<Result<Vec<_>, _>>()?;
+    fn alone_by(path: &Path, caller: &PatientCaller) -> Result<Self, SourceError> {
+        let asked = path.to_owned();
+        answered(path, caller.call(move || Self::alone(&asked)))
+    }
+
+    fn alone(path: &Path) -> Result<Self, SourceError> {
+        if is_dir(path) {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            return Self::below(open_root(path)?, HashMap::new(), vec![absolute]);
+        }
+        let path = resolve(path)?;
+        let (Some(parent), Some(name)) = (
+            path.parent(),
+            path.file_name()
+                .and_then(|name| Name::new(name.as_encoded_bytes())),
+        ) else {
+            return Err(SourceError::Unfit(path));
+        };
+        let only = HashMap::from([(TreePath::root(), BTreeSet::from([name]))]);
+        Self::below(open_root(parent)?, only, vec![path])
+    }
+
+    fn several(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
+        let Looked {
+            mut resolved,
+            devices,
+            missing,
+            silent,
+        } = Looked::at(paths, caller)?;
         resolved.sort();
         // A source below another one is walked with that. Paths sort so that a directory comes
         // right before its content.
@@ -103,28 +138,182 @@ impl Sources {
                 kept.push(path);
             }
         }
-        if let [only_one] = &kept[..] {
-            return Self::open(std::slice::from_ref(only_one));
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let is_below = |path: &PathBuf| absolute(path).starts_with(&kept[0]);
+        let is_one = missing.iter().all(|(path, _)| is_below(path))
+            && silent.iter().all(|(path, _)| is_below(path));
+        if let [only_one] = &kept[..]
+            && is_one
+        {
+            let mut one = Self::alone_by(only_one, caller)?;
+            one.tree.devices = devices;
+            let below = |path: &PathBuf| {
+                let below = absolute(path);
+                tree_path(below.strip_prefix(only_one).unwrap_or(&below))
+            };
+            for (path, error) in missing {
+                let path = below(&path)?;
+                one.tree.missing.push(MissingSource { path, error });
+            }
+            for (path, error) in silent {
+                let path = below(&path)?;
+                one.tree.unanswered.push(SilentSource { path, error });
+            }
+            return Ok(one);
+        }
+        let mut unanswered = Vec::new();
+        for (path, error) in silent {
+            let path = absolute(&path);
+            unanswered.push(SilentSource {
+                path: tree_path(&path)?,
+                error,
+            });
+            // One below another source is listed there.
+            if !kept.iter().any(|above| path.starts_with(above)) {
+                kept.push(path);
+            }
         }
         let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
         for path in &kept {
             let mut parent = TreePath::root();
-            for component in path.components() {
-                if let Component::Normal(name) = component {
-                    let name = Name::new(name.as_encoded_bytes())
-                        .ok_or_else(|| SourceError::Unfit(path.clone()))?;
-                    let below = parent.join(&name);
-                    only.entry(parent).or_default().insert(name);
-                    parent = below;
-                }
+            for name in names(path)? {
+                let below = parent.join(&name);
+                only.entry(parent).or_default().insert(name);
+                parent = below;
             }
         }
-        let root = open_root(Path::new("/"))?;
-        Ok(Self {
-            tree: SourceTree { root, only },
-            paths: kept,
-        })
+        let tree = SourceTree {
+            root: open_root(Path::new("/"))?,
+            only,
+            devices,
+            missing: Vec::new(),
+            unanswered,
+        };
+        let mut sources = Self { tree, paths: kept };
+        for (path, error) in missing {
+            sources.tree.missing.push(MissingSource {
+                path: tree_path(&absolute(&path))?,
+                error,
+            });
+        }
+        Ok(sources)
     }
+
+    /// The sources `paths` in the tree below `root`.
+    fn below(
+        root: Arc<WalkedDirectory>,
+        only: HashMap<TreePath, BTreeSet<Name>>,
+        paths: Vec<PathBuf>,
+    ) -> Result<Self, SourceError> {
+        let devices = paths.iter().filter_map(|path| device(path)).collect();
+        let tree = SourceTree {
+            root,
+            only,
+            devices,
+            missing: Vec::new(),
+            unanswered: Vec::new(),
+        };
+        Ok(Self { tree, paths })
+    }
+}
+
+/// What a look at several sources shows.
+#[derive(Default)]
+struct Looked {
+    /// Absolute paths without symbolic links.
+    resolved: Vec<PathBuf>,
+    /// Devices that hold them: also those of sources below others, which the user named too.
+    devices: HashSet<u64>,
+    missing: Vec<(PathBuf, io::Error)>,
+    silent: Vec<(PathBuf, NoAnswer)>,
+}
+
+impl Looked {
+    /// Fails if none of them is there.
+    fn at(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
+        let mut looked = Self::default();
+        for path in paths {
+            let asked = path.clone();
+            let look = move || {
+                let resolved = resolve(&asked)?;
+                let device = device(&resolved);
+                Ok((resolved, device))
+            };
+            match answered(path, caller.call(look)) {
+                Ok((path, device)) => {
+                    looked.resolved.push(path);
+                    looked.devices.extend(device);
+                }
+                Err(SourceError::Open { path, source }) => looked.missing.push((path, source)),
+                Err(SourceError::NoAnswer { path, source }) => looked.silent.push((path, source)),
+                Err(other) => return Err(other),
+            }
+        }
+        if !looked.resolved.is_empty() {
+            return Ok(looked);
+        }
+        if let Some((path, source)) = looked.silent.pop() {
+            return Err(SourceError::NoAnswer { path, source });
+        }
+        match looked.missing.pop() {
+            Some((path, source)) => Err(SourceError::Open { path, source }),
+            None => Ok(looked),
+        }
+    }
+}
+
+impl SourceTree {
+    /// Starts the calls to the file systems of the tree. `patience` bounds one call.
+    pub(super) fn calls(&self, patience: Option<Duration>, cancel: &Cancel) -> SourceCalls {
+        let root = self.root.access.handle();
+        // Symbolic links on the way to the root are not in the table of mounts.
+        let on_disk = root.and_then(|root| std::fs::read_link(root.path()).ok());
+        let on_disk = on_disk.map_or_else(
+            || self.root.on_disk.clone(),
+            |path| path.as_os_str().as_encoded_bytes().to_vec(),
+        );
+        SourceCalls::new(patience, cancel, &on_disk)
+    }
+}
+
+/// Returns the answer about a path, or the error that there is none.
+fn answered<T>(
+    path: &Path,
+    answer: Result<Result<T, SourceError>, NoAnswer>,
+) -> Result<T, SourceError> {
+    answer.unwrap_or_else(|source| {
+        Err(SourceError::NoAnswer {
+            path: path.to_owned(),
+            source,
+        })
+    })
+}
+
+/// Returns the device that holds a source.
+fn device(path: &Path) -> Option<u64> {
+    let folder = if is_dir(path) { path } else { path.parent()? };
+    Some(DirHandle::open(folder).ok()?.stat().ok()?.device)
+}
+
+/// Returns the names on the way to a path.
+fn names(path: &Path) -> Result<Vec<Name>, SourceError> {
+    let normal = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(Name::new(name.as_encoded_bytes())),
+        _ => None,
+    });
+    let names: Option<Vec<Name>> = normal.collect();
+    names.ok_or_else(|| SourceError::Unfit(path.to_owned()))
+}
+
+fn tree_path(path: &Path) -> Result<TreePath, SourceError> {
+    let names = names(path)?;
+    Ok(names
+        .iter()
+        .fold(TreePath::root(), |path, name| path.join(name)))
+}
+
+fn is_dir(path: &Path) -> bool {
+    during(CallKind::Stat, NOWHERE, || path.is_dir())
 }
 
 fn open_root(path: &Path) -> Result<Arc<WalkedDirectory>, SourceError> {
@@ -132,10 +321,12 @@ fn open_root(path: &Path) -> Result<Arc<WalkedDirectory>, SourceError> {
         path: path.to_owned(),
         source,
     })?;
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let real = path.canonicalize();
+    let absolute = real.unwrap_or_else(|_| path.to_owned());
     Ok(Arc::new(WalkedDirectory {
         path: TreePath::root(),
         on_disk: absolute.as_os_str().as_encoded_bytes().to_vec(),
+        device: handle.stat().ok().map(|stat| stat.device),
         access: DirectoryAccess::Open(handle),
         previous: None,
     }))
@@ -148,13 +339,16 @@ fn resolve(path: &Path) -> Result<PathBuf, SourceError> {
         path: path.to_owned(),
         source,
     };
-    path.symlink_metadata().map_err(failed)?;
-    if path.is_dir() {
-        return path.canonicalize().map_err(failed);
+    during(CallKind::Stat, NOWHERE, || path.symlink_metadata()).map_err(failed)?;
+    if is_dir(path) {
+        return during(CallKind::Stat, NOWHERE, || path.canonicalize()).map_err(failed);
     }
     let absolute = std::path::absolute(path).map_err(failed)?;
     match (absolute.parent(), absolute.file_name()) {
-        (Some(parent), Some(name)) => Ok(parent.canonicalize().map_err(failed)?.join(name)),
+        (Some(parent), Some(name)) => {
+            let parent = during(CallKind::Stat, NOWHERE, || parent.canonicalize());
+            Ok(parent.map_err(failed)?.join(name))
+        }
         _ => Ok(absolute),
     }
 }

@@ -8,13 +8,16 @@ use super::base::Base;
 use super::compare::Previous;
 use super::earlier_names::EarlierNames;
 use super::handover::{StepSender, WalkEnded};
+use super::left_out::{BorderGuard, Borders, LeftOut};
+use super::source_calls::{SourceCaller, SourceCalls, is_told};
 use super::step::{DirectoryAccess, WalkStep, WalkedDirectory, WalkedName};
 use super::unread::Unread;
 use crate::format::tar::{DumpDir, DumpDirCode};
-use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
-use crate::platform::{ListedName, Sort};
+use crate::model::{CACHE_SIGNATURE, Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
+use crate::platform::{DirHandle, ListedName, Sort, Stat};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex};
 
 /// Names in a step: enough that handing it over costs little beside reading it, and few enough that
 /// the small files read ahead take little memory.
@@ -22,35 +25,27 @@ const NAMES_PER_STEP: usize = 64;
 
 /// The rules of a walk.
 pub(super) struct WalkOptions<'run> {
-    pub(super) excludes: &'run Excludes,
-    /// Device and inode of directories that are not entered: those of stores.
-    pub(super) skip: &'run [(u64, u64)],
-    pub(super) mounts: Mounts,
+    pub(super) excludes: Arc<Excludes>,
+    /// The directories that are kept without their content.
+    pub(super) borders: Borders<'run>,
+    /// Takes the directories that were kept so.
+    pub(super) left_out: &'run Mutex<Vec<LeftOut>>,
     /// Directories in which only these names are walked: those that lead to several sources, or to
     /// a source that is a file.
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
     /// The point in time that the level is compared with.
     pub(super) base: Option<&'run Base>,
+    /// Makes the calls to the file systems.
+    pub(super) source: SourceCaller,
     pub(super) progress: &'run dyn Progress,
     pub(super) cancel: &'run Cancel,
-}
-
-/// How a directory is treated on which another file system is mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Mounts {
-    /// It is walked like any other.
-    #[default]
-    Cross,
-    /// It is kept as an empty directory.
-    Stay,
 }
 
 /// A walk under way.
 struct TreeWalk<'run> {
     options: &'run WalkOptions<'run>,
     steps: &'run StepSender,
-    /// The file system of the root; `None` if it could not be found out.
-    device: Option<u64>,
+    guard: BorderGuard<'run>,
     /// Directories that are still to be walked, the next one last. Memory holds the siblings along
     /// one path, not all directories.
     waiting: Vec<WaitingDirectory>,
@@ -76,11 +71,10 @@ pub(super) fn walk(
     options: &WalkOptions<'_>,
     steps: &StepSender,
 ) -> Result<(), WalkEnded> {
-    let stat = root.access.handle().and_then(|handle| handle.stat().ok());
     let mut walk = TreeWalk {
         options,
         steps,
-        device: stat.map(|stat| stat.device),
+        guard: BorderGuard::new(&options.borders, options.left_out),
         waiting: vec![WaitingDirectory::Open(root)],
     };
     while let Some(next) = walk.waiting.pop() {
@@ -171,12 +165,21 @@ impl TreeWalk<'_> {
 
     /// Returns the names of a directory that are backed up, sorted, each with its type. `None` if
     /// the directory cannot be listed.
-    fn list(&self, directory: &WalkedDirectory) -> Option<Vec<ListedName>> {
-        let handle = directory.access.handle()?;
-        let listed = match self.options.only.get(&directory.path) {
-            Some(names) => Ok(names.iter().map(without_type).collect()),
-            None => handle.list(),
-        };
+    fn list(&self, directory: &Arc<WalkedDirectory>) -> Option<Vec<ListedName>> {
+        directory.access.handle()?;
+        let only = self.options.only.get(&directory.path);
+        let only: Option<Vec<_>> = only.map(|names| names.iter().map(without_type).collect());
+        let excludes = Arc::clone(&self.options.excludes);
+        let calls = Arc::clone(self.options.source.calls());
+        let of = Arc::clone(directory);
+        let listed = self.ask(directory, None, move |handle| {
+            let mut names = match only {
+                Some(names) => names,
+                None => handle.list()?,
+            };
+            leave_out(&excludes, &calls, &of, handle, &mut names);
+            Ok(names)
+        });
         let mut names: Vec<ListedName> = match listed {
             Ok(names) => names,
             Err(error) => {
@@ -184,19 +187,15 @@ impl TreeWalk<'_> {
                 return None;
             }
         };
-        let excludes = self.options.excludes;
-        if !excludes.is_empty() {
-            names.retain(|listed| {
-                !excludes.matches(&directory.path.join(&listed.name), || {
-                    join_on_disk(directory, &listed.name)
-                })
-            });
-        }
         for listed in &mut names {
             if listed.sort.is_none() {
                 // Some file systems do not tell the type with the name. If the file has vanished,
                 // the reader finds that out.
-                listed.sort = handle.stat_child(&listed.name).ok().map(|stat| stat.sort);
+                let name = listed.name.clone();
+                let stat = self.ask(directory, Some(&listed.name), move |handle| {
+                    handle.stat_child(&name)
+                });
+                listed.sort = stat.ok().map(|stat| stat.sort);
             }
         }
         names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
@@ -208,52 +207,133 @@ impl TreeWalk<'_> {
     /// Opens a subdirectory. If that fails, the trouble is reported here: its entry is in the index
     /// already.
     fn open(
-        &self,
+        &mut self,
         parent: &Arc<WalkedDirectory>,
         name: Name,
         previous: Option<Previous>,
     ) -> Option<WalkedDirectory> {
         let path = parent.path.join(&name);
         let on_disk = join_on_disk(parent, &name);
-        let access = match parent.access.handle()?.open_child(&name) {
-            Ok(child) => match child.stat() {
-                Ok(stat) if self.options.skip.contains(&(stat.device, stat.inode)) => {
-                    tracing::info!(directory = %path, "left out: it is a store");
-                    None
-                }
-                Ok(stat) if self.is_left_out_mount(stat.device) => None,
-                _ => Some(DirectoryAccess::Open(child)),
-            },
+        parent.access.handle()?;
+        let of_name = name.clone();
+        let opened = self.ask(parent, Some(&name), move |handle| {
+            let child = handle.open_child(&of_name)?;
+            let stat = child.stat().ok();
+            Ok((child, stat))
+        });
+        let (access, stat) = match opened {
+            Ok((child, stat)) => {
+                let enters = self.guard.enters(parent, &child, stat.as_ref(), &path);
+                (enters.then_some(child), stat)
+            }
             Err(error) => {
                 self.trouble(&path, Unread::List(error));
-                None
+                (None, None)
             }
         };
-        let access = access.unwrap_or_else(|| DirectoryAccess::ByName {
-            parent: Arc::clone(parent),
-            name,
-        });
-        let previous = match (access.handle(), self.options.base) {
-            (Some(child), Some(base)) => base.before(previous, child.stat().ok().as_ref()),
+        let previous = match (&access, self.options.base) {
+            (Some(_), Some(base)) => base.before(previous, stat.as_ref()),
             _ => previous,
         };
+        let access = match access {
+            Some(child) => DirectoryAccess::Open(child),
+            None => DirectoryAccess::ByName {
+                parent: Arc::clone(parent),
+                name,
+            },
+        };
+        let device = stat.map(|stat| stat.device).or(parent.device);
         Some(WalkedDirectory {
             path,
             on_disk,
             access,
+            device,
             previous,
         })
     }
 
-    fn is_left_out_mount(&self, device: u64) -> bool {
-        self.options.mounts == Mounts::Stay && self.device.is_some_and(|root| root != device)
+    /// Asks an open directory, about itself or about one name in it.
+    fn ask<T: Send + 'static>(
+        &self,
+        directory: &Arc<WalkedDirectory>,
+        name: Option<&Name>,
+        question: impl FnOnce(&DirHandle) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let path = match name {
+            Some(name) => directory.path.join(name),
+            None => directory.path.clone(),
+        };
+        let asked = Arc::clone(directory);
+        self.options.source.ask(&path, directory.device, move || {
+            let handle = asked.access.handle().ok_or(io::ErrorKind::NotFound)?;
+            question(handle)
+        })
     }
 
     fn trouble(&self, path: &TreePath, error: Unread) {
+        if self.options.cancel.is_requested() {
+            // The run has not come so far; that is no trouble of the directory.
+            return;
+        }
+        if let Unread::List(error) = &error
+            && is_told(error)
+        {
+            return;
+        }
         self.options
             .progress
             .trouble(Trouble::new(path.clone(), error));
     }
+}
+
+/// Takes the names out that the user does not want.
+fn leave_out(
+    excludes: &Excludes,
+    calls: &SourceCalls,
+    directory: &WalkedDirectory,
+    handle: &DirHandle,
+    names: &mut Vec<ListedName>,
+) {
+    if names.iter().any(|listed| is_tag(excludes, handle, listed)) {
+        tracing::info!(directory = %directory.path, "left out, but for the file that says so");
+        names.retain(|listed| excludes.is_tag(listed.name.as_bytes()));
+        return;
+    }
+    if !excludes.has_no_patterns() {
+        names.retain(|listed| {
+            !excludes.matches(&directory.path.join(&listed.name), || {
+                join_on_disk(directory, &listed.name)
+            })
+        });
+    }
+    if let Some(limit) = excludes.larger_than {
+        names.retain(|listed| {
+            let path = directory.path.join(&listed.name);
+            let may_be_file = matches!(listed.sort, None | Some(Sort::Kept(Kind::File)))
+                && calls.check(&path, directory.device).is_ok();
+            let stat = may_be_file.then(|| handle.stat_child(&listed.name).ok());
+            stat.flatten()
+                .is_none_or(|stat| stat.sort != Sort::Kept(Kind::File) || stat.size <= limit)
+        });
+    }
+}
+
+/// Returns whether a file says that the content of its directory is to be left out.
+fn is_tag(excludes: &Excludes, folder: &DirHandle, listed: &ListedName) -> bool {
+    let name = listed.name.as_bytes();
+    excludes.is_tag(name)
+        && (excludes.if_present.iter().any(|tag| tag == name)
+            || has_cache_signature(folder, listed))
+}
+
+fn has_cache_signature(folder: &DirHandle, listed: &ListedName) -> bool {
+    let mut begin = [0; CACHE_SIGNATURE.len()];
+    let is_file = |stat: Stat| stat.sort == Sort::Kept(Kind::File);
+    folder.open_file(&listed.name).is_ok_and(|file| {
+        file.stat().is_ok_and(is_file)
+            && file.read_at(&mut begin, 0).is_ok()
+            && begin == CACHE_SIGNATURE
+    })
 }
 
 /// Returns the names for the member of the directory. Which files will have a member is not known

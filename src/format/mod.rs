@@ -4,6 +4,8 @@
 //! | module | its format |
 //! |---|---|
 //! | [`identity`], [`keys`] | the documents that open a store |
+//! | [`features`] | what a document asks of programs that do not know all of it |
+//! | [`hidden_names`] | what stands for the names of hosts and backups in encrypted stores |
 //! | [`frame`], [`segment`] | the unit of everything stored, and the objects that frames lie in |
 //! | [`tar`] | the members of a level's stream |
 //! | [`manifest`] | the document that makes a level exist |
@@ -11,6 +13,7 @@
 //! | [`signature`] | the sums that tell which blocks of a file are new |
 //! | [`live`], [`repacked`] | which bytes of a stream are needed, and where a repack put them |
 //! | [`claim`] | who is changing a backup |
+//! | [`withdrawn`] | whose data stays for a while, and which serial comes next |
 //! | [`lost`] | which bytes of a level can no longer be read |
 //!
 //! `docs/format.md` is the specification; its example bytes are tests.
@@ -20,7 +23,9 @@
 
 pub mod checkpoint;
 pub mod claim;
+pub mod features;
 pub mod frame;
+pub mod hidden_names;
 pub mod identity;
 mod json;
 pub mod keys;
@@ -32,6 +37,7 @@ mod sealed;
 pub mod segment;
 pub mod signature;
 pub mod tar;
+pub mod withdrawn;
 
 use crate::model::{Advice, BackupName, hints};
 
@@ -51,6 +57,9 @@ pub enum DocumentError {
         /// The newest version that this program reads.
         known: u32,
     },
+    /// The document can only be read with features that this program does not know.
+    #[error("it needs {0}, which this freezer does not know: use a newer one")]
+    Feature(String),
     /// The content of a field is impossible.
     #[error("{0}")]
     Content(&'static str),
@@ -59,7 +68,7 @@ pub enum DocumentError {
 impl Advice for DocumentError {
     fn hint(&self) -> Option<&str> {
         match self {
-            Self::Version { .. } => {
+            Self::Version { .. } | Self::Feature(_) => {
                 Some("install a newer freezer; this one leaves the store as it is")
             }
             Self::Json(_) | Self::Content(_) => Some(hints::DAMAGED),
@@ -67,8 +76,9 @@ impl Advice for DocumentError {
     }
 }
 
-/// Decodes a document of the version `known`. Reads the version before everything else, so that a
-/// document of another version is refused by its version and not by its shape.
+/// Decodes a document of the version `known` or of one before it. Reads the version before
+/// everything else, so that a document of another version is refused by its version and not by its
+/// shape.
 fn decode_document<T: serde::de::DeserializeOwned>(
     bytes: &[u8],
     known: u32,
@@ -78,10 +88,16 @@ fn decode_document<T: serde::de::DeserializeOwned>(
         version: u32,
     }
     let Versioned { version } = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
-    if version != known {
+    check_version(version, known)?;
+    serde_json::from_slice(bytes).map_err(DocumentError::Json)
+}
+
+/// Refuses versions after the one that this program knows.
+fn check_version(version: u32, known: u32) -> Result<(), DocumentError> {
+    if version == 0 || version > known {
         return Err(DocumentError::Version { version, known });
     }
-    serde_json::from_slice(bytes).map_err(DocumentError::Json)
+    Ok(())
 }
 
 /// Joins the host and the name in a document.

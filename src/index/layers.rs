@@ -6,7 +6,7 @@
 use super::error::Flaw;
 use super::run::{Cursor, Item, RunReader};
 use super::{BlockCache, BlockPlace, BlockSource, IndexError, RunRoot, entry_codec, key};
-use crate::model::{LevelId, NodeId};
+use crate::model::{Kind, LevelId, NodeId};
 use std::sync::Arc;
 
 /// A node holds a rank in its low bits, which are as many as this. Above them it holds the number
@@ -80,7 +80,7 @@ impl Layer {
                     key::check_subtree(item.key)
                 }
                 (true, false) => key::to_path(item.key).map(drop),
-                (false, _) => verify_entry(item),
+                (false, _) => self.verify_link(item, is_oldest)?,
             };
             checked.map_err(|flaw| cursor.malformed(flaw))?;
             cursor.advance()?;
@@ -97,6 +97,21 @@ impl Layer {
     }
 }
 
+impl Layer {
+    /// Decodes an entry. Looks up the first name of its file, if it is a further name.
+    fn verify_link(&self, item: Item<'_>, is_oldest: bool) -> Result<Result<(), Flaw>, IndexError> {
+        let first = match verify_entry(item) {
+            Ok(Some(first)) => first,
+            Ok(None) => return Ok(Ok(())),
+            Err(flaw) => return Ok(Err(flaw)),
+        };
+        let first = self.run.at(first)?;
+        let first = first.as_ref().and_then(Cursor::current);
+        let first = first.filter(|first| is_oldest || !entry_codec::is_gone(first.value));
+        Ok(first.map_or(Ok(()), |first| check_kinds(item, first)))
+    }
+}
+
 /// The opened runs of a tree, the oldest first: a run's number is its place here. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Layers {
@@ -110,17 +125,31 @@ pub(super) struct Spot {
     pub(super) cursor: Cursor,
 }
 
-fn verify_entry(item: Item<'_>) -> Result<(), Flaw> {
+/// Decodes an entry. Returns the rank of the first name of its file, if it is a further name.
+fn verify_entry(item: Item<'_>) -> Result<Option<u64>, Flaw> {
     let entry = entry_codec::decode(item.value, key::to_path(item.key)?)?;
-    entry
-        .link_to
-        .map_or(Ok(()), |first| check_link(first, item.rank))
+    let Some(first) = entry.link_to else {
+        return Ok(None);
+    };
+    check_link(first, item.rank)?;
+    Ok(Some(first.0))
 }
 
 /// Refuses a link whose target does not come before it.
-pub(super) fn check_link(first: NodeId, rank: u64) -> Result<(), Flaw> {
+fn check_link(first: NodeId, rank: u64) -> Result<(), Flaw> {
     if first.0 >= rank {
         Err("it links to an entry that does not come before it".into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Refuses a further name of a file whose first name is another kind of entry, or a directory.
+fn check_kinds(name: Item<'_>, first: Item<'_>) -> Result<(), Flaw> {
+    let [name, first] = [name, first].map(|item| entry_codec::decode_attributes(item.value));
+    let (name, first) = (name?, first?);
+    if name.kind == Kind::Directory || (name.kind, name.size) != (first.kind, first.size) {
+        Err("it is a hard link to an entry of another kind or size, or to a directory".into())
     } else {
         Ok(())
     }
@@ -272,18 +301,27 @@ impl Layers {
             .filter(|run| *run < self.layers.len()))
     }
 
-    /// Returns the node of the entry with this rank in run `run`; `None` if a newer run replaces
-    /// the entry or marks it as gone.
-    pub(super) fn neighbour(&self, run: usize, rank: u64) -> Result<Option<NodeId>, IndexError> {
+    /// Returns the node of the first name of a file, of which `name` is a further name in run
+    /// `run`; `None` if a newer run replaces the first name or marks it as gone. `malformed` makes
+    /// an error about `name`.
+    pub(super) fn first_name(
+        &self,
+        run: usize,
+        name: Item<'_>,
+        first: NodeId,
+        malformed: impl Fn(Flaw) -> IndexError,
+    ) -> Result<Option<NodeId>, IndexError> {
+        check_link(first, name.rank).map_err(&malformed)?;
         let Some(layer) = self.layers.get(run) else {
             return Ok(None);
         };
-        let Some(cursor) = layer.run.at(rank)? else {
+        let Some(cursor) = layer.run.at(first.0)? else {
             return Ok(None);
         };
         let Some(item) = cursor.current().filter(|item| !is_gone(run, *item)) else {
             return Ok(None);
         };
+        check_kinds(name, item).map_err(malformed)?;
         for newer in self.layers.iter().skip(run + 1) {
             if newer.run.get(item.key)?.is_some() || newer.gone_above(item.key)?.is_some() {
                 return Ok(None);

@@ -1,7 +1,7 @@
 //! Reads the tree of a point in time.
 
 use super::error::Flaw;
-use super::layers::{Layers, Spot, check_link};
+use super::layers::{Layers, Spot};
 use super::merged::Merged;
 use super::node::NodeBuilder;
 use super::run::{Cursor, Item};
@@ -294,8 +294,7 @@ impl Tree {
         malformed: impl Fn(Flaw) -> IndexError,
     ) -> Result<Option<NodeId>, IndexError> {
         let Some(first) = first else { return Ok(None) };
-        check_link(first, item.rank).map_err(malformed)?;
-        self.layers.neighbour(run, first.0)
+        self.layers.first_name(run, item, first, malformed)
     }
 }
 

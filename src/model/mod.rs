@@ -12,6 +12,7 @@ mod backup_ref;
 mod bandwidth;
 mod cancel;
 mod entry;
+mod excludes;
 mod ids;
 pub mod job;
 mod name;
@@ -30,17 +31,18 @@ mod time;
 pub use advice::{Advice, Exit, Interrupted, hints};
 pub use backup_ref::{BackupRef, BackupRefError};
 pub use bandwidth::Bandwidth;
-pub use cancel::Cancel;
+pub use cancel::{CallInProgress, Cancel};
 pub use entry::{
     Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr,
 };
+pub use excludes::{CACHE_SIGNATURE, CACHE_TAG, Case, Excludes};
 pub use ids::{
-    BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset,
-    StoreId, StreamOffset,
+    BackupName, FileOffset, FrameNo, KeyEpoch, LevelId, LevelSerial, NameError, NodeId,
+    SegmentOffset, StoreId, StreamOffset,
 };
 pub use name::{Name, TreePath};
 pub use order::Dated;
-pub use pattern::Excludes;
+
 pub use point_in_time::{Choice, PointInTime, PointInTimeError};
 pub use printable::{printable, printable_json, printable_lines};
 pub use progress::{Progress, Trouble};

@@ -2,7 +2,8 @@
 
 use super::pace::Paced;
 use super::tls::{self, Proof};
-use super::{Error, HeaderMap, NetErrorKind, NetSettings, PlainHosts, Request};
+use super::{Error, HeaderMap, NetErrorKind, NetSettings, PlainHosts, Request, Response};
+use crate::model::{CallInProgress, Cancel};
 use std::io::Read;
 use std::time::Duration;
 use ureq::config::ConfigBuilder;
@@ -32,6 +33,7 @@ pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
 #[derive(Clone)]
 pub(crate) struct Http {
     agent: Agent,
+    cancel: Cancel,
     /// How long a server may be silent.
     idle: Duration,
     plain_hosts: PlainHosts,
@@ -51,6 +53,7 @@ pub(crate) struct HttpReply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     body: ureq::Body,
+    call: CallInProgress,
     /// How long the server may be silent.
     idle: Duration,
 }
@@ -92,6 +95,7 @@ impl Http {
         }
         Ok(Self {
             agent: config.build().new_agent(),
+            cancel: settings.cancel().clone(),
             idle,
             plain_hosts: settings.plain_hosts().clone(),
         })
@@ -108,6 +112,7 @@ impl Http {
         );
         Self {
             agent: config.build().new_agent(),
+            cancel: Cancel::new(),
             idle: within,
             plain_hosts: PlainHosts::default(),
         }
@@ -131,37 +136,32 @@ impl Http {
                 ureq::http::HeaderValue::from_static("100-continue"),
             );
         }
+        let call = self.cancel.call();
         let answer = match body {
             RequestBody::None => self.agent.run(request),
-            RequestBody::Bytes(bytes) => {
-                let mut rest = bytes;
-                self.agent
-                    .run(request.map(|()| SendBody::from_reader(&mut rest)))
-            }
-            RequestBody::Rope(rope) => {
-                let mut reader = RopeReader {
-                    pieces: rope.iter(),
-                    rest: &[],
-                };
-                self.agent
-                    .run(request.map(|()| SendBody::from_reader(&mut reader)))
-            }
-            RequestBody::Pieces(pieces) => {
-                let mut reader = RopeReader {
-                    pieces: pieces.iter(),
-                    rest: &[],
-                };
-                self.agent
-                    .run(request.map(|()| SendBody::from_reader(&mut reader)))
-            }
+            RequestBody::Bytes(bytes) => self.send_body(request, bytes, &call),
+            RequestBody::Rope(rope) => self.send_body(request, RopeReader::of(rope), &call),
+            RequestBody::Pieces(pieces) => self.send_body(request, RopeReader::of(pieces), &call),
         };
         let (head, body) = answer.map_err(silence)?.into_parts();
         Ok(HttpReply {
             status: head.status.as_u16(),
             headers: head.headers,
             body,
+            call,
             idle: self.idle,
         })
+    }
+
+    fn send_body(
+        &self,
+        request: Request<()>,
+        body: impl Read,
+        call: &CallInProgress,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let mut body = UntilHurried { inner: body, call };
+        self.agent
+            .run(request.map(|()| SendBody::from_reader(&mut body)))
     }
 }
 
@@ -219,8 +219,9 @@ impl HttpReply {
         }
         let silence = |error| silence(ureq::Error::Io(error));
         let mut body = self.body;
-        let reader = body.with_config().limit(u64::MAX).reader();
-        Paced::new(reader, self.idle)
+        let inner = body.with_config().limit(u64::MAX).reader();
+        let call = &self.call;
+        Paced::new(UntilHurried { inner, call }, self.idle)
             .take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(silence)?;
@@ -240,7 +241,9 @@ impl HttpReply {
     ) -> Result<(), Error> {
         let silence = |error| silence(ureq::Error::Io(error));
         let mut body = self.body;
-        let mut reader = Paced::new(body.with_config().limit(u64::MAX).reader(), self.idle);
+        let inner = body.with_config().limit(u64::MAX).reader();
+        let call = &self.call;
+        let mut reader = Paced::new(UntilHurried { inner, call }, self.idle);
         for length in lengths {
             let mut piece = Vec::with_capacity(*length);
             reader
@@ -363,10 +366,33 @@ fn readable(bytes: &[u8]) -> String {
     words.chars().take(300).collect()
 }
 
+/// Passes bytes on until the call that they belong to must be broken off: a server may send or take
+/// them one by one.
+struct UntilHurried<'call, R> {
+    inner: R,
+    call: &'call CallInProgress,
+}
+
+impl<R: Read> Read for UntilHurried<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.call.check().map_err(std::io::Error::other)?;
+        self.inner.read(buffer)
+    }
+}
+
 /// Reads the pieces of a rope one after the other.
 struct RopeReader<'rope, P> {
     pieces: std::slice::Iter<'rope, P>,
     rest: &'rope [u8],
+}
+
+impl<'rope, P> RopeReader<'rope, P> {
+    fn of(rope: &'rope [P]) -> Self {
+        Self {
+            pieces: rope.iter(),
+            rest: &[],
+        }
+    }
 }
 
 impl<P: AsRef<[u8]>> Read for RopeReader<'_, P> {
@@ -397,7 +423,8 @@ mod tests {
 
     #[test]
     fn an_answer_in_markup_reads_as_words() {
-        let xml = b"<?xml version='1.0'?>\n<Error><Code>NoSuchKey</Code>\n<Message>It is\x07 gone.</Message></Error>";
+        let xml = b"<?xml version='1.0'?>\n<Error><Code>NoSuchKey</Code>\
+            \n<Message>It is\x07 gone.</Message></Error>";
         assert_eq!(readable(xml), "NoSuchKey It is gone.");
         assert_eq!(readable(&b"x".repeat(5000)).len(), 300);
         assert_eq!(readable(b"<a <b \xff"), "");
@@ -407,12 +434,9 @@ mod tests {
     fn a_rope_is_read_piece_by_piece() {
         let rope = [b"ab".to_vec(), vec![], b"c".to_vec()];
         let mut text = String::new();
-        RopeReader {
-            pieces: rope.iter(),
-            rest: &[],
-        }
-        .read_to_string(&mut text)
-        .expect("memory");
+        RopeReader::of(&rope)
+            .read_to_string(&mut text)
+            .expect("memory");
         assert_eq!(text, "abc");
     }
 }

@@ -1,7 +1,7 @@
 //! Settings for services in a network: options, and variables of the environment.
 
 use super::PlainHosts;
-use crate::model::Secret;
+use crate::model::{Cancel, Secret};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ pub struct NetSettings {
     home: Option<PathBuf>,
     idle: Option<Duration>,
     whole: Option<Duration>,
+    cancel: Cancel,
     plain_hosts: PlainHosts,
 }
 
@@ -60,6 +61,13 @@ impl NetSettings {
         self
     }
 
+    /// Sets the flag that breaks off requests under way.
+    #[must_use]
+    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
     /// Remembers there which hosts are asked over plain HTTP.
     #[must_use]
     pub fn with_plain_hosts(mut self, plain_hosts: PlainHosts) -> Self {
@@ -97,6 +105,11 @@ impl NetSettings {
     /// Returns the longest silence of a service.
     pub(crate) fn idle(&self) -> Duration {
         self.idle.unwrap_or(IDLE)
+    }
+
+    /// Returns the flag that breaks off requests under way.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 
     /// Returns the bound of one request with its answer, if there is one.

@@ -57,6 +57,31 @@ pub fn run_attached<S: AsRef<OsStr>>(
     command(program).args(arguments).status()
 }
 
+/// Runs a program to its end with the standard input and error of this process, and reads at most
+/// `most` bytes of what it prints into `output`, which does not grow if it has room for them.
+///
+/// # Errors
+///
+/// When the program could not be started, or its output not be read.
+pub fn read_output<S: AsRef<OsStr>>(
+    program: &Path,
+    arguments: impl IntoIterator<Item = S>,
+    most: u64,
+    output: &mut Vec<u8>,
+) -> io::Result<ExitStatus> {
+    let mut child = command(program)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let read = child
+        .stdout
+        .take()
+        .map_or(Ok(0), |printed| printed.take(most).read_to_end(output));
+    // The pipe is closed by now, so a program that prints more ends too.
+    let status = child.wait()?;
+    read.map(|_| status)
+}
+
 /// A child process behind pipes: its standard input, output and error, each to be taken once.
 #[derive(Debug)]
 pub struct Piped {
@@ -110,6 +135,21 @@ pub enum End {
     AtOnce,
     /// Does not end it: has it read its settings again (`SIGHUP`).
     Reload,
+}
+
+/// Returns the signals that ask this process to end: `SIGINT`, `SIGTERM`, `SIGQUIT` and `SIGXFSZ`,
+/// and `SIGHUP` if it is wanted and this process was not started with it ignored, as by `nohup`.
+pub fn ending_signals(hang_up: HangUp) -> Vec<i32> {
+    system::ending_signals(hang_up)
+}
+
+/// Whether `SIGHUP` ends a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HangUp {
+    /// It ends the process, as the other signals do.
+    Ends,
+    /// It means something else.
+    MeansMore,
 }
 
 /// Sends a signal to one process. A process that has ended already is no error.

@@ -65,6 +65,11 @@ pub fn mount_id(_: &Path) -> io::Result<u64> {
     Err(refused("the table of mounts"))
 }
 
+/// Always `None`: this system does not tell.
+pub fn device_mounted_on(_: &[u8]) -> Option<u64> {
+    None
+}
+
 /// An open directory. There can be none.
 #[derive(Debug)]
 pub struct DirHandle(NoValue);
@@ -246,6 +251,10 @@ impl<Handle: Never> Attributes for Handle {
         self.never()
     }
 
+    fn owner(&self) -> io::Result<(u32, u32)> {
+        self.never()
+    }
+
     fn set_mode(&self, _: u32) -> io::Result<()> {
         self.never()
     }
@@ -366,7 +375,7 @@ pub(super) fn terminal_is_there() -> bool {
     false
 }
 
-pub(super) fn ask(_: &str) -> io::Result<String> {
+pub(super) fn ask(_: &str, _: &crate::model::Cancel) -> io::Result<String> {
     Err(refused("asking a question"))
 }
 
@@ -394,6 +403,16 @@ fn refused(what: &str) -> io::Error {
         io::ErrorKind::Unsupported,
         format!("{what} is not supported on Windows"),
     )
+}
+
+/// `SIGINT` and `SIGTERM`: this system has no others.
+pub(super) fn ending_signals(_: super::process::HangUp) -> Vec<i32> {
+    vec![signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]
+}
+
+/// Always `None`: this system does not tell.
+pub(super) fn path_of_open(_: i32) -> Option<PathBuf> {
+    None
 }
 
 /// Describes this process by its number alone.

@@ -86,18 +86,28 @@ impl ObjectName {
             .is_some_and(|(kept, digest)| {
                 (KEPT_BYTES - 2..=KEPT_BYTES).contains(&kept.len())
                     && decode(kept).is_some()
-                    && digest.len() == DIGEST_DIGITS
-                    && digest
-                        .bytes()
-                        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                    && is_digest(digest)
             })
             && legal_component(component)
+    }
+
+    /// Returns whether a component stands for a text that is hidden: it has a digest and nothing
+    /// else. No text makes such a component.
+    pub fn is_hidden(component: &str) -> bool {
+        component.strip_prefix(CUT_MARK).is_some_and(is_digest)
     }
 
     /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn is_digest(digest: &str) -> bool {
+    digest.len() == DIGEST_DIGITS
+        && digest
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn legal_byte(byte: u8) -> bool {
@@ -175,7 +185,9 @@ mod tests {
         fn a_component_is_legal_and_gives_its_text_back_unless_it_was_cut(text in "\\PC{1,255}") {
             let component = ObjectName::component(&text);
             prop_assert!(ObjectName::new(component.clone()).is_some(), "{}", component);
-            prop_assert!(ObjectName::is_cut(&component) == ObjectName::text_of(&component).is_none());
+            prop_assert!(
+                ObjectName::is_cut(&component) == ObjectName::text_of(&component).is_none()
+            );
             if !ObjectName::is_cut(&component) {
                 prop_assert_eq!(ObjectName::text_of(&component), Some(text));
             }

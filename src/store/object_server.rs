@@ -4,6 +4,7 @@
 use super::error::network;
 use super::{Error, ErrorKind, ObjectName, Operation, Rope, Selection, range};
 use crate::net::{HttpReply, MAX_DOCUMENT, Method, RequestBody};
+use md5::{Digest, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The characters that are escaped in the value of a query: all but the unreserved ones of RFC
@@ -24,7 +25,7 @@ pub(super) struct ObjectRequest<'ask> {
     pub(super) method: Method,
     /// The path below the address of the bucket or container, escaped, with the query.
     pub(super) path: String,
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) headers: Vec<Header>,
     pub(super) body: RequestBody<'ask>,
 }
 
@@ -47,10 +48,7 @@ impl<'ask> ObjectRequest<'ask> {
     }
 
     /// Adds headers.
-    pub(super) fn with(
-        mut self,
-        headers: impl IntoIterator<Item = (&'static str, String)>,
-    ) -> Self {
+    pub(super) fn with(mut self, headers: impl IntoIterator<Item = Header>) -> Self {
         self.headers.extend(headers);
         self
     }
@@ -78,12 +76,56 @@ pub(super) fn done(server: &impl ObjectServer, ask: &ObjectRequest<'_>) -> Resul
         .map_err(network(ask.verb, ask.object))
 }
 
-/// Sends an object with the headers that the kind of store adds.
+/// A header of a request.
+pub(super) type Header = (&'static str, String);
+
+/// Stores an object, with the headers that the kind of store adds.
 pub(super) fn put(
     server: &impl ObjectServer,
     name: &ObjectName,
     body: &Rope,
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<Header>,
+) -> Result<(), Error> {
+    upload(server, name, body, headers)?
+        .finish()
+        .map_err(network(Operation::Put, Some(name)))
+}
+
+/// Sends an object that is to be stored only where none has the name. [`was_stored`] reads the
+/// answer.
+pub(super) fn send_unless_there(
+    server: &impl ObjectServer,
+    name: &ObjectName,
+    body: &Rope,
+    mut headers: Vec<Header>,
+) -> Result<HttpReply, Error> {
+    headers.push(("if-none-match", "*".to_owned()));
+    upload(server, name, body, headers)
+}
+
+/// Whether an object was stored; not, where one had the name.
+pub(super) fn was_stored(reply: HttpReply, name: &ObjectName) -> Result<bool, Error> {
+    if reply.status == 412 {
+        return Ok(false);
+    }
+    reply
+        .finish()
+        .map_err(network(Operation::Put, Some(name)))
+        .map(|()| true)
+}
+
+/// Returns the MD5 of a body, with which the server checks what arrived.
+pub(super) fn md5_of(body: &Rope) -> impl AsRef<[u8]> {
+    let mut digest = Md5::new();
+    body.iter().for_each(|piece| digest.update(piece));
+    digest.finalize()
+}
+
+fn upload(
+    server: &impl ObjectServer,
+    name: &ObjectName,
+    body: &Rope,
+    headers: Vec<Header>,
 ) -> Result<HttpReply, Error> {
     let ask = ObjectRequest::new(
         Operation::Put,

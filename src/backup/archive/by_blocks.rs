@@ -30,7 +30,7 @@ impl Archive<'_> {
         file: &SourceFile,
         earlier: Option<&EarlierVersion>,
     ) -> Result<(), BackupError> {
-        let data = FileData::of(&entry.path, file, self.progress);
+        let data = FileData::of(&entry.path, file, &self.source, self.progress);
         if let Some(earlier) = earlier
             && let Some(known) = KnownBlocks::load(self.blocks.streams, earlier)
         {
@@ -45,7 +45,7 @@ impl Archive<'_> {
     }
 
     fn plan(&self, data: &FileData<'_>, known: &KnownBlocks) -> Result<BlockPlan, BackupError> {
-        let plan = scan(&data.file.handle, &data.runs, known, |kept| {
+        let plan = scan(data, &data.runs, known, |kept| {
             self.progress.advance(0, kept);
             self.stop.check()
         })?;
@@ -78,7 +78,7 @@ impl Archive<'_> {
         file: &SourceFile,
         begun: Vec<Extent>,
     ) -> Result<(), BackupError> {
-        let mut data = FileData::of(&entry.path, file, self.progress);
+        let mut data = FileData::of(&entry.path, file, &self.source, self.progress);
         let covered = begun.last().map_or(0, Extent::end);
         skip_to(&mut data.runs, covered);
         let total: u64 = data.runs.iter().map(|run| run.length).sum();

@@ -4,7 +4,7 @@ use super::Archive;
 use super::data_runs::FileData;
 use crate::backup::compare::UNSURE;
 use crate::backup::error::BackupError;
-use crate::backup::read_step::ContentSource;
+use crate::backup::read_step::{ContentSource, SourceFile};
 use crate::backup::unread::{Unread, report_if_changed};
 use crate::format::signature::SignatureWriter;
 use crate::format::tar::padding;
@@ -35,7 +35,7 @@ impl Archive<'_> {
             }
             ContentSource::Read(range) => return self.small(entry, &bytes[range]),
             ContentSource::Whole(file) => {
-                let data = FileData::of(&entry.path, &file, self.progress);
+                let data = FileData::of(&entry.path, &file, &self.source, self.progress);
                 self.whole(entry, &data, None)?;
                 file
             }
@@ -48,8 +48,25 @@ impl Archive<'_> {
                 file
             }
         };
-        report_if_changed(&entry.path, &file);
+        self.close(&entry.path, file);
         Ok(0)
+    }
+
+    /// Closes a file whose content is stored, and logs if it has changed meanwhile.
+    fn close(&self, path: &TreePath, file: SourceFile) {
+        let (device, of_file) = (Some(file.stat.device), path.clone());
+        if self.source.calls().check(path, device).is_err() {
+            // Closing it may hang as well. It is closed when the process ends.
+            std::mem::forget(file);
+            return;
+        }
+        let looked = self.source.ask(path, device, move || {
+            report_if_changed(&of_file, &file);
+            Ok(())
+        });
+        if let Err(error) = looked {
+            tracing::debug!(%path, %error, "could not see whether it changed while it was read");
+        }
     }
 
     /// Writes the member of a file whose content is in memory.
@@ -175,7 +192,7 @@ impl Archive<'_> {
         let file_bytes = data.file.stat.size;
         let read = self.stream.append_read(left, file_bytes, |space| {
             wanted = space.len();
-            let read = data.file.handle.read_at(space, at)?;
+            let read = data.read_at(space, at)?;
             if let Some(signature) = signature {
                 signature.update(space.get(..read).unwrap_or_default());
             }

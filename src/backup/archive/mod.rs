@@ -19,6 +19,7 @@ use super::checkpoint::{CheckpointTimer, Mark, begun_file};
 use super::compare::Change;
 use super::error::BackupError;
 use super::read_step::{ReadEntry, ReadStep};
+use super::source_calls::SourceCaller;
 use super::stop::StopSignal;
 use super::stream::TarStream;
 use super::unread::Unread;
@@ -26,6 +27,7 @@ use crate::format::tar::{BLOCK, DumpDir, END_OF_ARCHIVE, MemberEncoder};
 use crate::model::{Content, Entry, LevelSerial, Name, Progress, TreePath, Trouble};
 use hard_links::HardLinks;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The writer of one level.
 pub(super) struct Archive<'run> {
@@ -47,6 +49,16 @@ pub(super) struct Archive<'run> {
     in_hand: Option<Entry>,
     progress: &'run dyn Progress,
     stop: StopSignal<'run>,
+    /// Reads large files.
+    source: Arc<SourceCaller>,
+}
+
+/// What an archive has to do with outside of stream and index.
+pub(super) struct Outside<'run> {
+    pub(super) progress: &'run dyn Progress,
+    pub(super) stop: StopSignal<'run>,
+    /// Reads large files.
+    pub(super) source: SourceCaller,
 }
 
 /// How large files are stored by blocks.
@@ -95,9 +107,13 @@ impl<'run> Archive<'run> {
         serial: LevelSerial,
         blocks: BlockMembers<'run>,
         checkpoints: CheckpointTimer<'run>,
-        progress: &'run dyn Progress,
-        stop: StopSignal<'run>,
+        outside: Outside<'run>,
     ) -> Self {
+        let Outside {
+            progress,
+            stop,
+            source,
+        } = outside;
         Self {
             stream,
             entries,
@@ -112,6 +128,7 @@ impl<'run> Archive<'run> {
             in_hand: None,
             progress,
             stop,
+            source: Arc::new(source),
         }
     }
 

@@ -23,12 +23,6 @@ pub(in crate::backup) trait Readable {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
-impl Readable for crate::platform::FileHandle {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        Self::read_at(self, buffer, offset)
-    }
-}
-
 /// Plans the data `runs` of a file. A part that cannot be read is planned as new; storing it reads
 /// it again and reports the error.
 ///

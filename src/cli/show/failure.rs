@@ -17,7 +17,7 @@ use crate::sched::connection::ApiError;
 use crate::sched::daemon::DaemonError;
 use crate::store;
 use crate::store::disk_cache;
-use crate::upkeep::{CheckError, DamageFound, PruneError, RepairError, SyncError};
+use crate::upkeep::{CheckError, DamageFound, NothingToCheck, PruneError, RepairError, SyncError};
 use serde::Serialize;
 use std::error::Error;
 
@@ -131,6 +131,7 @@ fn advice<'error>(cause: &'error (dyn Error + 'static)) -> Option<&'error dyn Ad
         .or_else(|| of::<ExportError>(cause))
         .or_else(|| of::<CheckError>(cause))
         .or_else(|| of::<DamageFound>(cause))
+        .or_else(|| of::<NothingToCheck>(cause))
         .or_else(|| of::<PruneError>(cause))
         .or_else(|| of::<RepairError>(cause))
         .or_else(|| of::<SyncError>(cause))

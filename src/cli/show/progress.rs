@@ -81,7 +81,8 @@ impl Progress for ProgressDisplay {
 
     fn expect_total(&self, _: u64, bytes: u64) {
         self.bar.set_length(bytes);
-        let template = "{spinner} {msg}: {files} files, {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left [{wide_bar}]";
+        let template = "{spinner} {msg}: {files} files, {bytes} of {total_bytes}, \
+            {binary_bytes_per_sec}, {eta} left [{wide_bar}]";
         self.bar.set_style(style(template, &self.files));
     }
 

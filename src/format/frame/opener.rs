@@ -1,13 +1,14 @@
 //! Reading frames.
 
 use super::binding::Binding;
-use super::cipher::IV_BYTES;
-use super::header::{HEADER_BYTES, SealedHeader, TAG_BYTES};
+use super::cipher::{EpochKeys, IV_BYTES};
+use super::header::{FrameVersion, HEADER_BYTES, SealedHeader, TAG_BYTES};
 use super::{
     CHECKSUM_BYTES, Compression, Decoder, FrameError, FrameId, Glimpse, Lane, MAX_RAW_BYTES,
     Protection,
 };
-use crate::model::{FrameNo, LevelId, StoreId};
+use crate::model::{FrameNo, KeyEpoch, LevelId, StoreId};
+use std::ops::Range;
 use subtle::ConstantTimeEq;
 
 /// A frame of the tar stream, as the frame table and the manifest of its level describe it.
@@ -135,6 +136,38 @@ impl Opener {
         }
     }
 
+    /// Checks that bytes are whole sealed frames of `lane`, end to end and unchanged, without
+    /// decrypting or decompressing them. For callers that only copy frames. Returns the numbers
+    /// from that of the first frame to the one after the last.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn verify_sealed_frames(
+        &self,
+        lane: Lane,
+        stored: &[u8],
+    ) -> Result<Range<u64>, FrameError> {
+        let (mut rest, mut number) = (stored, FrameNo(0));
+        let mut numbers: Option<Range<u64>> = None;
+        while !rest.is_empty() {
+            let malformed = |what| self.malformed(lane, number, what);
+            let header = rest
+                .first_chunk()
+                .ok_or_else(|| malformed("it is cut short"))?;
+            let header = SealedHeader::decode(header).map_err(malformed)?;
+            let length = (header.payload_length as usize).saturating_add(HEADER_BYTES + TAG_BYTES);
+            let (frame, later) = rest
+                .split_at_checked(length)
+                .ok_or_else(|| malformed("it is cut short"))?;
+            self.verify_sealed(lane, header.number, frame)?;
+            (rest, number) = (later, header.number);
+            let first = numbers.map_or(number.0, |numbers| numbers.start);
+            numbers = Some(first..number.0.saturating_add(1));
+        }
+        Ok(numbers.unwrap_or_default())
+    }
+
     fn open_sealed(
         &self,
         decoder: &mut Decoder,
@@ -144,7 +177,7 @@ impl Opener {
         glimpse: Option<Glimpse<'_>>,
     ) -> Result<Vec<u8>, FrameError> {
         let (header, payload_end) = self.verify_sealed(lane, number, &stored)?;
-        if let Protection::Encrypted(keys) = &self.binding.protection {
+        if let Some(keys) = self.keys(lane, &header)? {
             keys.decrypt(&header.iv, &mut stored[HEADER_BYTES..payload_end]);
         }
         decoder.decode(
@@ -175,15 +208,15 @@ impl Opener {
         if header.raw_length as usize > MAX_RAW_BYTES {
             return Err(malformed("it is longer than a frame may be"));
         }
-        let is_in_place = header.encrypted == self.binding.is_encrypted()
+        let is_in_place = header.is_encrypted() == self.binding.is_encrypted()
             && header.lane == lane as u8
             && header.number == number;
         if !is_in_place {
             return Err(self.tampered(lane, number));
         }
-        let tag = self
-            .binding
-            .tag(&header_bytes, &stored[HEADER_BYTES..payload_end]);
+        let keys = self.keys(lane, &header)?;
+        let payload = &stored[HEADER_BYTES..payload_end];
+        let tag = self.binding.tag(keys, &header, payload);
         if bool::from(tag[..].ct_eq(&stored[payload_end..])) {
             Ok((header, payload_end))
         } else {
@@ -206,20 +239,25 @@ impl Opener {
             return Err(too_long());
         }
         let header = SealedHeader {
+            version: FrameVersion::One,
             lane: Lane::Data as u8,
             compression: expected.compression,
-            encrypted: false,
+            epoch: KeyEpoch::NONE,
             number: expected.number,
             raw_length: expected.raw_length,
             payload_length: u32::try_from(stored.len()).map_err(|_| too_long())?,
             iv: [0; IV_BYTES],
         };
-        let tag = self.binding.tag(&header.encode(), stored);
+        let tag = self.binding.tag(None, &header, stored);
         if bool::from(tag[..CHECKSUM_BYTES].ct_eq(&checksum)) {
             Ok(())
         } else {
             Err(self.tampered(Lane::Data, expected.number))
         }
+    }
+
+    fn keys(&self, lane: Lane, header: &SealedHeader) -> Result<Option<&EpochKeys>, FrameError> {
+        self.binding.keys(header, || self.id(lane, header.number))
     }
 
     fn tampered(&self, lane: Lane, number: FrameNo) -> FrameError {

@@ -3,6 +3,7 @@
 use super::DirHandle;
 use crate::model::{Device, Kind, Name, Time, Xattr};
 use crate::platform::Attributes;
+use crate::platform::calls::{CallKind, during};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
 };
@@ -20,11 +21,10 @@ impl DirHandle {
     ///
     /// [`io::ErrorKind::AlreadyExists`] when anything has the name. So too for the other kinds.
     pub fn create_dir(&self, name: &Name, mode: u32) -> io::Result<()> {
-        Ok(rustix::fs::mkdirat(
-            self,
-            name.as_bytes(),
-            Mode::from_raw_mode(mode),
-        )?)
+        let made = during(CallKind::Write, self.as_fd().as_raw_fd(), || {
+            rustix::fs::mkdirat(self, name.as_bytes(), Mode::from_raw_mode(mode))
+        });
+        Ok(made?)
     }
 
     /// Makes a regular file and opens it for writing, whatever its mode allows.
@@ -32,7 +32,10 @@ impl DirHandle {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || rustix::fs::openat(self, name.as_bytes(), flags, Mode::from_raw_mode(mode));
-        Ok(NewFile(retry_on_intr(open)?))
+        let made = during(CallKind::Open, self.as_fd().as_raw_fd(), || {
+            retry_on_intr(open)
+        });
+        Ok(NewFile(made?))
     }
 
     /// Makes a symbolic link.
@@ -124,7 +127,9 @@ impl NewFile {
     /// Writes all of `data` from `offset` on. Bytes that no call writes are a hole.
     pub fn write_all_at(&self, mut data: &[u8], mut offset: u64) -> io::Result<()> {
         while !data.is_empty() {
-            let written = retry_on_intr(|| rustix::io::pwrite(&self.0, data, offset))?;
+            let written = during(CallKind::Write, self.0.as_raw_fd(), || {
+                retry_on_intr(|| rustix::io::pwrite(&self.0, data, offset))
+            })?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -146,13 +151,26 @@ impl AsFd for NewFile {
     }
 }
 
+/// Returns numbers as chown(2) takes them. It takes the number -1 for "leave it as it is".
+fn numbers(uid: Option<u32>, gid: Option<u32>) -> io::Result<(Option<Uid>, Option<Gid>)> {
+    if uid == Some(u32::MAX) || gid == Some(u32::MAX) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "no user or group has that number",
+        ));
+    }
+    Ok((uid.map(Uid::from_raw), gid.map(Gid::from_raw)))
+}
+
 impl<Open: AsFd> Attributes for Open {
     fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-        Ok(rustix::fs::fchown(
-            self,
-            uid.map(Uid::from_raw),
-            gid.map(Gid::from_raw),
-        )?)
+        let (uid, gid) = numbers(uid, gid)?;
+        Ok(rustix::fs::fchown(self, uid, gid)?)
+    }
+
+    fn owner(&self) -> io::Result<(u32, u32)> {
+        let stat = rustix::fs::fstat(self)?;
+        Ok((stat.st_uid, stat.st_gid))
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
@@ -198,7 +216,7 @@ impl UnopenedEntry<'_> {
 
 impl Attributes for UnopenedEntry<'_> {
     fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        let (uid, gid) = numbers(uid, gid)?;
         Ok(rustix::fs::chownat(
             self.directory,
             self.name.as_bytes(),
@@ -206,6 +224,11 @@ impl Attributes for UnopenedEntry<'_> {
             gid,
             AtFlags::SYMLINK_NOFOLLOW,
         )?)
+    }
+
+    fn owner(&self) -> io::Result<(u32, u32)> {
+        let stat = self.directory.stat_child(self.name)?;
+        Ok((stat.uid, stat.gid))
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
@@ -369,6 +392,23 @@ mod tests {
         );
         assert!(stat.blocks * 512 < 1 << 20, "the hole was written");
         assert_eq!(Xattrs::new().of_open(&file, stat.device).unwrap(), [xattr]);
+    }
+
+    #[test]
+    fn the_number_that_leaves_an_owner_as_it_is_is_no_owner() {
+        let (_folder, directory) = fresh();
+        let file = directory.create_file(&name("file"), 0o600).unwrap();
+        let there = file.owner().unwrap();
+        for numbers in [(Some(u32::MAX), None), (None, Some(u32::MAX))] {
+            let (uid, gid) = numbers;
+            for refused in [
+                file.set_owner(uid, gid),
+                directory.child(&name("file")).set_owner(uid, gid),
+            ] {
+                assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+            }
+        }
+        assert_eq!(directory.child(&name("file")).owner().unwrap(), there);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The command line: what it takes, prints and returns, run as people run it.
 #![expect(clippy::disallowed_methods, reason = "these tests run programs")]
 
+mod check;
 mod damage;
+mod drips;
 mod empty;
 mod excludes;
 mod exit_codes;
 mod help;
+mod init;
 mod keys;
 mod known_stores;
 mod layers;
@@ -18,13 +21,20 @@ mod printable;
 mod private_files;
 mod prune;
 mod repack;
+mod security;
+mod several;
 #[cfg(unix)]
 mod sftp_lies;
 mod signals;
+mod sources;
 mod stores;
 mod sync;
+mod terminal;
 mod transcript;
 mod unlock;
+mod unproven;
+mod untrusted;
+mod version_2;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -87,12 +87,10 @@ const RAW: &[u8] =
 const CHECKPOINT: &[u8] = include_bytes!("../../../fuzz/seeds/checkpoint/taken");
 
 fn identity() -> Vec<u8> {
-    Identity {
-        id: StoreId([9; 16]),
-        cipher: Cipher::Aes256Cfb,
-        created: jiff::Timestamp::UNIX_EPOCH,
-    }
-    .encode()
+    let master = MasterKey::generate().expect("random bytes");
+    let (id, created) = (StoreId([9; 16]), jiff::Timestamp::UNIX_EPOCH);
+    let identity = Identity::new(id, Cipher::Aes256Cfb, created);
+    identity.with_hidden_names().seal(Some(&master)).encode()
 }
 
 fn key() -> Vec<u8> {
@@ -183,6 +181,10 @@ proptest! {
         entry::identity(&changed(&identity(), &changes));
         entry::claim(&changed(
             include_bytes!("../../../fuzz/seeds/claim/running"),
+            &changes,
+        ));
+        entry::known_store(&changed(
+            include_bytes!("../../../fuzz/seeds/known_store/one-place"),
             &changes,
         ));
         entry::lost(&changed(
@@ -325,13 +327,14 @@ type Target = fn(&[u8]);
 
 #[test]
 fn the_targets_accept_every_seed() {
-    let targets: [(&str, Target); 14] = [
+    let targets: [(&str, Target); 15] = [
         ("checkpoint", entry::checkpoint),
         ("claim", entry::claim),
         ("excludes", entry::excludes),
         ("frame", entry::frame),
         ("identity", entry::identity),
         ("key", entry::key),
+        ("known_store", entry::known_store),
         ("live_ranges", entry::live_ranges),
         ("lost", entry::lost),
         ("manifest", entry::manifest),

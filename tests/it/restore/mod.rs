@@ -2,6 +2,7 @@
 
 mod random;
 mod real;
+mod rights;
 mod tree;
 
 use freezer::catalog::{is_store, store_around};

@@ -2,9 +2,13 @@
 
 pub mod backup;
 pub mod dice;
+#[cfg(unix)]
+pub mod hung;
 pub mod liar;
 pub mod oracle;
 pub mod proxy;
+#[cfg(unix)]
+pub mod python;
 pub mod random_tree;
 pub mod reading;
 pub mod relay;

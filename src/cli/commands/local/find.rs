@@ -27,7 +27,8 @@ use std::ffi::OsString;
   freezer find docs report --size +10M --newer 2026-11-01
   freezer find docs@yesterday 'letters/*' --json
 
-A PATTERN without / is compared with names; one with / is compared with paths, from any directory on. * and ? match / too.")]
+A PATTERN without / is compared with names; one with / is compared with paths, from any directory \
+    on. * and ? match / too.")]
 pub(in crate::cli) struct FindArguments {
     /// NAME or HOST/NAME; with @DATE only that point in time
     #[arg(value_name = "BACKUP[@DATE]")]

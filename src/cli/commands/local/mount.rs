@@ -1,6 +1,7 @@
 //! `freezer mount` and `freezer umount`.
 
 use crate::catalog::{Access, Catalog, Order, OrderMemory, locate};
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::point::view_of;
 use crate::cli::open::session::Session;
@@ -28,6 +29,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The option that tells a process that it is the one in the background.
 const IN_BACKGROUND: &str = "--in-background";
 
+/// The number that the system takes for no user and no group.
+const NO_OWNER: i64 = u32::MAX as i64;
+
 /// Show a backup as a read-only file system
 ///
 /// BACKUP@DATE shows one point in time. BACKUP alone shows a folder for each, and `latest`. The
@@ -40,7 +44,8 @@ const IN_BACKGROUND: &str = "--in-background";
   freezer mount 'docs@yesterday 14:00' /mnt --foreground
   freezer umount /mnt
 
-The process in the background logs what could not be read, and why, to --log-file or ~/.local/state/freezer/mount.log.")]
+The process in the background logs what could not be read, and why, \
+    to --log-file or ~/.local/state/freezer/mount.log.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE
     #[arg(value_name = "BACKUP[@DATE]")]
@@ -70,11 +75,11 @@ pub(in crate::cli) struct Arguments {
     allow_other: bool,
 
     /// Show all files as owned by this user number
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..NO_OWNER))]
     uid: Option<u32>,
 
     /// Show all files as owned by this group number
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..NO_OWNER))]
     gid: Option<u32>,
 
     /// Let every user of the mount read everything in it, whatever the permissions say
@@ -197,6 +202,7 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Complet
         // After every question: a process without a terminal cannot ask.
         process::leave_session().context("could not leave the terminal")?;
     }
+    interrupt::watch(ProcessKind::Mount, &session.screen)?;
     let mut told = Ok(());
     mount::serve(&options, forest, || {
         told = if arguments.in_background {
