@@ -76,7 +76,7 @@ impl Transport {
     }
 
     fn send(&self, request: Request<Buffer>) -> Result<Response<Vec<u8>>, Error> {
-        let purpose = Purpose::of_this_thread()?;
+        let purpose = AskedFor::of_this_thread()?;
         let (mut head, body) = request.into_parts();
         // Our client sets it itself.
         head.headers.remove("content-length");
@@ -102,7 +102,7 @@ impl Transport {
     /// Reads the answer to a request and checks what OpenDAL does not.
     fn answered(
         &self,
-        purpose: &Purpose,
+        purpose: &AskedFor,
         method: &Method,
         part: Option<AskedPart>,
         reply: HttpReply,
@@ -138,13 +138,13 @@ impl Transport {
 }
 
 /// What the requests of a thread are for.
-struct Purpose {
+struct AskedFor {
     verb: Operation,
     object: Option<ObjectName>,
     limit: u64,
 }
 
-impl Purpose {
+impl AskedFor {
     /// Counts one request more for the call of OpenDAL that this thread waits for.
     fn of_this_thread() -> Result<Self, Error> {
         let (purpose, requests) = CALL.with_borrow_mut(|call| match call {

@@ -22,7 +22,9 @@ enum Kind {
 const KINDS: [Kind; 3] = [Kind::S3, Kind::Swift, Kind::Webdav];
 
 fn body() -> Vec<u8> {
-    (0..1000_u32).map(|at| (at * 7 % 251) as u8).collect()
+    (0..1000_u32)
+        .map(|at| u8::try_from(at * 7 % 251).expect("less than 251"))
+        .collect()
 }
 
 fn name(text: &str) -> ObjectName {
