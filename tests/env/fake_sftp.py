@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """An SFTP server that lies, in the place of `ssh -s HOST sftp`. FAKE_SFTP says how.
 
-It holds an empty store: freezer.json, of 1000 bytes. With `count=N`, each folder has N files more, in
-no order, of which none is a store's.
+It holds an empty store: freezer.json, of 1000 bytes. With `count=N`, each folder has N more files,
+in no order. None of them is a store's.
 """
 
 import os

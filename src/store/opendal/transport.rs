@@ -3,7 +3,7 @@
 //! neither the status nor `Retry-After`.
 
 use super::flat_page;
-use super::multistatus::{self, Depth};
+use super::multistatus::{self, LookDepth};
 use crate::net::{
     self, HeaderMap, Http, HttpReply, MAX_DOCUMENT, Method, Request, RequestBody, Response, decode,
     request,
@@ -247,7 +247,7 @@ impl AskedFor {
 struct Look {
     /// The decoded path of that.
     path: String,
-    depth: Depth,
+    depth: LookDepth,
 }
 
 impl Look {
@@ -261,9 +261,9 @@ impl Look {
         Some(Self {
             path: String::from_utf8(path).ok()?,
             depth: if is_itself {
-                Depth::Itself
+                LookDepth::Itself
             } else {
-                Depth::Contents
+                LookDepth::Contents
             },
         })
     }
