@@ -42,10 +42,12 @@ struct ListedFolder {
     batch: FolderBatch,
 }
 
-/// Hands the contents of a folder over, in any order; `None` for what is not of a store. It gets
-/// the name of the folder with a slash at the end, or an empty text for the topmost one.
-pub(super) type Entries<'store> = dyn FnMut(&str, &mut dyn FnMut(Option<FolderRow>) -> Result<(), Error>) -> Result<(), Error>
-    + 'store;
+/// Takes the next row of a folder; `None` for what is not of a store.
+pub(super) type TakeRow<'run> = dyn FnMut(Option<FolderRow>) -> Result<(), Error> + 'run;
+
+/// Hands the contents of a folder over, in any order. It gets the name of the folder with a slash
+/// at the end, or an empty text for the topmost one.
+pub(super) type Entries<'store> = dyn FnMut(&str, &mut TakeRow<'_>) -> Result<(), Error> + 'store;
 
 /// Lists objects by the contract of [`Store::list`](super::Store::list).
 ///

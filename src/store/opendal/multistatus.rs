@@ -1,8 +1,8 @@
 //! What a WebDAV server lists, read and checked here and then written anew for OpenDAL.
 //!
 //! OpenDAL 0.59.5 cuts the path of the store off each `href` without a look at it, and panics where
-//! that is shorter or not a text there. So it gets only documents that are written here: paths below
-//! the folder that was asked for, of names that an object can have.
+//! that is shorter or not a text there. So it gets only documents that are written here: paths
+//! below the folder that was asked for, of names that an object can have.
 //! docs/design/0032-no-listing-is-believed.md has the reasons.
 
 use crate::net::decode;

@@ -1,4 +1,4 @@
-//! Names that mislead: none reaches a terminal, a pipe or the log as it is, and JSON has them exact.
+//! Names that mislead: none reaches a terminal, a pipe or the log as it is. JSON has them exact.
 
 use super::{Said, User};
 
