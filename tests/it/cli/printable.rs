@@ -3,6 +3,7 @@
 use super::{Said, User};
 
 /// What a name may do to a reader.
+#[cfg(target_os = "linux")]
 const NAMES: [&[u8]; 7] = [
     b"\x1b]0;title\x07",
     b"a\nfreezer: all is well\nb",
@@ -14,6 +15,7 @@ const NAMES: [&[u8]; 7] = [
 ];
 
 /// Fails where anything but plain text is shown.
+#[cfg(target_os = "linux")]
 fn check(text: &str, what: &str) {
     let is_plain = |c: char| {
         c == '\n'
