@@ -97,7 +97,7 @@ pub(super) struct SessionCall {
 struct SessionShared {
     state: Mutex<SessionState>,
     /// What came from the server so far.
-    heard: Mutex<Heard>,
+    heard: Mutex<HeardBytes>,
     /// The messages of `ssh` on its standard error.
     words: Mutex<Vec<u8>>,
     /// The program; `None` once it was ended.
@@ -106,7 +106,7 @@ struct SessionShared {
 
 /// What came from the server so far.
 #[derive(Clone, Copy, Debug)]
-struct Heard {
+struct HeardBytes {
     /// The moment at which the last bytes came.
     last: Instant,
     bytes: u64,
@@ -125,7 +125,7 @@ impl SessionShared {
     fn of(child: Piped) -> Self {
         Self {
             state: Mutex::default(),
-            heard: Mutex::new(Heard {
+            heard: Mutex::new(HeardBytes {
                 last: crate::platform::monotonic(),
                 bytes: 0,
             }),
@@ -134,7 +134,7 @@ impl SessionShared {
         }
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
+    fn heard(&self) -> MutexGuard<'_, HeardBytes> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -198,7 +198,7 @@ pub(super) struct Awaited {
 impl Awaited {
     /// Waits for the answer while the server sends enough and the call has time left.
     pub(super) fn wait(self) -> Result<SftpAnswer, SessionEnded> {
-        let mut counted = Heard {
+        let mut counted = HeardBytes {
             last: self.asked,
             bytes: self.shared.heard().bytes,
         };
@@ -250,7 +250,7 @@ impl Awaited {
 impl Awaited {
     /// Returns why the server is given up that sends a byte now and then: it is never silent, and
     /// would hold a run up for ever.
-    fn slowness(&self, counted: &mut Heard) -> Option<SessionEnded> {
+    fn slowness(&self, counted: &mut HeardBytes) -> Option<SessionEnded> {
         let heard = *self.shared.heard();
         let (span, came) = (
             heard.last.saturating_duration_since(counted.last),

@@ -16,11 +16,15 @@ mod looking;
 mod mount;
 mod original;
 mod outside;
+mod plain_http;
+mod printable;
 mod private_files;
 mod prune;
 mod repack;
 mod security;
 mod several;
+#[cfg(unix)]
+mod sftp_lies;
 mod signals;
 mod sources;
 mod stores;

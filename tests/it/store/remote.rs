@@ -21,6 +21,12 @@ pub fn open(url: &str, settings: StoreSettings) -> Result<Arc<dyn Store>, Error>
     )
 }
 
+/// Opens the store at a URL, and tries nothing again.
+pub fn open_at_once(url: &str, settings: StoreSettings) -> Result<Arc<dyn Store>, Error> {
+    let location = Location::parse(url.as_ref()).unwrap_or_else(|error| panic!("{url}: {error}"));
+    location.open(IfMissing::Refuse, &settings.with_retry_for(Duration::ZERO))
+}
+
 /// Returns a place of its own below a container.
 pub fn fresh(scheme: &str, container: &str) -> String {
     let mut random = [0; 8];
