@@ -141,10 +141,12 @@ pub fn manifest(json: &[u8]) {
     let stored = manifest
         .seal(&sealer)
         .expect("what was read can be written");
-    assert_eq!(
-        Manifest::open(stored, &sealer.opener()).expect("it was just written"),
-        manifest
-    );
+    match Manifest::open(stored, &sealer.opener()) {
+        Ok(back) => assert_eq!(back, manifest),
+        // It says that it belongs to another store, or its levels contradict it.
+        Err(ManifestError::Document(DocumentError::Content(_))) => {}
+        Err(error) => panic!("it was just written: {error:?}"),
+    }
     let backup = manifest
         .backup()
         .unwrap_or_else(|_| BackupName::new("host", "docs").expect("legal"));
