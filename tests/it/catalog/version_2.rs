@@ -91,7 +91,7 @@ fn change(store: &dyn Store, object: &ObjectName, from: &str, to: &str) {
 #[test]
 fn an_encrypted_store_shows_no_name_and_gives_all_of_them_back() {
     let (tree, inner) = (tree(), Arc::new(MemoryStore::default()));
-    let access = backup::create_encrypted(inner.clone());
+    let access = backup::create_hidden(inner.clone());
     backup::back_up(&access, &[tree.path()], |_| {});
     let (host, own) = (backup::name().host().to_owned(), backup::name());
     for object in names_in(inner.as_ref()) {
@@ -121,7 +121,7 @@ fn either_copy_of_the_identity_opens_the_store_and_the_other_is_mended() {
     for is_encrypted in [false, true] {
         let inner = Arc::new(MemoryStore::default());
         let (open, access): (fn(&Arc<MemoryStore>) -> _, _) = if is_encrypted {
-            (open, backup::create_encrypted(inner.clone()))
+            (open, backup::create_hidden(inner.clone()))
         } else {
             (open_plain, backup::create_plain(inner.clone()))
         };
@@ -155,7 +155,7 @@ fn either_copy_of_the_identity_opens_the_store_and_the_other_is_mended() {
 #[test]
 fn an_encrypted_store_is_not_taken_for_less_than_it_is() {
     let inner = Arc::new(MemoryStore::default());
-    backup::create_encrypted(inner.clone());
+    backup::create_hidden(inner.clone());
     let forge = |from: &str, to: &str| {
         let store = Arc::new(copy_of(inner.as_ref()));
         for object in [names::identity_name(), names::identity_copy_name()] {
@@ -256,7 +256,7 @@ fn a_rotation_cut_off_at_any_call_loses_nothing() {
     let tree = tree();
     let before = {
         let store = Arc::new(MemoryStore::default());
-        let access = backup::create_encrypted(store.clone());
+        let access = backup::create_hidden(store.clone());
         let other = Passphrase::new(b"other".to_vec());
         access
             .add_key(&other, CHEAP, now(), "other")
@@ -301,7 +301,7 @@ fn a_rotation_cut_off_at_any_call_loses_nothing() {
 #[test]
 fn what_is_stored_after_a_rotation_is_closed_to_who_knows_only_what_was_before() {
     let (tree, inner) = (tree(), Arc::new(MemoryStore::default()));
-    let first = backup::create_encrypted(inner.clone());
+    let first = backup::create_hidden(inner.clone());
     backup::back_up(&first, &[tree.path()], |_| {});
     let old_key = names::key_name(first.opened_by().expect("encrypted"));
     let old_slot = inner.get(&old_key, 9999).expect("there");
@@ -344,7 +344,7 @@ fn what_is_stored_after_a_rotation_is_closed_to_who_knows_only_what_was_before()
 #[test]
 fn a_writer_with_a_passphrase_of_an_earlier_epoch_is_refused() {
     let inner = Arc::new(MemoryStore::default());
-    let first = backup::create_encrypted(inner.clone());
+    let first = backup::create_hidden(inner.clone());
     let other = Passphrase::new(b"other".to_vec());
     let id = first.add_key(&other, CHEAP, now(), "").expect("added");
     let slot = inner.get(&names::key_name(&id), 9999).expect("there");

@@ -30,6 +30,7 @@ mod transcript;
 mod unlock;
 mod unproven;
 mod untrusted;
+mod version_2;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
