@@ -7,12 +7,11 @@ import os
 import sys
 
 import cases
-import entries
 import forge
 import versions
 
 # Each adds its vectors to cases.CASES.
-PARTS = [cases, versions, entries]
+PARTS = [cases, versions]
 
 USUAL = {"a": b"the first file\n", "b": b"the second file\n", "d": None, "d/c": b"c\n"}
 
