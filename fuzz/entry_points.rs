@@ -4,6 +4,7 @@
 
 use freezer::catalog::known::{KnownStores, Purpose};
 use freezer::catalog::names::{self, Meaning};
+use freezer::format::DocumentError;
 use freezer::format::checkpoint::Checkpoint;
 use freezer::format::claim::{Claim, MachineDigest};
 use freezer::format::frame::{
@@ -13,7 +14,7 @@ use freezer::format::identity::{Cipher, Identity};
 use freezer::format::keys::KeySlot;
 use freezer::format::live;
 use freezer::format::lost::Lost;
-use freezer::format::manifest::{Manifest, RootNode};
+use freezer::format::manifest::{Manifest, ManifestError, RootNode};
 use freezer::format::repacked::Repacked;
 use freezer::format::signature::{SUMS_BYTES, SignatureHead, blocks_in, decode_sums};
 use freezer::fs::view::{View, ViewParts};
@@ -141,10 +142,12 @@ pub fn manifest(json: &[u8]) {
     let stored = manifest
         .seal(&sealer)
         .expect("what was read can be written");
-    assert_eq!(
-        Manifest::open(stored, &sealer.opener()).expect("it was just written"),
-        manifest
-    );
+    match Manifest::open(stored, &sealer.opener()) {
+        Ok(back) => assert_eq!(back, manifest),
+        // It says that it belongs to another store, or its levels contradict it.
+        Err(ManifestError::Document(DocumentError::Content(_))) => {}
+        Err(error) => panic!("it was just written: {error:?}"),
+    }
     let backup = manifest
         .backup()
         .unwrap_or_else(|_| BackupName::new("host", "docs").expect("legal"));

@@ -8,6 +8,10 @@ import sys
 
 import cases
 import forge
+import versions
+
+# Each adds its vectors to cases.CASES.
+PARTS = [cases, versions]
 
 USUAL = {"a": b"the first file\n", "b": b"the second file\n", "d": None, "d/c": b"c\n"}
 
