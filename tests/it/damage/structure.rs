@@ -21,11 +21,7 @@ fn backup() -> BackupName {
 /// Stores one level for each tree, in a plain store.
 fn store_of(trees: Vec<Vec<Planned>>) -> (Access, Vec<LevelId>) {
     let store = Arc::new(MemoryStore::default());
-    let identity = Identity {
-        id: STORE,
-        cipher: Cipher::None,
-        created: jiff::Timestamp::UNIX_EPOCH,
-    };
+    let identity = Identity::new(STORE, Cipher::None, jiff::Timestamp::UNIX_EPOCH);
     let name = ObjectName::new("freezer.json".to_owned()).expect("legal");
     store.put(&name, &vec![identity.encode()]).expect("stored");
     let access = Access::open(store.clone(), None).expect("it opens");
