@@ -194,7 +194,7 @@ impl SyncRun<'_> {
             self.synced.objects += objects;
             self.synced.bytes += bytes;
             self.synced.held_back.push(level.clone());
-            tracing::warn!(%backup, %level, "not copied, as it needs a damaged object");
+            tracing::info!(%backup, %level, "not copied, as it needs a damaged object");
             return Ok(());
         }
         self.held.check().map_err(SyncError::Lock)?;

@@ -71,7 +71,7 @@ fn a_passphrase_that_was_removed_opens_the_store_no_longer() {
     user.succeeds(&format!(
         "key remove {key} --store st --encrypt-pass-file other-pass"
     ));
-    user.fails(1, "ls docs --store st --encrypt-pass-file pass");
+    user.fails(12, "ls docs --store st --encrypt-pass-file pass");
     user.succeeds("ls docs --store st --encrypt-pass-file other-pass");
 }
 
