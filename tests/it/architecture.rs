@@ -68,7 +68,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     (
         "crossbeam_channel",
-        &["backup", "fs", "restore", "sched", "store", "upkeep"],
+        &[
+            "backup", "fs", "platform", "restore", "sched", "store", "upkeep",
+        ],
     ),
     ("form_urlencoded", &["api"]),
     ("fuser", &["fs"]),
