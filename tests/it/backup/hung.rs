@@ -19,8 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A local tree with a mount on `hung` in it.
 struct Place {
-    room: tempfile::TempDir,
+    // Ends before the folder that it lies in is removed.
     mount: HungMount,
+    room: tempfile::TempDir,
     access: Access,
 }
 
