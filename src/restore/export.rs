@@ -117,6 +117,10 @@ pub fn export(
             subdirectories.reverse();
         }
     }
+    // What could not be read after the wish to stop is no damage.
+    if cancel.is_requested() {
+        return Err(ExportError::Interrupted(Interrupted));
+    }
     export.write(&END_OF_ARCHIVE)?;
     export.out.flush().map_err(ExportError::Write)?;
     Ok(export.exported)

@@ -14,7 +14,8 @@ fn s3() -> Liar {
             None => asked.path.trim_start_matches('/'),
         };
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let key = path.split_once('/').map_or("", |(_, key)| key).to_owned();
+        let key = path.split_once('/').map_or("", |(_, key)| key);
+        let key = key.replace("%25", "%").replace("%7E", "~");
         let mut kept = kept.lock().expect("no panic");
         match asked.method.as_str() {
             "PUT" => {
@@ -30,7 +31,9 @@ fn s3() -> Liar {
                     .split('&')
                     .find_map(|pair| pair.strip_prefix("prefix="))
                     .unwrap_or_default()
-                    .replace("%2F", "/");
+                    .replace("%2F", "/")
+                    .replace("%7E", "~")
+                    .replace("%25", "%");
                 let rows: String = kept
                     .iter()
                     .filter(|(key, _)| key.starts_with(&prefix))
