@@ -104,7 +104,7 @@ impl Comparison {
     /// Compares an earlier entry with the file that is there now.
     pub(super) fn judge(&self, previous: &Entry, now: &Stat) -> Likeness {
         let metadata = &previous.metadata;
-        let was_read_right = metadata.inode != UNSURE;
+        let was_read_right = metadata.inode != UNSURE && metadata.extensions.understood().is_ok();
         let is_same_thing =
             self.lies.inode || (metadata.device, metadata.inode) == (now.device, now.inode);
         let last_change = if self.lies.ctime {
@@ -225,6 +225,7 @@ mod tests {
             blocks,
             xattrs: Vec::new(),
             signatures: Vec::new(),
+            extensions: Extensions::default(),
         };
         Entry {
             path: TreePath::root(),

@@ -288,6 +288,7 @@ impl<'env> Pipeline<'env> {
             EntryIndex::new(index, live, unfinished.collect(), progress),
             plan.own.serial,
             BlockMembers::new(self.context.request.engine.block_options(), self.streams),
+            self.context.request.levels.same_content,
             CheckpointTimer::new(plan.checkpoints, self.context.clock),
             progress,
             stop,

@@ -3,7 +3,7 @@
 use crate::catalog::stream::RepackedError;
 use crate::format::frame::{FrameError, Lane};
 use crate::index::IndexError;
-use crate::model::{FrameNo, LevelId, LevelSerial};
+use crate::model::{FrameNo, LevelId, LevelSerial, NotUnderstood};
 use crate::store::{self, ObjectName};
 use std::fmt;
 use std::sync::Arc;
@@ -52,6 +52,9 @@ pub enum ReadError {
     /// The entry is of another kind than the call is for.
     #[error("an entry of this kind has no such property")]
     WrongKind,
+    /// Only a newer version of freezer can read the entry.
+    #[error(transparent)]
+    NotUnderstood(#[from] NotUnderstood),
     /// The store did not hand over the bytes.
     #[error("could not fetch {frame}")]
     Fetch {
@@ -157,6 +160,7 @@ impl ReadError {
             | Self::Index(_)
             | Self::Repacked { .. }
             | Self::NoSuchLevel(_)
+            | Self::NotUnderstood(_)
             | Self::Deadline
             | Self::Panicked
             | Self::Open { .. } => Errno::Io,

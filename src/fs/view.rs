@@ -313,7 +313,9 @@ impl View {
     ///
     /// [`ReadError::WrongKind`] for any other entry; else as [`entry`](Self::entry).
     pub fn link_target(&self, node: NodeId) -> Result<Box<[u8]>, ReadError> {
-        match self.entry(node)?.content {
+        let entry = self.entry(node)?;
+        entry.metadata.extensions.understood()?;
+        match entry.content {
             Content::Symlink(target) => Ok(target),
             _ => Err(ReadError::WrongKind),
         }
@@ -335,7 +337,9 @@ impl View {
         {
             return Ok(Vec::new());
         }
-        Ok(self.entry(node)?.metadata.xattrs)
+        let metadata = self.entry(node)?.metadata;
+        metadata.extensions.understood()?;
+        Ok(metadata.xattrs)
     }
 
     /// Returns the content of the regular file with this number.
@@ -378,13 +382,15 @@ impl View {
         mut attributes: EntryAttributes,
     ) -> Result<EntryAttributes, ReadError> {
         if attributes.kind == Kind::File && attributes.blocks == 0 && attributes.size > 0 {
-            attributes.blocks = layout_of(&self.entry(node)?)?.blocks();
+            let layout = Layout::of(&self.entry(node)?).ok_or(ReadError::WrongKind)?;
+            attributes.blocks = layout.blocks();
         }
         Ok(attributes)
     }
 }
 
 fn layout_of(entry: &Entry) -> Result<Layout, ReadError> {
+    entry.metadata.extensions.understood()?;
     Layout::of(entry).ok_or(match entry.content.kind() {
         Kind::Directory => ReadError::IsADirectory,
         _ => ReadError::WrongKind,

@@ -4,17 +4,14 @@
 //! *subtree*). Layout: docs/format/index.md, "A tree of several runs".
 
 use super::error::Flaw;
+use super::node_number::{self, RANK_BITS, node_of, rank_of};
 use super::run::{Cursor, Item, RunReader};
 use super::{BlockCache, BlockPlace, BlockSource, IndexError, RunRoot, entry_codec, key};
 use crate::model::{LevelId, NodeId};
 use std::sync::Arc;
 
-/// A node holds a rank in its low bits, which are as many as this. Above them it holds the number
-/// of the run.
-const RANK_BITS: u32 = 34;
-
 /// The most runs of a tree: nodes then fit into 40 bits.
-const MOST_RUNS: usize = 63;
+pub(super) const MOST_RUNS: usize = 63;
 
 /// The node of the root, whichever run has it.
 const ROOT: NodeId = NodeId(0);
@@ -59,28 +56,22 @@ impl Layer {
     }
 
     /// Reads and decodes every entry in order, including marks and entries that newer runs replace.
-    /// Stops when `goes_on` returns false.
-    pub(super) fn verify(
-        &self,
-        is_oldest: bool,
-        goes_on: impl Fn() -> bool,
-    ) -> Result<(), IndexError> {
+    /// `run` is how many runs are below this one, or more than any run has. Stops when `goes_on`
+    /// returns false.
+    pub(super) fn verify(&self, run: usize, goes_on: impl Fn() -> bool) -> Result<(), IndexError> {
         let mut cursor = self.run.seek(&[])?;
         let mut subtrees = 0;
         while let Some(item) = cursor.current() {
             if !goes_on() {
                 return Ok(());
             }
-            let checked = match (
-                !is_oldest && entry_codec::is_gone(item.value),
-                key::is_subtree(item.key),
-            ) {
+            let checked = match (is_gone(run, item), key::is_subtree(item.key)) {
                 (true, true) => {
                     subtrees += 1;
                     key::check_subtree(item.key)
                 }
                 (true, false) => key::to_path(item.key).map(drop),
-                (false, _) => verify_entry(item),
+                (false, _) => verify_entry(run, item),
             };
             checked.map_err(|flaw| cursor.malformed(flaw))?;
             cursor.advance()?;
@@ -110,16 +101,16 @@ pub(super) struct Spot {
     pub(super) cursor: Cursor,
 }
 
-fn verify_entry(item: Item<'_>) -> Result<(), Flaw> {
-    let entry = entry_codec::decode(item.value, key::to_path(item.key)?)?;
+fn verify_entry(run: usize, item: Item<'_>) -> Result<(), Flaw> {
+    let entry = entry_codec::decode(item.value, key::to_path(item.key)?, run)?;
     entry
         .link_to
-        .map_or(Ok(()), |first| check_link(first, item.rank))
+        .map_or(Ok(()), |first| check_link(first, run, item.rank))
 }
 
-/// Refuses a link whose target does not come before it.
-pub(super) fn check_link(first: NodeId, rank: u64) -> Result<(), Flaw> {
-    if first.0 >= rank {
+/// Refuses a link to a record of the same run that does not come before it.
+pub(super) fn check_link(first: NodeId, run: usize, rank: u64) -> Result<(), Flaw> {
+    if node_number::run_of(first) == run && rank_of(first) >= rank {
         Err("it links to an entry that does not come before it".into())
     } else {
         Ok(())
@@ -232,15 +223,13 @@ impl Layers {
         if node == ROOT && self.layers.len() > 1 {
             return self.find(&[]);
         }
-        let Some((run, layer)) = usize::try_from(node.0 >> RANK_BITS)
-            .ok()
-            .and_then(|run| Some((run, self.layers.get(run)?)))
-        else {
+        let run = node_number::run_of(node);
+        let Some(layer) = self.layers.get(run) else {
             return Ok(None);
         };
         let spot = layer
             .run
-            .at(node.0 & ((1 << RANK_BITS) - 1))?
+            .at(rank_of(node))?
             .map(|cursor| Spot { run, cursor });
         Ok(spot.filter(|spot| {
             spot.cursor
@@ -254,7 +243,7 @@ impl Layers {
         if item.key.is_empty() {
             return Ok(ROOT);
         }
-        let node = NodeId((run as u64) << RANK_BITS | item.rank);
+        let node = node_of(run, item.rank);
         if node == ROOT && self.layers.len() > 1 {
             Err("the oldest run does not begin with the root".into())
         } else {
@@ -267,30 +256,6 @@ impl Layers {
         if node == ROOT {
             return Ok(self.at(node)?.map(|spot| spot.run));
         }
-        Ok(usize::try_from(node.0 >> RANK_BITS)
-            .ok()
-            .filter(|run| *run < self.layers.len()))
-    }
-
-    /// Returns the node of the entry with this rank in run `run`; `None` if a newer run replaces
-    /// the entry or marks it as gone.
-    pub(super) fn neighbour(&self, run: usize, rank: u64) -> Result<Option<NodeId>, IndexError> {
-        let Some(layer) = self.layers.get(run) else {
-            return Ok(None);
-        };
-        let Some(cursor) = layer.run.at(rank)? else {
-            return Ok(None);
-        };
-        let Some(item) = cursor.current().filter(|item| !is_gone(run, *item)) else {
-            return Ok(None);
-        };
-        for newer in self.layers.iter().skip(run + 1) {
-            if newer.run.get(item.key)?.is_some() || newer.gone_above(item.key)?.is_some() {
-                return Ok(None);
-            }
-        }
-        self.node(run, item)
-            .map(Some)
-            .map_err(|flaw| cursor.malformed(flaw))
+        Ok(Some(node_number::run_of(node)).filter(|run| *run < self.layers.len()))
     }
 }

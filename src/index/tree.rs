@@ -1,14 +1,14 @@
 //! Reads the tree of a point in time.
 
 use super::error::Flaw;
-use super::layers::{Layers, Spot, check_link};
+use super::layers::{Layers, MOST_RUNS, Spot, check_link};
 use super::merged::Merged;
 use super::node::NodeBuilder;
 use super::run::{Cursor, Item};
 use super::{
     BlockCache, BlockSource, EntryAttributes, IndexError, RunRoot, TreeRun, entry_codec, key,
 };
-use crate::model::{Entry, Name, NodeId, TreePath};
+use crate::model::{Entry, Kind, Name, NodeId, Time, TreePath};
 use std::sync::Arc;
 
 /// The tree of a point in time. Reads a block when a call first needs it. Cheap to clone, and may
@@ -76,7 +76,10 @@ impl Tree {
             subtrees: 0,
             source: Arc::clone(&source),
         };
-        Self::of_runs(vec![run(root), run(nothing)], cache)
+        // As the newest of as many runs as there can be, so that it may link to any of them. What it
+        // links to is not there.
+        let below = std::iter::repeat_n(nothing, MOST_RUNS - 1).map(run);
+        Self::of_runs(std::iter::once(run(root)).chain(below).collect(), cache)
     }
 
     /// Returns the same tree, which never waits for a block: a call that needs one outside the
@@ -132,7 +135,7 @@ impl Tree {
         self.layers
             .each()
             .enumerate()
-            .try_for_each(|(run, layer)| layer.verify(run == 0, || true))
+            .try_for_each(|(run, layer)| layer.verify(run, || true))
     }
 
     /// Returns the entry of a node; `None` if the tree has no such node.
@@ -267,8 +270,12 @@ impl Tree {
         path: TreePath,
         malformed: impl Fn(Flaw) -> IndexError,
     ) -> Result<(NodeId, Entry), IndexError> {
-        let mut entry = entry_codec::decode(item.value, path).map_err(&malformed)?;
-        entry.link_to = self.first_name(run, item, entry.link_to, &malformed)?;
+        let mut entry = entry_codec::decode(item.value, path, run).map_err(&malformed)?;
+        if let Some(first) = entry.link_to {
+            check_link(first, run, item.rank).map_err(&malformed)?;
+            let shape = (entry.content.kind(), entry.content.size());
+            entry.link_to = self.common_record(first, shape, entry.metadata.mtime)?;
+        }
         Ok((self.layers.node(run, item).map_err(malformed)?, entry))
     }
 
@@ -279,23 +286,33 @@ impl Tree {
         item: Item<'_>,
         malformed: impl Fn(Flaw) -> IndexError,
     ) -> Result<(NodeId, EntryAttributes), IndexError> {
-        let mut attributes = entry_codec::decode_attributes(item.value).map_err(&malformed)?;
-        attributes.link_to = self.first_name(run, item, attributes.link_to, &malformed)?;
+        let mut attributes = entry_codec::decode_attributes(item.value, run).map_err(&malformed)?;
+        if let Some(first) = attributes.link_to {
+            check_link(first, run, item.rank).map_err(&malformed)?;
+            let shape = (attributes.kind, attributes.size);
+            attributes.link_to = self.common_record(first, shape, attributes.mtime)?;
+        }
         Ok((self.layers.node(run, item).map_err(malformed)?, attributes))
     }
 
-    /// Returns the node of the first name of the file, if the item is a further name. If a newer
-    /// run replaces the first name, the item stands for itself: it has all metadata and extents.
-    fn first_name(
+    /// Returns the node of the record that the names of a file have in common, if it can be one of a
+    /// file with this kind, size and mtime. The record counts even if a newer run has something else
+    /// in its place: that it was moved or removed does not change the file. An entry whose record
+    /// does not fit stands for itself; it has all metadata and extents.
+    fn common_record(
         &self,
-        run: usize,
-        item: Item<'_>,
-        first: Option<NodeId>,
-        malformed: impl Fn(Flaw) -> IndexError,
+        first: NodeId,
+        shape: (Kind, u64),
+        mtime: Time,
     ) -> Result<Option<NodeId>, IndexError> {
-        let Some(first) = first else { return Ok(None) };
-        check_link(first, item.rank).map_err(malformed)?;
-        self.layers.neighbour(run, first.0)
+        let spot = self.layers.at(first)?;
+        let Some((spot, item)) = spot.as_ref().and_then(|spot| Some((spot, spot.item()?))) else {
+            return Ok(None);
+        };
+        let record = entry_codec::decode_attributes(item.value, spot.run)
+            .map_err(|flaw| spot.cursor.malformed(flaw))?;
+        let is_it = (record.kind, record.size) == shape && record.mtime == mtime;
+        Ok(Some(first).filter(|_| is_it))
     }
 }
 

@@ -12,6 +12,7 @@ mod backup_ref;
 mod bandwidth;
 mod cancel;
 mod entry;
+mod extension;
 mod ids;
 pub mod job;
 mod name;
@@ -32,6 +33,9 @@ pub use bandwidth::Bandwidth;
 pub use cancel::Cancel;
 pub use entry::{
     Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr,
+};
+pub use extension::{
+    CONTENT_HASH_BYTES, ContentHash, Extensions, InodeFlags, NotUnderstood, UnknownExtension,
 };
 pub use ids::{
     BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset,

@@ -212,6 +212,12 @@ impl<S: RestoreSource> Descent<'_, S> {
             &directory.path,
             selection,
             |node, entry, selection| {
+                let understood = entry.metadata.extensions.understood();
+                if let Err(error) = &understood {
+                    let error = EntryError::new(Attempt::Read, *error);
+                    self.run.trouble(&entry.path, error);
+                }
+                // What is in a directory stands for itself, whatever is not known of the directory.
                 if entry.content.kind() == Kind::Directory {
                     match self.make_directory(directory, node, &entry, selection) {
                         Ok(subdirectory) => subdirectories.push(subdirectory),
@@ -219,7 +225,7 @@ impl<S: RestoreSource> Descent<'_, S> {
                             .run
                             .trouble(&entry.path, EntryError::new(Attempt::Create, error)),
                     }
-                } else {
+                } else if understood.is_ok() {
                     self.file(directory, node, entry);
                 }
                 if self.run.is_stopped() {

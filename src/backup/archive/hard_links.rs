@@ -1,13 +1,16 @@
 //! The files of several names whose other names are still to come.
 
-use crate::model::{Content, Entry, Extent, Kind, NodeId, SignaturePlace, Time, TreePath};
+use crate::backup::compare::UNSURE;
+use crate::backup::read_step::SourceInode;
+use crate::model::{
+    Content, ContentHash, Entry, Extent, Kind, NodeId, SignaturePlace, Time, TreePath,
+};
 use std::collections::HashMap;
 
 /// The first name of each hard-linked file, until its last name has come.
 #[derive(Default)]
 pub(super) struct HardLinks {
-    /// By device and inode.
-    first_names: HashMap<(u64, u64), FirstLink>,
+    first_names: HashMap<SourceInode, FirstLink>,
 }
 
 struct FirstLink {
@@ -18,38 +21,54 @@ struct FirstLink {
     mtime: Time,
     extents: Vec<Extent>,
     signatures: Vec<SignaturePlace>,
+    content_hash: Option<ContentHash>,
+    /// Whether this level's stream has the name.
+    is_stored: bool,
     /// Number of names that are still to come.
     names_left: u32,
 }
 
 impl HardLinks {
+    /// Returns whether the file has come under another name, and this level's stream has that name.
+    pub(super) fn has_stored(&self, entry: &Entry, inode: SourceInode) -> bool {
+        self.first_names
+            .get(&inode)
+            .is_some_and(|first| first.is_stored && first.is_still(entry))
+    }
+
     /// Makes an entry a hard link if the file has come under another name. Returns the path of that
     /// name.
-    pub(super) fn join(&mut self, entry: &mut Entry) -> Option<TreePath> {
-        let key = key(entry);
+    pub(super) fn join(&mut self, entry: &mut Entry, inode: SourceInode) -> Option<TreePath> {
         let first = self
             .first_names
-            .get_mut(&key)
+            .get_mut(&inode)
             .filter(|first| first.is_still(entry))?;
         entry.link_to = Some(first.node);
         if let Content::File { extents, .. } = &mut entry.content {
             extents.clone_from(&first.extents);
         }
         entry.metadata.signatures.clone_from(&first.signatures);
+        entry.metadata.extensions.content_hash = first.content_hash;
         let path = first.path.clone();
         first.names_left = first.names_left.saturating_sub(1);
         if first.names_left == 0 {
-            self.first_names.remove(&key);
+            self.first_names.remove(&inode);
         }
         Some(path)
     }
 
-    /// Keeps the first name of a file that has more, which the index has as `node`.
-    pub(super) fn remember(&mut self, node: NodeId, entry: Entry) {
-        if entry.metadata.links <= 1 {
+    /// Keeps the first name of a file that has more, which the index has as `node`. A file that
+    /// could not be read as a whole is not kept: its other names are read too.
+    pub(super) fn remember(
+        &mut self,
+        node: NodeId,
+        entry: Entry,
+        inode: SourceInode,
+        is_stored: bool,
+    ) {
+        if entry.metadata.links <= 1 || entry.metadata.inode == UNSURE {
             return;
         }
-        let key = key(&entry);
         let (kind, size) = (entry.content.kind(), entry.content.size());
         let extents = match entry.content {
             Content::File { extents, .. } => extents,
@@ -63,14 +82,12 @@ impl HardLinks {
             mtime: entry.metadata.mtime,
             extents,
             signatures: entry.metadata.signatures,
+            content_hash: entry.metadata.extensions.content_hash,
+            is_stored,
             names_left: entry.metadata.links - 1,
         };
-        self.first_names.insert(key, first);
+        self.first_names.insert(inode, first);
     }
-}
-
-fn key(entry: &Entry) -> (u64, u64) {
-    (entry.metadata.device, entry.metadata.inode)
 }
 
 impl FirstLink {
@@ -85,6 +102,7 @@ impl FirstLink {
 #[cfg(test)]
 mod tests {
     use super::HardLinks;
+    use crate::backup::read_step::SourceInode;
     use crate::model::{
         Content, Entry, Extent, FileOffset, LevelSerial, Metadata, NodeId, StreamOffset, Time,
         TreePath,
@@ -105,6 +123,10 @@ mod tests {
         }
     }
 
+    fn inode() -> SourceInode {
+        SourceInode::new(1, 2)
+    }
+
     fn extents() -> Vec<Extent> {
         vec![Extent {
             at: FileOffset(0),
@@ -117,10 +139,10 @@ mod tests {
     #[test]
     fn later_names_of_a_file_are_links_to_the_first_until_all_have_come() {
         let mut links = HardLinks::default();
-        links.remember(NodeId(7), file("a", 3, 0, extents()));
+        links.remember(NodeId(7), file("a", 3, 0, extents()), inode(), false);
         for name in ["b", "c"] {
             let mut entry = file(name, 3, 0, Vec::new());
-            let first = links.join(&mut entry).expect("a link");
+            let first = links.join(&mut entry, inode()).expect("a link");
             assert_eq!(
                 (first.to_string(), entry.link_to),
                 ("a".into(), Some(NodeId(7)))
@@ -131,15 +153,15 @@ mod tests {
             assert_eq!(of, extents(), "{name} has other content");
         }
         // All names have come: a new file may have this inode.
-        assert_eq!(links.join(&mut file("d", 3, 0, Vec::new())), None);
+        assert_eq!(links.join(&mut file("d", 3, 0, Vec::new(), inode())), None);
     }
 
     #[test]
     fn a_name_of_a_file_that_was_written_to_is_no_link() {
         let mut links = HardLinks::default();
-        links.remember(NodeId(7), file("a", 2, 0, extents()));
-        assert_eq!(links.join(&mut file("b", 2, 1, Vec::new())), None);
-        links.remember(NodeId(8), file("single", 1, 9, extents()));
-        assert_eq!(links.join(&mut file("c", 1, 9, Vec::new())), None);
+        links.remember(NodeId(7), file("a", 2, 0, extents()), inode(), false);
+        assert_eq!(links.join(&mut file("b", 2, 1, Vec::new(), inode())), None);
+        links.remember(NodeId(8), file("single", 1, 9, extents()), inode(), false);
+        assert_eq!(links.join(&mut file("c", 1, 9, Vec::new(), inode())), None);
     }
 }

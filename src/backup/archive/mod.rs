@@ -16,7 +16,7 @@ pub(super) use entry_index::{EntryIndex, IndexedEntries, Tally};
 
 use super::blocks::{BlockOptions, EarlierStreams};
 use super::checkpoint::{CheckpointTimer, Mark, begun_file};
-use super::compare::Change;
+use super::compare::{Change, SameContent};
 use super::error::BackupError;
 use super::read_step::{ReadEntry, ReadStep};
 use super::stop::StopSignal;
@@ -42,6 +42,7 @@ pub(super) struct Archive<'run> {
     /// Whether the current directory is in the index.
     is_inside: bool,
     links: HardLinks,
+    same_content: SameContent,
     checkpoints: CheckpointTimer<'run>,
     /// The large file that is being written, with all extents that it is to have.
     in_hand: Option<Entry>,
@@ -94,6 +95,7 @@ impl<'run> Archive<'run> {
         entries: EntryIndex<'run>,
         serial: LevelSerial,
         blocks: BlockMembers<'run>,
+        same_content: SameContent,
         checkpoints: CheckpointTimer<'run>,
         progress: &'run dyn Progress,
         stop: StopSignal<'run>,
@@ -108,6 +110,7 @@ impl<'run> Archive<'run> {
             awaited: HashSet::new(),
             is_inside: false,
             links: HardLinks::default(),
+            same_content,
             checkpoints,
             in_hand: None,
             progress,
@@ -159,7 +162,9 @@ impl<'run> Archive<'run> {
             self.entries.push(&entry, &change)?;
         }
         if let Some(all_names) = &mut all_names {
-            let kept = first.iter().filter(|entry| entry.is_kept());
+            let kept = first
+                .iter()
+                .filter(|found| found.is_kept() && !self.needs_link(found));
             all_names.are_earlier(kept.map(|kept| kept.entry.path.file_name()));
         }
         self.current = Some(CurrentDirectory {
@@ -178,10 +183,12 @@ impl<'run> Archive<'run> {
     /// Writes an entry, unless its content is kept, and puts it into the index.
     fn entry(&mut self, found: ReadEntry, bytes: &[u8]) -> Result<(), BackupError> {
         let is_kept = found.is_kept();
+        let needs_link = !is_kept || self.needs_link(&found);
         let ReadEntry {
             mut entry,
             content,
             change,
+            inode,
         } = found;
         if entry.content == Content::Directory {
             // Its member follows when the walk enters it.
@@ -190,8 +197,8 @@ impl<'run> Archive<'run> {
             }
             return Ok(());
         }
-        if let Some(first) = self.links.join(&mut entry) {
-            if !is_kept {
+        if let Some(first) = self.links.join(&mut entry, inode) {
+            if needs_link {
                 self.write_directory()?;
                 self.header(&entry, Some(&first), &[])?;
                 self.member_ended()?;
@@ -208,10 +215,16 @@ impl<'run> Archive<'run> {
         }
         self.entries.count_logical_bytes(entry.content.size());
         if let Some(node) = self.entries.push(&entry, &change)? {
-            self.links.remember(node, entry);
+            self.links.remember(node, entry, inode, !is_kept);
         }
         self.progress.advance(1, read_bytes);
         Ok(())
+    }
+
+    /// Returns whether an entry that is as it was needs a member nevertheless. Where the streams alone
+    /// make the tree, it must be linked to the name that its file was stored again under.
+    fn needs_link(&self, found: &ReadEntry) -> bool {
+        self.same_content == SameContent::Store && self.links.has_stored(&found.entry, found.inode)
     }
 
     /// Writes the member of the current directory, unless it is written and nothing is new in it.

@@ -3,7 +3,7 @@
 use super::EntryReader;
 use super::child::ListedChild;
 use crate::backup::blocks::EarlierVersion;
-use crate::backup::read_step::{ContentSource, ReadEntry, ReadStep, SourceFile};
+use crate::backup::read_step::{ContentSource, ReadEntry, ReadStep, SourceFile, SourceInode};
 use crate::backup::unread::{Unread, report_if_changed};
 use crate::model::{Content, Extent, TreePath};
 use crate::platform::Stat;
@@ -53,6 +53,7 @@ impl EntryReader<'_> {
             entry: self.entry(child.path, &stat, xattrs, Content::File { size, extents }),
             content,
             change: child.change(),
+            inode: SourceInode::of(&stat),
         });
         Ok(())
     }

@@ -13,11 +13,13 @@ use super::blocks::Engine;
 use super::compare::{Change, Likeness, Previous};
 use super::content::StoredContent;
 use super::handover::ReadJobs;
-use super::read_step::{ContentSource, ReadEntry, ReadStep};
+use super::read_step::{ContentSource, ReadEntry, ReadStep, SourceInode};
 use super::resume::Resumed;
 use super::step::{DirectoryAccess, WalkStep, WalkedDirectory};
 use super::unread::Unread;
-use crate::model::{Content, Entry, Kind, Metadata, Name, Progress, TreePath, Trouble, Xattr};
+use crate::model::{
+    Content, Entry, Extensions, Kind, Metadata, Name, Progress, TreePath, Trouble, Xattr,
+};
 use crate::platform::{Owners, Sort, Stat, Xattrs};
 use child::ListedChild;
 use std::io;
@@ -185,7 +187,7 @@ impl<'run> EntryReader<'run> {
     /// Returns the entry of the base, if all of it is still right.
     fn same(&self, previous: &Previous, stat: &Stat) -> Option<ReadEntry> {
         let likeness = self.earlier.base?.comparison.judge(&previous.entry, stat);
-        (likeness == Likeness::Same).then(|| ReadEntry::unchanged(previous))
+        (likeness == Likeness::Same).then(|| ReadEntry::unchanged(previous, stat))
     }
 
     /// Returns an entry without content, or the one of the base if only its ctime differs and that
@@ -195,12 +197,13 @@ impl<'run> EntryReader<'run> {
             && base.comparison.judge(&previous.entry, stat) == Likeness::Content
             && base.comparison.judge_metadata(&previous.entry, &entry) == Likeness::Same
         {
-            return ReadEntry::unchanged(previous);
+            return ReadEntry::unchanged(previous, stat);
         }
         ReadEntry {
             entry,
             content: ContentSource::Empty,
             change: Change::against(previous),
+            inode: SourceInode::of(stat),
         }
     }
 
@@ -239,6 +242,7 @@ impl<'run> EntryReader<'run> {
             blocks: stat.blocks,
             xattrs,
             signatures: Vec::new(),
+            extensions: Extensions::default(),
         };
         Entry {
             path: path.clone(),

@@ -53,7 +53,7 @@ impl EntryReader<'_> {
             .filter(|moved| self.may_keep(child, stat, &moved.entry))?;
         let entry = self.with_content_of(&moved.entry, child, stat);
         let change = Change::against(previous.filter(|previous| !previous.is_moved));
-        Some(ReadEntry::kept(entry, change))
+        Some(ReadEntry::kept(entry, change, stat))
     }
 
     /// Judges a file of the same path by its metadata.
@@ -67,13 +67,13 @@ impl EntryReader<'_> {
         let comparison = &base.comparison;
         match comparison.judge(&previous.entry, stat) {
             Likeness::None => None,
-            Likeness::Same => Some(ReadEntry::unchanged(previous)),
+            Likeness::Same => Some(ReadEntry::unchanged(previous, stat)),
             Likeness::Content => {
                 let entry = self.with_content_of(&previous.entry, child, stat);
                 match comparison.judge_metadata(&previous.entry, &entry) {
-                    Likeness::Same => Some(ReadEntry::unchanged(previous)),
+                    Likeness::Same => Some(ReadEntry::unchanged(previous, stat)),
                     Likeness::Content => (comparison.same_content == SameContent::Lean)
-                        .then(|| ReadEntry::kept(entry, Change::Changed)),
+                        .then(|| ReadEntry::kept(entry, Change::Changed, stat)),
                     Likeness::None => None,
                 }
             }
@@ -108,10 +108,10 @@ impl EntryReader<'_> {
             Likeness::Same | Likeness::None => entry.metadata == previous.entry.metadata,
         };
         if is_same || differs_in_nothing() {
-            return Some(ReadEntry::unchanged(previous));
+            return Some(ReadEntry::unchanged(previous, stat));
         }
         let is_lean = comparison.same_content == SameContent::Lean;
-        is_lean.then(|| ReadEntry::kept(entry, Change::Changed))
+        is_lean.then(|| ReadEntry::kept(entry, Change::Changed, stat))
     }
 
     /// Returns a file whose content an interrupted run has stored.
@@ -141,7 +141,7 @@ impl EntryReader<'_> {
         };
         Ok(self
             .may_keep(child, &stat, &entry)
-            .then(|| ReadEntry::kept(entry, child.change())))
+            .then(|| ReadEntry::kept(entry, child.change(), &stat)))
     }
 
     /// Returns whether a file has the content of an earlier entry, as far as contents are compared.

@@ -4,7 +4,7 @@ use crate::catalog::stream::RepackedError;
 use crate::catalog::{AccessError, TreeError};
 use crate::format::frame::FrameError;
 use crate::index::IndexError;
-use crate::model::TreePath;
+use crate::model::{NotUnderstood, TreePath};
 use crate::store::{self, ObjectName};
 
 /// Something in a store that is not as it should be.
@@ -100,6 +100,14 @@ pub enum Damage {
         found: u64,
         /// How many entries the manifest names.
         expected: u64,
+    },
+    /// Only a newer version of freezer can read an entry.
+    #[error("{path:?} cannot be read")]
+    NotUnderstood {
+        /// The entry.
+        path: TreePath,
+        /// What this version does not know.
+        source: NotUnderstood,
     },
     /// An extent names a level or a part of a stream that does not exist.
     #[error("{0:?} leans on a part of the stream that does not exist")]

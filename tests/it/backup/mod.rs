@@ -6,6 +6,7 @@ mod changing;
 mod checksum;
 mod index_runs;
 pub(crate) mod levels;
+mod linked;
 mod locks;
 mod renamed;
 mod several;

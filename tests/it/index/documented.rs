@@ -5,8 +5,8 @@ use freezer::index::{
     BlockCache, DeltaWriter, FrameRow, FrameTable, FrameTableWriter, MemoryBlocks, RunRoot,
 };
 use freezer::model::{
-    Content, Entry, Extent, FileOffset, FrameNo, LevelSerial, SegmentOffset, StreamOffset, Time,
-    TreePath, Xattr,
+    Content, ContentHash, Entry, Extensions, Extent, FileOffset, FrameNo, InodeFlags, LevelSerial,
+    SegmentOffset, StreamOffset, Time, TreePath, Xattr,
 };
 use std::sync::Arc;
 
@@ -103,6 +103,24 @@ fn the_list_of_extents_is_as_documented() {
 }
 
 #[test]
+fn the_area_of_extensions_is_as_documented() {
+    let mut entry = hello();
+    let hash = std::array::from_fn(|at| 0x30 + u8::try_from(at).expect("few"));
+    entry.metadata.extensions = Extensions {
+        content_hash: Some(ContentHash(hash)),
+        inode_flags: Some(InodeFlags(0x10)),
+        birth: Some(Time::new(1_699_999_999, 2)),
+        unknown: Vec::new(),
+    };
+    let (root, _) = write(std::slice::from_ref(&entry)).expect("a sound entry");
+    assert!(
+        root.node.ends_with(&example("extensions")),
+        "{:02x?}",
+        root.node
+    );
+}
+
+#[test]
 fn the_inner_node_is_as_documented() {
     let mut large = file(path("large"), 1);
     large.metadata.xattrs = vec![Xattr {
@@ -154,6 +172,7 @@ fn the_frame_table_is_as_documented() {
         offset: SegmentOffset(0),
         stored_length: 300_000,
         checksum,
+        stretch: None,
     };
     let offset = SegmentOffset(300_000);
     let second = FrameRow {

@@ -26,6 +26,7 @@ fn tables() -> impl Strategy<Value = Vec<FrameRow>> {
                 offset: SegmentOffset(offset),
                 stored_length,
                 checksum,
+                stretch: None,
             };
             start = row.end().0;
             row
@@ -150,6 +151,7 @@ fn row(number: u64, start: u64, raw_length: u32) -> FrameRow {
         offset,
         stored_length: 5,
         checksum: None,
+        stretch: None,
     }
 }
 

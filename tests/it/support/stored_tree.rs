@@ -442,6 +442,7 @@ impl StreamWriter {
             offset: place.offset,
             stored_length,
             checksum,
+            stretch: None,
         });
     }
 
