@@ -1,31 +1,38 @@
 #!/usr/bin/env python3
-"""Turns a level of a Freezer store into a tar stream, without Freezer.
+"""Reads a Freezer store without Freezer, and writes what it holds as a tar stream.
 
-  freezer-rescue.py STORE                                  list the levels
-  freezer-rescue.py STORE HOST/NAME --tree > tree.tar      the newest point in time of a backup, all
-                                                           of it
-  freezer-rescue.py STORE HOST/NAME/LEVEL --tree | tar x   a certain one
-  freezer-rescue.py STORE HOST/NAME/LEVEL > level.tar      what that level itself has stored: all if
-                                                           it is level 0, else what was new
+  freezer-rescue.py STORE                                  list the points in time
+  freezer-rescue.py STORE HOST/NAME --tree > tree.tar      all of the newest point in time
+  freezer-rescue.py STORE HOST/NAME/LEVEL --tree | tar x   all of a certain one
+  freezer-rescue.py STORE HOST/NAME/LEVEL > level.tar      the raw stream of a level: only what was
+                                                           new in it, if it is not level 0
 
-Needs Python 3.9 or newer and the programs of the compression used (zstd; gzip, bzip2, xz). A store
-with a passphrase also needs the package `cryptography`, and for Argon2 one of: cryptography 44 or
-newer, the package argon2-cffi, the library libargon2.
-The numbers in comments are sections of docs/format.md.
+It ends with 0 when everything was written and every byte was checked, with 1 when it stopped, and
+with 3 when --keep-going went on past damage, which it names.
+
+Needs Python 3.9 or newer; for zstd the program zstd or the Python package zstandard. A store with
+a passphrase also needs the package cryptography, and for Argon2 one of: cryptography 44 or newer,
+the package argon2-cffi, the library libargon2. The README beside this file says how to get them.
+The numbers in comments are sections of docs/format.md; letters are rules of format/reading.md.
 """
 
-import argparse, base64, bisect, bz2, ctypes, ctypes.util, getpass, hashlib, hmac
-import io, json, lzma, os, re, struct, subprocess, sys, tarfile
+import argparse, base64, bisect, bz2, collections, ctypes, ctypes.util, getpass, hashlib, hmac
+import json, lzma, os, re, stat, struct, subprocess, sys, tempfile
 import urllib.parse, zlib
 
 HEADER = struct.Struct(
     "<4sBBBBQII16s"
 )  # 4: magic, lane, compression, cipher, 0, number, raw length, payload length, IV
 TAG_BYTES, MAX_RAW_BYTES = 32, 64 << 20
+MAX_STORED_BYTES = 80 << 20  # of a frame: what does not compress grows a little
+MAX_ROOT_BYTES, MAX_KEY_BYTES, MAX_RUNS, RANK_BITS = 64 << 10, 32000, 63, 34
 STREAM, INDEX, FRAMES, MANIFEST, REPACKED = 0, 1, 2, 3, 5  # 4: lanes
-PROGRAMS = {1: "gzip", 2: "bzip2", 3: "xz", 4: "zstd"}
-FILLER = b"[damaged: see freezer-rescue]\n"  # not zeros: to tar these are the end
 METHODS = {"none": 0, "gzip": 1, "bzip2": 2, "xz": 3, "zstd": 4}
+NAMES = {number: name for name, number in METHODS.items()}
+FILE, DIRECTORY, SYMLINK, CHARACTER, BLOCK, PIPE = range(6)
+GONE = b"\x01\x06"
+FILLER = b"[damaged: see freezer-rescue]\n"  # not zeros: to tar these are the end
+DAMAGED = b".damaged-by-freezer-rescue"  # at the end of the name of a file that has filler in it
 LEVEL = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}")
 KEY = re.compile(r"[0-9a-f]{8}\.json")
 NUMBER = re.compile(r"\d{8}|A\d{10}")
@@ -36,13 +43,29 @@ class Refused(Exception):
     """Bytes that cannot be what they should be."""
 
 
+def need(holds, what):
+    if not holds:
+        raise Refused(what)
+
+
 def say(*words):
-    print("freezer-rescue:", *words, file=sys.stderr)
+    text = " ".join(map(str, words))
+    text = "".join(c if c.isprintable() else "\\x%02x" % ord(c) for c in text)
+    print("freezer-rescue:", text.encode("utf-8", "replace").decode(), file=sys.stderr)
+
+
+def shown(path):
+    return os.fsdecode(path) if path else "."
 
 
 # ---------------------------------------------------------------- keys: section 3
 def argon2id(passphrase, salt, cost):
-    memory, passes, lanes = cost["memory_kib"], cost["passes"], cost["lanes"]
+    memory, passes, lanes = (cost[name] for name in ("memory_kib", "passes", "lanes"))
+    for value in (memory, passes, lanes):
+        need(isinstance(value, int) and value > 0, "the cost of a key is not a number")
+    # K: what more a document asks for is not a passphrase's cost, but an attack
+    affordable = memory <= 256 << 10 and memory * passes <= 2 << 20 and lanes <= 16
+    need(affordable, "a key asks for more memory or time than any key of Freezer")
     try:
         from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -57,10 +80,13 @@ def argon2id(passphrase, salt, cost):
 
         return hash_secret_raw(passphrase, salt, passes, memory, lanes, 64, Type.ID)
     except ImportError:
-        pass
+        return argon2id_of_the_library(passphrase, salt, memory, passes, lanes)
+
+
+def argon2id_of_the_library(passphrase, salt, memory, passes, lanes):
     found = ctypes.util.find_library("argon2")
     if not found:
-        sys.exit(
+        raise Refused(
             "Argon2 is missing: install libargon2-1 (Debian), "
             "or with pip cryptography 44 or newer, or argon2-cffi"
         )
@@ -77,8 +103,7 @@ def argon2id(passphrase, salt, cost):
         out,
         size(64),
     )
-    if result:
-        sys.exit("libargon2 refuses: error %d" % result)
+    need(not result, "libargon2 refuses: error %d" % result)
     return out.raw
 
 
@@ -91,10 +116,10 @@ def aes_256_cfb_decrypt(key, iv, data):
         except ImportError:
             from cryptography.hazmat.primitives.ciphers.modes import CFB
     except ImportError:
-        sys.exit(
+        raise Refused(
             "the Python package cryptography is missing: "
             "install python3-cryptography (Debian), or cryptography with pip"
-        )
+        ) from None
     decryptor = Cipher(algorithms.AES(key), CFB(iv)).decryptor()
     return decryptor.update(data) + decryptor.finalize()
 
@@ -104,13 +129,20 @@ def hkdf_sha256(master, salt, info):  # RFC 5869 with one block of output: 32 by
     return hmac.new(prk, info + b"\x01", hashlib.sha256).digest()
 
 
-def unwrap(slot, store_id, passphrase):
+def base64_of(value, length=None):
+    need(isinstance(value, str), "what should be base64 is no text")
+    data = base64.b64decode(value, validate=True)
+    need(length in (None, len(data)), "a field has %d bytes, not %s" % (len(data), length))
+    return data
+
+
+def unwrap(slot, name, store_id, passphrase):
     """The master key, or None if the slot is another passphrase's."""
-    if slot["version"] != 1 or slot["kdf"] != "argon2id":
-        raise Refused("key %s has a newer format" % slot["id"])
-    salt, iv, wrapped, tag = (
-        base64.b64decode(slot[k], validate=True) for k in ("salt", "iv", "wrapped", "tag")
-    )
+    need(slot["version"] == 1 and slot["kdf"] == "argon2id", "has a newer format")
+    is_here = slot["store"] == store_id.hex() and slot["id"] + ".json" == name
+    need(is_here, "belongs to another store, or has another name")
+    salt, iv = base64_of(slot["salt"], 16), base64_of(slot["iv"], 16)
+    wrapped, tag = base64_of(slot["wrapped"], 32), base64_of(slot["tag"], 32)
     k = argon2id(passphrase, salt, slot["cost"])
     want = hmac.new(
         k[32:], b"freezer-key-1\0" + store_id + iv + wrapped + slot["id"].encode(), hashlib.sha256
@@ -118,122 +150,395 @@ def unwrap(slot, store_id, passphrase):
     return aes_256_cfb_decrypt(k[:32], iv, wrapped) if hmac.compare_digest(want, tag) else None
 
 
+def passphrase_of(pass_file):
+    """The first line of the file, without its end; or what the user types."""
+    if not pass_file:
+        return os.fsencode(getpass.getpass("Passphrase: "))
+    with open(pass_file, "rb") as f:
+        line = f.read().split(b"\n")[0]
+    return line[:-1] if line.endswith(b"\r") else line
+
+
+# ---------------------------------------------------------------- compression: section 4
+def one_zstd_frame(data):
+    """Refuses what is not exactly one zstd frame: RFC 8878, section 3.1.1."""
+    need(data[:4] == b"\x28\xb5\x2f\xfd" and len(data) > 5, "is no zstd frame")
+    descriptor = data[4]
+    single, has_sum = descriptor >> 5 & 1, descriptor >> 2 & 1
+    size_of_size = (1 if single else 0, 2, 4, 8)[descriptor >> 6]
+    at, last = 5 + (not single) + (0, 1, 2, 4)[descriptor & 3] + size_of_size, False
+    while not last:
+        need(at + 3 <= len(data), "ends in a zstd frame")
+        block = int.from_bytes(data[at : at + 3], "little")
+        last, kind = block & 1, block >> 1 & 3
+        at += 3 + (1 if kind == 1 else block >> 3)
+    need(at + 4 * has_sum == len(data), "is not exactly one zstd frame")
+
+
+def zstd_decompress(data, limit):
+    """At most `limit` bytes of what comes out."""
+    one_zstd_frame(data)
+    try:
+        import zstandard
+
+        decompressor = zstandard.ZstdDecompressor(max_window_size=128 << 20)
+        with decompressor.stream_reader(data) as reader:
+            return read_to(reader, limit)
+    except ImportError:
+        pass
+    with tempfile.TemporaryFile() as packed:
+        packed.write(data)
+        packed.seek(0)
+        try:
+            program = subprocess.Popen(
+                ["zstd", "-dcq", "--memory=128MB"],
+                stdin=packed,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        except FileNotFoundError:
+            raise Refused("the program zstd is missing: install it") from None
+        with program:
+            out = read_to(program.stdout, limit)
+            if len(out) == limit:
+                program.kill()
+                return out
+        need(program.returncode == 0, "cannot be decompressed by zstd")
+        return out
+
+
+def read_to(reader, limit):
+    pieces, left = [], limit
+    while left:
+        piece = reader.read(min(left, 1 << 20))
+        if not piece:
+            break
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def decompress(method, data, length):
+    """Exactly `length` bytes, from exactly one compressed stream; never more memory than that."""
+    need(length <= MAX_RAW_BYTES, "says that it is longer than a frame may be")
+    if method == 0:
+        out = data
+    elif method == 4:
+        try:
+            out = zstd_decompress(data, length + 1)
+        except (OSError, ValueError) as e:
+            raise Refused("cannot be decompressed: %s" % e) from None
+        except Exception as e:
+            if type(e).__name__ != "ZstdError":
+                raise
+            raise Refused("cannot be decompressed: %s" % e) from None
+    else:
+        need(method in NAMES, "is compressed in a way that this script does not know")
+        out = decompress_by_python(method, data, length)
+    need(len(out) == length, "has another length than it says")
+    return out
+
+
+def decompress_by_python(method, data, length):
+    if method == 1:
+        stream = zlib.decompressobj(31)
+    elif method == 2:
+        stream = bz2.BZ2Decompressor()
+    else:
+        stream = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=512 << 20)
+    try:
+        out = stream.decompress(data, length + 1)
+        # One byte more than there should be: where nothing comes, the stream is at its end.
+        while not stream.eof and len(out) <= length:
+            rest = stream.unconsumed_tail if method == 1 else b""
+            more = stream.decompress(rest, length + 1 - len(out))
+            if not more and not (stream.eof or rest):
+                break
+            out += more
+    except (zlib.error, OSError, lzma.LZMAError, EOFError) as e:
+        raise Refused("cannot be decompressed: %s" % e) from None
+    whole = stream.eof and not stream.unused_data
+    need(whole or len(out) > length, "is not exactly one %s stream" % NAMES[method])
+    return out
+
+
 # ---------------------------------------------------------------- store: sections 1 and 2
 class Store:
     def __init__(self, path, pass_file):
         self.path = path
-        document = json.loads(self.read("freezer.json"))
-        if document["format"] != "freezer store" or document["version"] != 1:
-            raise Refused("%s is not a store of format 1" % path)
+        document = self.document("freezer.json")
+        need(document["format"] == "freezer store", "%s is no store of Freezer" % path)
+        need(
+            document["version"] == 1,
+            "%s is a store of version %s; this script reads version 1"
+            % (path, document["version"]),
+        )
+        need(re.fullmatch("[0-9a-f]{32}", document["id"]), "the id of the store is no id")
         self.id, self.encryption, self.authentication = bytes.fromhex(document["id"]), None, None
         if document["cipher"] == ENCRYPTED:
             master = self.master_key(pass_file)
             self.encryption = hkdf_sha256(master, self.id, b"freezer frame encryption 1")
             self.authentication = hkdf_sha256(master, self.id, b"freezer frame authentication 1")
-        elif document["cipher"] != "none":
-            raise Refused("the store's cipher is not known: " + document["cipher"])
+        else:
+            need(document["cipher"] == "none", "the store has a cipher that is not known")
 
-    def read(self, name):
-        with open(os.path.join(self.path, name), "rb") as f:
-            return f.read()
+    def read(self, name, offset=0, length=None, limit=MAX_STORED_BYTES):
+        """Bytes of an object. Waits for nothing: an object is a file, and no link."""
+        path = os.path.join(self.path, name)
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        with open(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb") as f:
+            need(stat.S_ISREG(os.fstat(f.fileno()).st_mode), "%s is no file" % name)
+            need(length is None or length <= limit, "%s has a frame that is too long" % name)
+            f.seek(offset)
+            data = f.read(limit + 1 if length is None else length)
+        need(len(data) <= limit, "%s is too long" % name)
+        need(length is None or len(data) == length, "%s is too short" % name)
+        return data
+
+    def document(self, name):
+        document = json.loads(self.read(name, limit=1 << 20))
+        need(isinstance(document, dict), "%s is no document of the format" % name)
+        return document
+
+    def listed(self, name):
+        try:
+            return sorted(os.listdir(os.path.join(self.path, name)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def master_key(self, pass_file):
-        if pass_file:
-            with open(pass_file, "rb") as f:
-                passphrase = f.read().split(b"\n")[0]
-            passphrase = passphrase[:-1] if passphrase.endswith(b"\r") else passphrase
-        else:
-            passphrase = os.fsencode(getpass.getpass("Passphrase: "))
-        names = sorted(n for n in os.listdir(os.path.join(self.path, "keys")) if KEY.fullmatch(n))
+        passphrase, names = passphrase_of(pass_file), self.listed("keys")
+        names = list(filter(KEY.fullmatch, names))
         for name in names:
-            master = unwrap(json.loads(self.read("keys/" + name)), self.id, passphrase)
+            try:
+                master = unwrap(self.document("keys/" + name), name, self.id, passphrase)
+            except Refused as e:
+                say("key %s: %s" % (name, e))
+                continue
+            except (KeyError, TypeError, ValueError) as e:
+                say("key %s is not in the format: %r" % (name, e))
+                continue
             if master:
                 return master
         raise Refused("wrong passphrase: it opens none of the %d keys" % len(names))
 
     def levels(self):
-        """(HOST/NAME as stored, LEVEL) of every level, oldest first within a backup."""
-        top = os.path.join(self.path, "manifests")
-        for host in sorted(os.listdir(top)):
-            for name in sorted(os.listdir(os.path.join(top, host))):
-                for level in sorted(
-                    filter(LEVEL.fullmatch, os.listdir(os.path.join(top, host, name)))
-                ):
-                    yield host + "/" + name, level
+        """(HOST/NAME as stored, LEVEL) of every level, by id within a backup."""
+        for host in self.listed("manifests"):
+            for name in self.listed("manifests/" + host):
+                backup = host + "/" + name
+                for level in filter(LEVEL.fullmatch, self.listed("manifests/" + backup)):
+                    yield backup, level
 
     # ------------------------------------------------------------ frames: section 4
-    def open_frame(self, level, lane, header, payload, tag):
-        """The payload of a sealed frame, decrypted but still compressed. Nothing comes out unless
-        the tag holds."""
-        bound = b"freezer-frame-1\0" + self.id + level.encode() + header + payload
+    def tag(self, level, data):
+        bound = b"freezer-frame-1\0" + self.id + level.encode() + data
         if self.authentication:
-            want = hmac.new(self.authentication, bound, hashlib.sha256).digest()
-        else:
-            want = hashlib.sha256(bound).digest()
-        if not hmac.compare_digest(want, tag):
-            raise Refused("fails authentication")
-        _, stored_lane, _, cipher, _, _, _, _, iv = HEADER.unpack(header)
-        if stored_lane != lane or cipher != (1 if self.encryption else 0):
-            raise Refused("is not of this kind")
-        return aes_256_cfb_decrypt(self.encryption, iv, payload) if cipher else payload
+            return hmac.new(self.authentication, bound, hashlib.sha256).digest()
+        return hashlib.sha256(bound).digest()
 
-    def manifest(self, backup, level):
-        data = self.read("manifests/%s/%s" % (backup, level))
+    def open_sealed(self, level, lane, number, data):
+        """What a sealed frame holds. Nothing is decompressed unless the tag holds, and the frame
+        is that of this lane and number."""
+        need(len(data) >= HEADER.size + TAG_BYTES and data[:4] == b"FzF1", "is no frame")
         header, payload, tag = (
             data[: HEADER.size],
             data[HEADER.size : -TAG_BYTES],
             data[-TAG_BYTES:],
         )
-        if len(data) < HEADER.size + TAG_BYTES or header[:4] != b"FzF1":
-            raise Refused("the manifest of %s/%s is not one" % (backup, level))
+        _, in_lane, method, cipher, flags, of_number, raw, length, iv = HEADER.unpack(header)
+        need(length == len(payload), "has another length than its header says")
+        authentic = hmac.compare_digest(self.tag(level, header + payload), tag)
+        need(authentic, "fails authentication")
+        is_here = in_lane == lane and of_number == number
+        need(is_here, "is another frame: number %d of lane %d" % (of_number, in_lane))
+        need(cipher == (1 if self.encryption else 0), "is not encrypted as the store is")
+        need(flags == 0, "is of a newer format")
+        if cipher:
+            payload = aes_256_cfb_decrypt(self.encryption, iv, payload)
+        return decompress(method, payload, raw)
+
+    def open_bare(self, level, method, number, raw, checksum, data):
+        header = HEADER.pack(b"FzF1", STREAM, method, 0, 0, number, raw, len(data), bytes(16))
+        authentic = self.tag(level, header + data)[:16] == checksum
+        need(authentic, "fails its checksum")
+        return decompress(method, data, raw)
+
+    def manifest(self, backup, level):
+        what = "the manifest of %s/%s " % (backup, level)
         try:
-            payload = self.open_frame(level, MANIFEST, header, payload, tag)
+            data = self.read("manifests/%s/%s" % (backup, level))
+            manifest = json.loads(self.open_sealed(level, MANIFEST, 0, data))
+            self.check_manifest(manifest, backup, level)
+            return manifest
         except Refused as e:
-            raise Refused("the manifest of %s/%s %s" % (backup, level, e)) from None
-        if header[5]:
-            program = PROGRAMS[header[5]]
-            payload = subprocess.run(
-                [program, "-dc"], input=payload, stdout=subprocess.PIPE, check=True
-            ).stdout
-        manifest = json.loads(payload)
-        if manifest["version"] != 1 or manifest["id"] != level:
-            raise Refused(
-                "the manifest of %s/%s is of a newer format or another level" % (backup, level)
-            )
-        return manifest
+            raise Refused(what + str(e)) from None
+        except (KeyError, TypeError, ValueError, IndexError) as e:
+            raise Refused(what + "is not in the format: %r" % e) from None
+
+    def check_manifest(self, manifest, backup, level):  # M1 to M5
+        need(manifest["version"] == 1, "is of a newer format")
+        need(manifest["store"] == self.id.hex(), "belongs to another store")
+        is_here = component(manifest["host"]) + "/" + component(manifest["name"]) == backup
+        need(is_here and manifest["id"] == level, "belongs to another backup or level")
+        levels, runs = manifest["levels"], manifest["index"]
+        need(1 <= len(runs) <= MAX_RUNS, "has %d runs" % len(runs))
+        own = levels[0]["id"] == level and levels[0]["serial"] == manifest["serial"]
+        need(own, "does not name its own level first")
+        serials = {parts["serial"] for parts in levels}
+        need(len(serials) == len(levels), "names a level twice")
+        need(all(run["serial"] in serials for run in runs), "has a run in a level it does not name")
+        for parts in levels:
+            need(LEVEL.fullmatch(parts["id"]), "names a level that is none: %r" % parts["id"])
+            need(parts["compression"] in METHODS, "has a compression that is not known")
+            need(is_number(parts["stream_bytes"]), "has a stream without a length")
+            if "live" in parts:
+                check_live(base64_of(parts["live"]))
 
 
-# ---------------------------------------------------------------- the tar stream: section 6
-class Output:
-    """Standard output behind the right decompressor. Frames end to end are one file to these
-    programs."""
-
-    def __init__(self):
-        self.method, self.program, self.to = 0, None, sys.stdout.buffer
-
-    def write(self, method, data):
-        if method != self.method:
-            self.finish()
-            self.method = method
-            if method:
-                self.program = subprocess.Popen([PROGRAMS[method], "-dc"], stdin=subprocess.PIPE)
-                self.to = self.program.stdin
-        self.to.write(data)
-
-    def finish(self):
-        self.to.flush()
-        if self.program:
-            self.to.close()
-            if self.program.wait():
-                raise Refused("%s could not decompress the stream" % PROGRAMS[self.method])
-        self.method, self.program, self.to = 0, None, sys.stdout.buffer
+def is_number(value):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
 
 
-def bare_frames(store, folder, names, method, output):
-    for name in names:
-        with open(os.path.join(folder, name), "rb") as f:
-            for data in iter(lambda: f.read(1 << 20), b""):
-                output.write(method, data)
+def check_live(data):
+    """Live ranges are for those who remove; here they only have to be some."""
+    numbers, first = Bytes(data), True
+    while numbers.at < len(data):
+        gap, length = numbers.varint(), numbers.varint()
+        need(length and (gap or first), "has live ranges that are none")
+        first = False
+
+
+def component(text):
+    """A host or a name as it stands in the name of an object: section 1."""
+    data, legal = text.encode(), b"._-+=@,~"
+    parts = []
+    for at, byte in enumerate(data):
+        plain = bytes([byte]).isalnum() or byte in legal
+        edge = byte == 46 and at in (0, len(data) - 1)
+        parts.append(chr(byte) if plain and not edge else "%%%02X" % byte)
+    if sum(map(len, parts)) <= 200:
+        return "".join(parts)
+    while sum(map(len, parts)) > 160:
+        parts.pop()
+    return "".join(parts) + "%~" + hashlib.sha256(data).hexdigest()[:32]
+
+
+# ---------------------------------------------------------------- runs: format/index.md
+class Bytes:
+    """Reads numbers and texts from the front of a block."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, length):
+        need(length <= len(self.data) - self.at, "ends too early")
+        self.at += length
+        return self.data[self.at - length : self.at]
+
+    def number(self, size):
+        return int.from_bytes(self.take(size), "big")
+
+    def signed(self):
+        return int.from_bytes(self.take(8), "big", signed=True)
+
+    def varint(self, bits=64):
+        value = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            value |= (byte & 127) << shift
+            if byte < 128:
+                need(byte or not shift, "has a number that is too long")
+                need(value < 1 << bits, "has a number that is too large")
+                return value
+            shift += 7
+            need(shift < 70, "has a number that is too long")
+
+    def difference(self, of):
+        z = self.varint()
+        return (of + (-(z + 1) // 2 if z & 1 else z // 2)) % (1 << 64)
+
+    def sized(self):
+        return self.take(self.varint())
+
+    def end(self):
+        need(self.at == len(self.data), "has bytes behind its end")
+
+
+def open_node(data, height):
+    """Keys and values of a node: N1 to N4."""
+    block = Bytes(data)
+    need(block.number(1) == 1, "is of a newer format")
+    need(block.number(1) == height, "has another height than its place")
+    key, pairs = b"", []
+    for at in range(block.varint()):
+        shared, rest, length = block.varint(), block.varint(), block.varint()
+        need(shared <= len(key) and (at % 16 or not shared), "shares too much of a key")
+        more = block.take(rest)
+        shares_all = not (at % 16 and shared < len(key) and more[:1] == key[shared : shared + 1])
+        need(shares_all or not more, "shares too little of a key")
+        new = key[:shared] + more
+        need(len(new) <= MAX_KEY_BYTES, "has a key that is too long")
+        need(not pairs or new > key, "has keys out of order")
+        key = new
+        pairs.append((key, block.take(length)))
+    block.end()
+    need(pairs or height == 0, "is an inner node without children")
+    return pairs
+
+
+class Run:
+    """A sorted run: gives its entries in order, with their ranks. `fetch` gets a block by number,
+    object, offset and length. `damaged` is told of what cannot be read, and may raise."""
+
+    def __init__(self, root, fetch, damaged):
+        self.root, self.fetch, self.damaged = root, fetch, damaged
+        need(is_number(root["entries"]) and is_number(root["height"]), "a root has no counts")
+        need(root["height"] < 64, "a root is higher than any run")
+
+    def __iter__(self):
+        data = base64_of(self.root["node"])
+        need(len(data) <= MAX_ROOT_BYTES, "the root of a run is too large")
+        try:
+            pairs = open_node(data, self.root["height"])
+            yield from self.below(pairs, self.root["height"], 0, self.root["entries"], None)
+        except Refused as e:
+            raise Refused("the root of a run %s" % e) from None
+
+    def below(self, pairs, height, first, end, before):
+        if height == 0:
+            need(len(pairs) == end - first, "has another number of entries than it should")
+            need(before is None or not pairs or pairs[-1][0] < before, "reaches into the next one")
+            for rank, (key, value) in enumerate(pairs, first):
+                yield rank, key, value
+            return
+        children = []
+        for key, value in pairs:
+            numbers = Bytes(value)
+            block = numbers.varint(), numbers.varint(32), numbers.varint(), numbers.varint(32)
+            children.append((key, block, numbers.varint()))
+            numbers.end()
+        ranks = [rank for _, _, rank in children] + [end]
+        ascend = ranks[0] == first and all(one < two for one, two in zip(ranks, ranks[1:]))
+        need(ascend, "has children with other ranks than it should")
+        limits = [key for key, _, _ in children[1:]] + [before]
+        for (key, block, rank), end, limit in zip(children, ranks[1:], limits):
+            try:
+                inside = open_node(self.fetch(*block), height - 1)
+                need(inside and inside[0][0] == key, "begins with another key than it should")
+                found = (
+                    list(self.below(inside, height - 1, rank, end, limit))
+                    if height == 1
+                    else (self.below(inside, height - 1, rank, end, limit))
+                )
+            except (Refused, OSError) as e:
+                self.damaged("block %d %s" % (block[0], e), key, limit)
+                continue
+            yield from found
+
+
+def object_name(number):
+    return "%08d" % number if number < 10**8 else "A%010d" % number
 
 
 class Trouble:
@@ -249,440 +554,685 @@ class Trouble:
         say(what)
 
 
-def sealed_frames(store, folder, names, level, output, trouble):
-    """Writes the frames of all segments, each checked. Returns the bytes of tar stream."""
-    number = total = 0
-    for name in names:
-        with open(os.path.join(folder, name), "rb") as f:
-            while True:
-                header = f.read(HEADER.size)
-                if not header:
-                    break
-                what = "frame %d in segment %s" % (number, name)
-                if len(header) < HEADER.size or header[:4] != b"FzF1":
-                    trouble.report(
-                        what + " has no header: what follows in this segment cannot be found"
-                    )
-                    break
-                _, _, method, _, _, stored_number, raw_bytes, payload_bytes, _ = HEADER.unpack(
-                    header
-                )
-                if raw_bytes > MAX_RAW_BYTES or payload_bytes > 2 * MAX_RAW_BYTES or method > 4:
-                    trouble.report(
-                        what
-                        + " has a header that cannot be: "
-                        "what follows in this segment cannot be found"
-                    )
-                    break
-                payload, tag = f.read(payload_bytes), f.read(TAG_BYTES)
+# ---------------------------------------------------------------- streams: section 8
+class Stream:
+    """The tar stream of one level, found through its frame table."""
+
+    def __init__(self, store, backup, parts, trouble):
+        self.store, self.parts, self.level, self.trouble = store, parts, parts["id"], trouble
+        self.folder = "data/%s/%s/" % (backup, self.level)
+        self.method, self.bytes = METHODS[parts["compression"]], parts["stream_bytes"]
+        self.repacked = parts.get("repacked", 0)
+        self.rows, self.starts, self.last = [], [], (None, b"")
+        self.load_table(self.newest_table())
+        self.starts = [row[0] for row in self.rows]
+
+    def newest_table(self):
+        """The root of the frame table: of the newest, if the level was repacked (section 11)."""
+        names = list(filter(NUMBER.fullmatch, self.store.listed(self.folder + "repacked")))
+        if not names:
+            return self.parts["frame_table"]
+        name = names[-1]
+        number = int(name.lstrip("A"))
+        try:
+            data = self.store.read(self.folder + "repacked/" + name)
+            says = json.loads(self.store.open_sealed(self.level, REPACKED, number, data))
+            is_it = (says["version"], says["level"], says["number"]) == (1, self.level, number)
+            need(is_it, "is of a newer format or of another level")
+            if number <= self.repacked:
+                return self.parts["frame_table"]
+            need(says["stream_bytes"] == self.bytes, "has another length of the stream")
+        except (Refused, KeyError, TypeError, ValueError) as e:
+            raise Refused("%srepacked/%s %s" % (self.folder, name, e)) from None
+        self.repacked, self.parts = number, dict(self.parts, segments=says["segments"])
+        return says["frame_table"]
+
+    def load_table(self, root):
+        def fetch(number, where, offset, length):
+            name = self.folder + "frames/" + object_name(where)
+            data = self.store.read(name, offset, length)
+            return self.store.open_sealed(self.level, FRAMES, number, data)
+
+        def damaged(what, key, limit):
+            self.trouble.report("the frame table of %s: %s" % (self.level, what))
+
+        try:
+            for rank, key, value in Run(root, fetch, damaged):
                 try:
-                    data = store.open_frame(level, STREAM, header, payload, tag)
-                    if stored_number < number or stored_number > number and not trouble.count:
-                        raise Refused(
-                            "is number %d: frames are missing or in the wrong order" % stored_number
-                        )
-                    number = stored_number
+                    self.rows.append(self.row(rank, key, value))
                 except Refused as e:
-                    trouble.report(
-                        "%s %s: filler takes its place" % (what, e)
-                        if trouble.keep_going
-                        else "%s %s" % (what, e)
-                    )
-                    method, data = 0, (FILLER * (raw_bytes // len(FILLER) + 1))[:raw_bytes]
-                output.write(method, data)
-                number, total = number + 1, total + raw_bytes
-    return total
+                    damaged("row %d %s" % (rank, e), key, None)
+        except (Refused, KeyError, TypeError, ValueError) as e:
+            if isinstance(e, Refused) and not self.trouble.keep_going:
+                raise
+            damaged(e, b"", None)
+        if self.rows and not self.repacked:
+            end = self.rows[-1][0] + self.rows[-1][2]
+            if end != self.bytes:
+                damaged("it ends at byte %d of %d" % (end, self.bytes), b"", None)
+
+    def row(self, rank, key, value):  # R1 to R4
+        need(len(key) == 8, "has a key that is no place")
+        row = Bytes(value)
+        need(row.number(1) == 1, "is of a newer format")
+        start, number, raw = int.from_bytes(key, "big"), row.varint(), row.varint(32)
+        segment, offset, stored = row.varint(32), row.varint(), row.varint(32)
+        checksum = row.take(0 if self.store.encryption else 16)
+        row.end()
+        need(0 < raw <= MAX_RAW_BYTES and start + raw <= self.bytes, "has a length that is none")
+        need(segment < self.parts["segments"], "lies in a segment that there is not")
+        if self.rows:
+            before, _, length, last = self.rows[-1][:4]
+            left_out = number - last - 1
+            need(left_out >= 0 and start >= before + length + left_out, "overlaps the one before")
+            tight = start == before + length
+        else:
+            left_out, tight = number, start == 0
+        need(number >= rank and (left_out or tight), "does not begin where the one before it ends")
+        if not self.repacked and number != rank:
+            self.trouble.report("row %d of a frame table is that of frame %d" % (rank, number))
+        return start, segment, raw, number, offset, stored, checksum
+
+    def frame(self, row):
+        start, segment, raw, number, offset, stored, checksum = row
+        name = self.folder + "segments/" + object_name(segment)
+        try:
+            data = self.store.read(name, offset, stored)
+            if self.store.encryption:
+                data = self.store.open_sealed(self.level, STREAM, number, data)
+            else:
+                data = self.store.open_bare(self.level, self.method, number, raw, checksum, data)
+            need(len(data) == raw, "has another length than its row says")
+            return data
+        except Refused as e:
+            raise Refused("frame %d in segment %s %s" % (number, object_name(segment), e)) from None
+        except FileNotFoundError:
+            raise Refused(
+                "segment %s of %s is missing" % (object_name(segment), self.level)
+            ) from None
+        except OSError as e:
+            raise Refused("segment %s: %s" % (object_name(segment), e)) from None
+
+    def read(self, offset, length):
+        """Bytes of the stream, from the frames they lie in."""
+        end = offset + length
+        need(end <= self.bytes, "an extent lies behind the stream of level %s" % self.level)
+        while offset < end:
+            at = bisect.bisect_right(self.starts, offset) - 1
+            row = self.rows[at] if at >= 0 else (0, 0, 0)
+            inside = row[0] <= offset < row[0] + row[2]
+            need(inside, "byte %d of level %s is in no frame" % (offset, self.level))
+            if self.last[0] != at:
+                self.last = at, self.frame(row)
+            piece = self.last[1][offset - row[0] :][: end - offset]
+            yield piece
+            offset += len(piece)
 
 
-def write_level(store, backup, level, trouble):
-    manifest = store.manifest(backup, level)
-    own = manifest["levels"][0]
-    folder = os.path.join(store.path, "data", backup, level, "segments")
-    want = ["%08d" % n for n in range(own["segments"])]
-    there = set(os.listdir(folder))
-    for name in want:
-        if name not in there:
-            trouble.report("segment %s is missing" % name)
-    names, output = [n for n in want if n in there], Output()
-    if store.encryption:
-        total = sealed_frames(store, folder, names, level, output, trouble)
-        if total != own["stream_bytes"]:
-            trouble.report(
-                "the stream has %d bytes and should have %d" % (total, own["stream_bytes"])
-            )
-    else:
-        bare_frames(store, folder, names, METHODS[own["compression"]], output)
-    output.finish()
+# ---------------------------------------------------------------- the tree: format/index.md
+Entry = collections.namedtuple(
+    "Entry",
+    "kind mode uid gid user group mtime size target numbers xattrs extents first same",
+)
 
 
-# ------------------------------------------------- a whole point in time: format/index.md
-def decompress(method, data):
-    if method == 4:
-        return subprocess.run(
-            [PROGRAMS[4], "-dc"], input=data, stdout=subprocess.PIPE, check=True
-        ).stdout
-    return {0: bytes, 1: lambda d: zlib.decompress(d, 31), 2: bz2.decompress, 3: lzma.decompress}[
-        method
-    ](data)
+def read_entry(value):  # T5 and T6
+    """An entry; `extents` are (place in the file, level, place in the stream, length)."""
+    b = Bytes(value)
+    need(b.number(1) == 1, "is of a newer format")
+    kind, flags = b.number(1), b.number(1)
+    need(kind <= PIPE and flags < 64, "is of a newer format")
+    need(not (flags & 38 and kind != FILE) and flags & 6 != 6, "has flags that contradict its kind")
+    mode, uid, gid = b.varint(), b.varint(32), b.varint(32)
+    need(mode <= 0o7777, "has a mode that is none")
+    user, group, device, links = b.sized(), b.sized(), b.varint(), b.varint(32)
+    whole_level = b.varint() if flags & 2 else None
+    seconds, ctime = b.signed(), b.signed() if flags & 1 else None
+    inode, whole_at = b.number(8), b.number(8) if flags & 2 else None
+    mtime = seconds, b.number(4)
+    ctime = (ctime, b.number(4)) if flags & 1 else None
+    need(ctime != mtime and max(mtime[1], (ctime or mtime)[1]) < 10**9, "has a time that is none")
+    size, target = b.varint() if kind == FILE else 0, b.sized() if kind == SYMLINK else b""
+    need(kind != SYMLINK or target and b"\0" not in target, "has a target that is none")
+    numbers = (b.varint(32), b.varint(32)) if kind in (CHARACTER, BLOCK) else (0, 0)
+    b.varint()  # space allocated
+    first = b.varint() if flags & 8 else None
+    xattrs = read_xattrs(b) if flags & 16 else []
+    extents = []
+    if flags & 2:
+        need(size, "has content of no bytes")
+        extents = [(0, whole_level, whole_at, size)]
+    elif flags & 4:
+        extents = read_extents(b, size)
+    if flags & 32:
+        read_signatures(b)
+    b.end()
+    same = (kind, size, tuple(extents), target, device, inode, mode, uid, gid, mtime)
+    return Entry(
+        kind,
+        mode,
+        uid,
+        gid,
+        user,
+        group,
+        mtime,
+        size,
+        target,
+        numbers,
+        xattrs,
+        extents,
+        first,
+        same,
+    )
 
 
-class Bytes:
-    """Reads numbers and texts from the front of a block."""
+def read_xattrs(b):
+    xattrs = [(b.sized(), b.sized()) for _ in range(b.varint(24))]
+    names = [name for name, _ in xattrs]
+    need(xattrs and all(a < c for a, c in zip(names, names[1:])), "has attributes out of order")
+    need(all(name and b"\0" not in name for name in names), "has an attribute without a name")
+    return xattrs
 
-    def __init__(self, data):
-        self.data, self.at = data, 0
 
-    def take(self, length):
-        if length > len(self.data) - self.at:
-            raise Refused("an index block ends too early")
-        self.at += length
-        return self.data[self.at - length : self.at]
+def read_extents(b, size):
+    extents, at, level, place = [], 0, 0, 0
+    for _ in range(b.varint(40)):
+        at += b.varint()
+        level, place = b.difference(level), b.difference(place)
+        length = b.varint()
+        need(length and at + length <= size, "has an extent outside of itself")
+        extents.append((at, level, place, length))
+        at, place = at + length, place + length
+    one = len(extents) == 1 and extents[0][0] == 0 and extents[0][3] == size
+    need(extents and not one, "has extents in another form than the shortest")
+    return extents
 
-    def number(self, size):
-        return int.from_bytes(self.take(size), "big")
 
-    def signed(self):
-        return int.from_bytes(self.take(8), "big", signed=True)
+def read_signatures(b):
+    level = None
+    count = b.varint(40)
+    need(count, "has a list of no signatures")
+    for _ in range(count):
+        step, _, length = b.varint(), b.varint(), b.varint()
+        need(length and (step or level is None), "has signatures out of order")
+        level = step
 
-    def varint(self):
-        value = shift = 0
-        while True:
-            byte = self.take(1)[0]
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
 
-    def difference(self, of):
-        z = self.varint()
-        return (of + (-(z + 1) // 2 if z & 1 else z // 2)) % (1 << 64)
-
-    def sized(self):
-        return self.take(self.varint())
+def path_of(key):  # T3
+    """The directory of a key and its name, as lists of components; None for the root."""
+    if not key:
+        return None
+    parts = key.split(b"\0")
+    name, above = parts[-1], parts[:-2]
+    need(len(parts) >= 2 and parts[-2] == b"", "a key has no name")
+    for part in above + [name]:
+        need(part not in (b"", b".", b"..") and b"/" not in part, "a name is %r" % shown(part))
+    return b"/".join(above), name
 
 
 class Point:
-    """A point in time: its index, and the frames that its files lie in."""
+    """A point in time: its index, and the streams that its files lie in."""
 
-    def __init__(self, store, backup, level):
-        self.store, self.backup, self.manifest = store, backup, store.manifest(backup, level)
+    def __init__(self, store, backup, level, trouble):
+        self.store, self.backup, self.trouble = store, backup, trouble
+        self.manifest = store.manifest(backup, level)
         self.levels = {parts["serial"]: parts for parts in self.manifest["levels"]}
-        self.tables, self.last = {}, (None, b"")
+        self.streams = {}
 
-    def object(self, level, folder, number, offset, length):
-        name = "%08d" % number if number < 10**8 else "A%010d" % number
-        with open(
-            os.path.join(self.store.path, "data", self.backup, level, folder, name), "rb"
-        ) as f:
-            f.seek(offset)
-            data = f.read(length)
-        if len(data) < length:
-            raise Refused("%s/%s/%s is too short" % (level, folder, name))
-        return data
+    def stream(self, serial):
+        if serial not in self.streams:
+            need(serial in self.levels, "an extent names level %d, which is not there" % serial)
+            self.streams[serial] = Stream(
+                self.store, self.backup, self.levels[serial], self.trouble
+            )
+        return self.streams[serial]
 
-    def sealed(self, level, lane, data):
-        header, payload, tag = (
-            data[: HEADER.size],
-            data[HEADER.size : -TAG_BYTES],
-            data[-TAG_BYTES:],
-        )
-        if len(data) < HEADER.size + TAG_BYTES or header[:4] != b"FzF1":
-            raise Refused("a frame of level %s is not one" % level)
-        raw = decompress(header[5], self.store.open_frame(level, lane, header, payload, tag))
-        if len(raw) != HEADER.unpack(header)[6]:
-            raise Refused("a frame of level %s has another length than it says" % level)
-        return raw
+    def run(self, number, run):
+        """The entries of a run of the index. Run 0 is the oldest."""
+        level = self.levels[run["serial"]]["id"]
+        folder = "data/%s/%s/index/" % (self.backup, level)
 
-    def entries(self, level, lane, folder, node):
-        """Keys and values of a run in order."""
-        block = Bytes(node)
-        if block.number(1) != 1:
-            raise Refused("a block is of a newer format")
-        height, count, key = block.number(1), block.varint(), b""
-        for _ in range(count):
-            shared, rest, length = block.varint(), block.varint(), block.varint()
-            key = key[:shared] + block.take(rest)
-            value = block.take(length)
-            if height == 0:
-                yield key, value
-            else:
-                child = Bytes(value)
-                _, number, offset, stored = (child.varint() for _ in range(4))
-                yield from self.entries(
-                    level,
-                    lane,
-                    folder,
-                    self.sealed(level, lane, self.object(level, folder, number, offset, stored)),
-                )
+        def fetch(block, where, offset, length):
+            data = self.store.read(folder + object_name(where), offset, length)
+            return self.store.open_sealed(level, INDEX, block, data)
+
+        def damaged(what, key, limit):
+            self.unknown.append((number, key, limit))
+            self.trouble.report("the index of %s: %s: its entries are lost" % (level, what))
+
+        return Run(run["root"], fetch, damaged)
+
+    def decided(self):
+        """The newest value of each key, with the number of its run and its rank there."""
+        runs, decided, gone, self.unknown = self.manifest["index"], {}, set(), []
+        for age, run in enumerate(runs):
+            number, here = len(runs) - 1 - age, set()
+            for rank, key, value in self.run(number, run):
+                if key.endswith(b"\0"):  # T4
+                    is_one = number > 0 and value == GONE
+                    if not is_one:
+                        self.trouble.report("the index says that %r is gone" % shown(key))
+                        continue
+                    here.add(key)
+                elif key not in decided and not any(
+                    key[: end + 1] in gone for end, byte in enumerate(key) if byte == 0
+                ):
+                    hidden = any(
+                        of > number and low <= key and (high is None or key < high)
+                        for of, low, high in self.unknown
+                    )
+                    if not hidden:  # a newer run may have said otherwise where it is damaged
+                        decided[key] = value, number, rank
+            if len(here) != run["subtrees"]:
+                self.trouble.report("a run has another number of subtrees than its manifest says")
+            gone |= here
+        return decided
 
     def tree(self):
-        """All entries by their directory's key: lists of name and value. Of each key the newest run
-        that has it decides."""
-        decided, gone_below, runs = {}, set(), self.manifest["index"]
-        for run in runs if isinstance(runs, list) else [runs]:
-            level, node = self.levels[run["serial"]]["id"], base64.b64decode(run["root"]["node"])
-            gone_here = set()
-            for key, value in self.entries(level, INDEX, "index", node):
-                if key.endswith(b"\0"):
-                    gone_here.add(key)  # all that older runs have below it
-                elif key not in decided and not any(
-                    key[: end + 1] in gone_below for end, byte in enumerate(key) if byte == 0
-                ):
-                    decided[key] = value
-            gone_below |= gone_here
-        tree = {}
-        for key in sorted(decided):
-            if decided[key] != b"\x01\x06":
-                place, _, name = key.rpartition(b"\0")
-                tree.setdefault(place + b"\0" if key else None, []).append((name, decided[key]))
+        """The entries of each directory, by its path: lists of (name, entry). None: the root.
+        What breaks a rule is reported and left out."""
+        tree, groups = {}, {}
+        for key, (value, number, rank) in sorted(self.decided().items()):
+            try:
+                place = path_of(key)
+                if value == GONE:
+                    need(number > 0, "is gone in the oldest run")
+                    continue
+                entry = read_entry(value)
+                entry = self.joined(entry, number, rank, groups)
+            except Refused as e:
+                self.trouble.report("%r: the entry %s" % (shown(key.replace(b"\0", b"/")), e))
+                continue
+            if place is None:
+                need(entry.kind == DIRECTORY, "the root of the tree is no directory")
+                tree[None] = [(b"", entry)]
+            else:
+                tree.setdefault(place[0], []).append((place[1], entry))
+        need(None in tree, "the tree has no root")
+        self.leave_out_orphans(tree)
         return tree
 
-    def stream(self, serial, offset, length):
-        """Bytes of the tar stream of a level, from the frames they lie in."""
-        parts = self.levels[serial]
-        if serial not in self.tables:
-            node = base64.b64decode(self.frame_table(parts)["node"])
-            rows = list(self.entries(parts["id"], FRAMES, "frames", node))
-            self.tables[serial] = [int.from_bytes(key, "big") for key, _ in rows], [
-                value for _, value in rows
-            ]
-        starts, rows = self.tables[serial]
-        while length:
-            at = bisect.bisect_right(starts, offset) - 1
-            if at < 0:
-                raise Refused("an extent lies outside the stream of level %s" % parts["id"])
-            if self.last[0] != (serial, at):
-                self.last = (serial, at), self.frame(parts, rows[at])
-            piece = self.last[1][offset - starts[at] :][:length]
-            if not piece:
-                raise Refused("an extent lies outside the stream of level %s" % parts["id"])
-            yield piece
-            offset, length = offset + len(piece), length - len(piece)
+    def joined(self, entry, number, rank, groups):  # T7
+        """The entry, with the group of names that it belongs to in the place of a rank."""
+        own, first = (number, rank), entry.first
+        if first is None:
+            groups[own] = entry.same
+            return entry._replace(first=own)
+        need(first < rank, "names a first name that is not before it")
+        need(entry.kind != DIRECTORY, "is a directory with several names")
+        group = number, first
+        if group not in groups:  # a newer run has something else in the first one's place
+            groups[group] = entry.same
+        need(groups[group] == entry.same, "is another file than its first name")
+        return entry._replace(first=group)
 
-    def frame_table(self, parts):
-        """The root of a level's frame table: of the newest, if the level was repacked."""
-        level = parts["id"]
-        folder = os.path.join(self.store.path, "data", self.backup, level, "repacked")
-        names = (
-            sorted(filter(NUMBER.fullmatch, os.listdir(folder))) if os.path.isdir(folder) else []
-        )
-        if not names:
-            return parts["frame_table"]
-        with open(os.path.join(folder, names[-1]), "rb") as f:
-            document = json.loads(self.sealed(level, REPACKED, f.read()))
-        if (
-            document["version"] != 1
-            or document["level"] != level
-            or document["number"] != int(names[-1].lstrip("A"))
+    def leave_out_orphans(self, tree):  # T2
+        directories = {b""}
+        for above in sorted(
+            (path for path in tree if path is not None), key=lambda p: p.split(b"/")
         ):
-            raise Refused(
-                "%s/repacked/%s is of a newer format or of another level" % (level, names[-1])
-            )
-        return document["frame_table"]
+            if above not in directories:
+                for name, _ in tree.pop(above):
+                    path = shown(above + b"/" + name)
+                    self.trouble.report("%r lies in no directory of the tree" % path)
+                continue
+            inside = above + b"/" if above else b""
+            directories |= {inside + name for name, e in tree[above] if e.kind == DIRECTORY}
 
-    def frame(self, parts, row):
-        row = Bytes(row)
-        row.number(1)
-        number, raw_bytes, segment, offset, stored = (row.varint() for _ in range(5))
-        data = self.object(parts["id"], "segments", segment, offset, stored)
-        if self.store.encryption:
-            return self.sealed(parts["id"], STREAM, data)
-        method = METHODS[parts["compression"]]
-        header = HEADER.pack(b"FzF1", STREAM, method, 0, 0, number, raw_bytes, len(data), bytes(16))
-        want = hashlib.sha256(
-            b"freezer-frame-1\0" + self.store.id + parts["id"].encode() + header + data
-        ).digest()
-        if want[:16] != row.take(16):
-            raise Refused("frame %d of level %s fails its checksum" % (number, parts["id"]))
-        return decompress(method, data)
+    def content(self, entry, begin, end):
+        """The bytes of a file from `begin` to `end`; holes are zeros."""
+        at = begin
+        for place, level, offset, length in entry.extents:
+            low, high = max(place, at), min(place + length, end)
+            if low >= high:
+                continue
+            yield from zeros(low - at)
+            yield from self.stream(level).read(offset + low - place, high - low)
+            at = high
+        yield from zeros(end - at)
 
-
-def read_entry(value):
-    """The fields of an entry that a tar member has, and where its content is: runs of (place in the
-    file, level, place in the stream, length)."""
-    e, b = {}, Bytes(value)
-    if b.number(1) != 1:
-        raise Refused("an entry is of a newer format")
-    kind, flags = b.number(1), b.number(1)
-    if kind > 5 or flags > 63:
-        raise Refused("an entry is of a newer format")
-    e["kind"], e["mode"], e["uid"], e["gid"] = kind, b.varint(), b.varint(), b.varint()
-    e["user"], e["group"], device, e["links"] = b.sized(), b.sized(), b.varint(), b.varint()
-    whole_level = b.varint() if flags & 2 else None
-    seconds = b.signed()
-    if flags & 1:
-        b.signed()
-    inode = b.number(8)
-    whole_at = b.number(8) if flags & 2 else None
-    e["mtime"] = seconds, b.number(4)
-    if flags & 1:
-        b.number(4)
-    e["size"] = size = b.varint() if kind == 0 else 0
-    e["target"] = b.sized() if kind == 2 else b""
-    e["numbers"] = (b.varint(), b.varint()) if kind in (3, 4) else (0, 0)
-    b.varint()  # space allocated
-    if flags & 8:
-        b.varint()
-    e["xattrs"] = [(b.sized(), b.sized()) for _ in range(b.varint())] if flags & 16 else []
-    e["runs"], at, level, place = [], 0, 0, 0
-    if flags & 2:
-        e["runs"].append((0, whole_level, whole_at, size))
-    elif flags & 4:
-        for _ in range(b.varint()):
-            at += b.varint()
-            level, place = b.difference(level), b.difference(place)
-            length = b.varint()
-            e["runs"].append((at, level, place, length))
-            at, place = at + length, place + length
-    e["same"] = (device, inode, kind, size, e["mtime"]) if e["links"] > 1 and inode else None
-    return e
+    def filled(self, entry, begin, end):
+        """The same, with filler for what cannot be read. Reports it."""
+        at = begin
+        while at < end:
+            try:
+                for piece in self.content(entry, at, end):
+                    yield piece
+                    at += len(piece)
+            except (Refused, OSError):
+                # on to the next byte that may lie in another frame
+                step = min(end - at, 512 - at % 512)
+                yield (FILLER * (step // len(FILLER) + 1))[:step]
+                at += step
 
 
+def zeros(count):
+    while count > 0:
+        yield bytes(min(count, 1 << 20))
+        count -= 1 << 20
+
+
+# ---------------------------------------------------------------- tar: format/tar.md
 def acl_text(value):
     """A POSIX ACL as the kernel has it, as tar writes it."""
     names = {1: "user:", 2: "user:%d", 4: "group:", 8: "group:%d", 16: "mask:", 32: "other:"}
+    need(len(value) % 8 == 4 and value[:4] == b"\2\0\0\0", "is an ACL that tar cannot hold")
     entries = [struct.unpack_from("<HHI", value, at) for at in range(4, len(value), 8)]
+    need(all(tag in names for tag, _, _ in entries), "is an ACL that tar cannot hold")
     right = lambda bits: "".join(
         letter if bits & bit else "-" for letter, bit in (("r", 4), ("w", 2), ("x", 1))
     )
     return ",".join(
         "%s:%s" % (names[tag] % number if "%" in names[tag] else names[tag], right(bits))
         for tag, bits, number in entries
-    )
+    ).encode()
 
 
-class Content(io.RawIOBase):
-    """The content of a file as tarfile reads it: its runs, and zeros for its holes."""
-
-    def __init__(self, point, entry):
-        self.pieces, self.rest = self.all(point, entry), b""
-
-    def all(self, point, entry):
-        at = 0
-        for place, level, offset, length in entry["runs"]:
-            yield from self.zeros(place - at)
-            yield from point.stream(level, offset, length)
-            at = place + length
-        yield from self.zeros(entry["size"] - at)
-
-    def zeros(self, count):
-        while count > 0:
-            yield bytes(min(count, 1 << 20))
-            count -= 1 << 20
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        self.rest = self.rest or next(self.pieces, b"")
-        now = self.rest[: len(buffer)]
-        buffer[: len(now)], self.rest = now, self.rest[len(now) :]
-        return len(now)
+def record(key, value):
+    """A record of an extended header: its length counts its own digits."""
+    body = b" " + key + b"=" + value + b"\n"
+    length = len(body) + 1
+    while len(str(length)) + len(body) != length:
+        length = len(str(length)) + len(body)
+    return str(length).encode() + body
 
 
-TYPES = [
-    tarfile.REGTYPE,
-    tarfile.DIRTYPE,
-    tarfile.SYMTYPE,
-    tarfile.CHRTYPE,
-    tarfile.BLKTYPE,
-    tarfile.FIFOTYPE,
-]
+def digits(value, width):
+    return b"%0*o" % (width, value if 0 <= value < 8**width else 0)
 
 
-def write_tree(store, backup, level, trouble):
-    point = Point(store, backup, level)
-    tree, first_names = point.tree(), {}
-    out = tarfile.open(
-        fileobj=sys.stdout.buffer,
-        mode="w|",
-        format=tarfile.PAX_FORMAT,
-        encoding="utf-8",
-        errors="surrogateescape",
-    )
-
-    def member(path, value):
-        e = read_entry(value)
-        info = tarfile.TarInfo(os.fsdecode(b"./" + path))
-        info.type, info.mode, info.uid, info.gid, info.size = (
-            TYPES[e["kind"]],
-            e["mode"],
-            e["uid"],
-            e["gid"],
-            e["size"],
+def header(
+    name,
+    kind,
+    size,
+    mode=0o644,
+    uid=0,
+    gid=0,
+    mtime=0,
+    link=b"",
+    user=b"",
+    group=b"",
+    numbers=(0, 0),
+):
+    block = b"".join(
+        (
+            name[:100].ljust(100, b"\0"),
+            digits(mode, 7) + b"\0",
+            digits(uid, 7) + b"\0",
+            digits(gid, 7) + b"\0",
+            digits(size, 11) + b"\0",
+            digits(mtime, 11) + b"\0",
+            b" " * 8,
+            kind,
+            link[:100].ljust(100, b"\0"),
+            b"ustar\x0000",
+            user[:31].ljust(32, b"\0"),
+            group[:31].ljust(32, b"\0"),
+            digits(numbers[0], 7) + b"\0",
+            digits(numbers[1], 7) + b"\0",
         )
-        info.uname, info.gname, info.linkname = (
-            os.fsdecode(e["user"]),
-            os.fsdecode(e["group"]),
-            os.fsdecode(e["target"]),
-        )
-        info.devmajor, info.devminor = e["numbers"]
-        seconds, nanoseconds = e["mtime"]
-        info.mtime = seconds
-        if nanoseconds:
-            sign, whole, rest = (
-                ("-", -seconds - 1, 10**9 - nanoseconds)
-                if seconds < 0
-                else ("", seconds, nanoseconds)
-            )
-            info.pax_headers["mtime"] = "%s%d.%09d" % (sign, whole, rest)
-        for name, attribute in e["xattrs"]:
+    ).ljust(512, b"\0")
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+TYPES = {FILE: b"0", DIRECTORY: b"5", SYMLINK: b"2", CHARACTER: b"3", BLOCK: b"4", PIPE: b"6"}
+
+
+class Archive:
+    """Writes members of a tar archive to standard output."""
+
+    def __init__(self, out):
+        self.out, self.bytes = out, 0
+
+    def write(self, data):
+        self.out.write(data)
+        self.bytes += len(data)
+
+    def member(self, name, entry, link=None, runs=None, problem=None):
+        """The header of a member. `runs`: where a file with holes has bytes."""
+        records, size, kind = [], entry.size, TYPES[entry.kind]
+        target = entry.target
+        if link is not None:
+            kind, size, target = b"1", 0, link
+        stored_name, stored_map = name, b""
+        if runs is not None:
+            stored_map = b"%d\n" % len(runs) + b"".join(b"%d\n%d\n" % run for run in runs)
+            stored_map = stored_map.ljust(-(-len(stored_map) // 512) * 512, b"\0")
+            records += [(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0")]
+            records += [(b"GNU.sparse.name", name), (b"GNU.sparse.realsize", b"%d" % size)]
+            stored_name = b"./GNUSparseFile.0/" + name.rpartition(b"/")[2][:80]
+            size = len(stored_map) + sum(length for _, length in runs)
+        elif len(name) > 100:
+            records.append((b"path", name))
+        if len(target) > 100:
+            records.append((b"linkpath", target))
+        records += [(b"size", b"%d" % size)] if size >= 8**11 else []
+        for key, number in ((b"uid", entry.uid), (b"gid", entry.gid)):
+            records += [(key, b"%d" % number)] if number >= 8**7 else []
+        for key, text in ((b"uname", entry.user), (b"gname", entry.group)):
+            records += [(key, text)] if len(text) > 31 else []
+        records += self.time(entry.mtime)
+        if link is None:
+            records += self.attributes(entry.xattrs, problem)
+        if any(not value.isascii() for key, value in records if not key.startswith(b"SCHILY")):
+            records.insert(0, (b"hdrcharset", b"BINARY"))
+        if records:
+            data = b"".join(record(key, value) for key, value in records)
+            self.write(header(b"././@PaxHeader", b"x", len(data)))
+            self.write(data.ljust(-(-len(data) // 512) * 512, b"\0"))
+        fields = dict(mode=entry.mode, uid=entry.uid, gid=entry.gid, mtime=entry.mtime[0])
+        fields.update(user=entry.user, group=entry.group, numbers=entry.numbers, link=target)
+        self.write(header(stored_name, kind, size, **fields))
+        self.write(stored_map)
+        return size - len(stored_map)
+
+    @staticmethod
+    def time(mtime):
+        seconds, nanoseconds = mtime
+        if 0 <= seconds < 8**11 and not nanoseconds:
+            return []
+        value = seconds * 10**9 + nanoseconds
+        sign, value = (b"-", -value) if value < 0 else (b"", value)
+        fraction = b".%09d" % (value % 10**9) if value % 10**9 else b""
+        return [(b"mtime", sign + b"%d" % (value // 10**9) + fraction)]
+
+    @staticmethod
+    def attributes(xattrs, problem):
+        for name, value in xattrs:
             if name in (b"system.posix_acl_access", b"system.posix_acl_default"):
-                info.pax_headers["SCHILY.acl." + name.decode().rpartition("_")[2]] = acl_text(
-                    attribute
-                )
+                try:
+                    yield b"SCHILY.acl." + name.rpartition(b"_")[2], acl_text(value)
+                except Refused as e:
+                    problem("its attribute %s %s" % (shown(name), e))
             else:
-                key = os.fsdecode(name).replace("%", "%25").replace("=", "%3D")
-                info.pax_headers["SCHILY.xattr." + key] = attribute.decode(
-                    "utf-8", "surrogateescape"
-                )
-        first = (
-            first_names.setdefault(e["same"], info.name)
-            if e["same"] and e["kind"] != 1
-            else info.name
+                key = name.replace(b"%", b"%25").replace(b"=", b"%3D")
+                yield b"SCHILY.xattr." + key, value
+
+    def data(self, pieces, size):
+        written = 0
+        for piece in pieces:
+            self.write(piece)
+            written += len(piece)
+        need(written == size, "has other bytes than its header says")
+        self.write(bytes(-size % 512))
+
+    def end(self):
+        self.write(bytes(1024 + -(self.bytes + 1024) % 10240))
+        self.out.flush()
+
+
+def runs_of(entry):
+    """Where a file with holes has bytes, in whole blocks of 512; None if it has no holes."""
+    runs = []
+    for place, _, _, length in entry.extents:
+        low, high = place - place % 512, min(-(-(place + length) // 512) * 512, entry.size)
+        if runs and low <= runs[-1][1]:
+            runs[-1] = runs[-1][0], max(high, runs[-1][1])
+        else:
+            runs.append((low, high))
+    if runs == [(0, entry.size)] or entry.size == 0:
+        return None
+    runs = [(low, high - low) for low, high in runs]
+    if not runs or sum(runs[-1]) < entry.size:
+        runs.append((entry.size, 0))
+    return runs
+
+
+class TreeWriter:
+    """Writes the tree of a point in time as one archive."""
+
+    def __init__(self, store, backup, level, trouble):
+        self.point, self.trouble = Point(store, backup, level, trouble), trouble
+        self.tree, self.first_names = self.point.tree(), {}
+        self.archive, self.counts = Archive(sys.stdout.buffer), collections.Counter()
+
+    def write(self):
+        found = sum(map(len, self.tree.values()))
+        waiting = [(b"", self.tree[None][0][1])]
+        while waiting:
+            waiting.extend(self.directory(*waiting.pop()))
+        self.archive.end()
+        want = self.point.manifest["counts"]["entries"]
+        if found != want:
+            self.trouble.report("the tree has %d entries and should have %d" % (found, want))
+        say(
+            "wrote %d files and %d other entries, %d bytes of tar"
+            % (self.counts[FILE], sum(self.counts.values()) - self.counts[FILE], self.archive.bytes)
         )
-        if first != info.name:
-            info.type, info.size, info.linkname = tarfile.LNKTYPE, 0, first
-            info.pax_headers = {
-                key: value for key, value in info.pax_headers.items() if key == "mtime"
-            }
-        try:
-            out.addfile(
-                info,
-                (
-                    io.BufferedReader(Content(point, e), 1 << 20)
-                    if info.type == tarfile.REGTYPE
-                    else None
-                ),
-            )
-        except (Refused, OSError) as error:
-            # Its header has promised bytes that are not there: what was written is no archive any
-            # more.
-            raise Refused(
-                "%s: %s; what was written so far is no whole archive" % (info.name, error)
-            ) from None
 
-    def directory(path, value):
-        member(path + b"/" if path else b"", value)
-        below = [
-            (name, entry)
-            for name, entry in tree.pop(
-                b"".join(part + b"\0" for part in path.split(b"/") if part) + b"\0", []
-            )
-        ]
-        inside = lambda name: path + b"/" + name if path else name
+    def directory(self, path, entry):
+        """Writes a directory and what is in it but directories; returns those, the last first."""
+        self.member(path + b"/" if path else b"", entry)
+        below = self.tree.get(path, [])
+        inside = path + b"/" if path else b""
         for name, entry in below:
-            if entry[1] != 1:
-                member(inside(name), entry)
-        return [(inside(name), entry) for name, entry in reversed(below) if entry[1] == 1]
+            if entry.kind != DIRECTORY:
+                self.member(inside + name, entry)
+        return [(inside + name, e) for name, e in reversed(below) if e.kind == DIRECTORY]
 
-    waiting = [(b"", tree.pop(None)[0][1])]
-    while waiting:
-        waiting.extend(directory(*waiting.pop()))
-    out.close()
+    def member(self, path, entry):
+        name = b"./" + path
+        problem = lambda what: self.trouble.report("%r: %s" % (shown(path), what))
+        link = self.first_names.get(entry.first) if entry.kind != DIRECTORY else None
+        if link is not None:
+            self.archive.member(name, entry, link=link)
+        elif entry.kind == FILE:
+            name = self.file(name, path, entry, problem)
+        else:
+            self.archive.member(name, entry, problem=problem)
+        self.counts[entry.kind] += 1
+        if link is None:
+            self.first_names[entry.first] = name
+
+    def file(self, name, path, entry, problem):
+        """Writes a file. Where it cannot be read whole, it gets another name, and filler."""
+        read, small = self.point.content, None
+        if self.trouble.keep_going:
+            try:
+                if entry.size <= 8 << 20:
+                    small = b"".join(read(entry, 0, entry.size))
+                else:
+                    for _, offset, length in (
+                        (0, o, n) for o, n in runs_of(entry) or [(0, entry.size)]
+                    ):
+                        collections.deque(read(entry, offset, offset + length), maxlen=0)
+            except (Refused, OSError) as e:
+                name += DAMAGED
+                problem("%s; what is left of it is in %r" % (e, shown(name[2:])))
+                read, small = self.point.filled, None
+        runs = runs_of(entry)
+        size = self.archive.member(name, entry, runs=runs, problem=problem)
+        try:
+            pieces = (
+                piece
+                for offset, length in runs or [(0, entry.size)]
+                for piece in (
+                    [small[offset : offset + length]]
+                    if small is not None
+                    else read(entry, offset, offset + length)
+                )
+            )
+            self.archive.data(pieces, size)
+        except (Refused, OSError) as e:
+            # Its header has promised bytes that are not there.
+            what = "%r: %s; what was written so far is no whole archive"
+            raise Refused(what % (shown(path), e)) from None
+        return name
 
 
-def main():
+# ---------------------------------------------------------------- the raw stream: section 6
+def write_level(store, backup, level, trouble):
+    """Writes the stream of a level as it is, each frame checked."""
+    manifest = store.manifest(backup, level)
+    own, out = manifest["levels"][0], sys.stdout.buffer
+    if len(manifest["levels"]) > 1:
+        say("this level leans on others: its own stream is not all of the tree; --tree is")
+    stream, at = Stream(store, backup, own, trouble), 0
+    for row in stream.rows:
+        if row[0] > at:
+            trouble.report("bytes %d to %d of the stream are in no frame" % (at, row[0]))
+            fill(out, row[0] - at)
+        try:
+            out.write(stream.frame(row))
+        except Refused as e:
+            trouble.report("%s%s" % (e, ": filler takes its place" if trouble.keep_going else ""))
+            fill(out, row[2])
+        at = row[0] + row[2]
+    if at < own["stream_bytes"]:
+        trouble.report("the stream ends at byte %d and should have %d" % (at, own["stream_bytes"]))
+    out.flush()
+    say("wrote the stream of %s, %d bytes" % (level, at))
+
+
+def fill(out, length):
+    while length > 0:
+        piece = (FILLER * 40000)[: min(length, 1 << 20)]
+        out.write(piece)
+        length -= len(piece)
+
+
+# ---------------------------------------------------------------- the command
+def list_levels(store, trouble):
+    for backup, level in store.levels():
+        try:
+            m = store.manifest(backup, level)
+            line = "%s/%s/%s\tlevel %d\t%s\t%d entries" % (
+                m["host"],
+                m["name"],
+                level,
+                m["level"],
+                m["started"],
+                m["counts"]["entries"],
+            )
+            print("".join(c if c.isprintable() or c == "\t" else "?" for c in line))
+        except (Refused, OSError) as e:
+            trouble.count += 1
+            say(e)
+
+
+def choose(store, wanted, trouble):
+    """The level that is meant: the newest by its serial where only the backup is named."""
+    levels = list(store.levels())
+    names = lambda backup: {backup, urllib.parse.unquote(backup)}
+    exact = [(b, l) for b, l in levels if wanted in {name + "/" + l for name in names(b)}]
+    of_backup = exact or [(b, l) for b, l in levels if wanted in names(b)]
+    need(of_backup, "there is no level %s; without it this program lists what there is" % wanted)
+    if exact:
+        return exact[0]
+    newest = None
+    for backup, level in of_backup:
+        try:
+            serial = store.manifest(backup, level)["serial"]
+            if newest is None or serial > newest[0]:
+                newest = serial, backup, level
+        except (Refused, OSError) as e:
+            what = "%s; it may be the newest: name another LEVEL, or use --keep-going" % e
+            trouble.report(str(e) if trouble.keep_going else what)
+    need(newest, "%s has no level that can be read" % wanted)
+    return newest[1:]
+
+
+def options():
     ap = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -696,55 +1246,61 @@ def main():
     ap.add_argument(
         "--keep-going",
         action="store_true",
-        help="put filler in place of frames that are damaged, name them, exit with 3",
+        help="go on past damage, name it, end with 3. A damaged file gets filler in the damaged "
+        "places, and %s at the end of its name" % DAMAGED.decode(),
     )
     ap.add_argument(
         "--tree",
         action="store_true",
         help="all of a point in time, from every level that holds a part of it. "
-        "Memory grows with its files",
+        "Memory grows with its files: about 1 KiB for each",
     )
-    args = ap.parse_args()
-    try:
-        store = Store(args.store, args.pass_file)
-        levels = list(store.levels())
-        if not args.level:
-            for backup, level in levels:
-                m = store.manifest(backup, level)
-                print(
-                    "%s/%s\tlevel %d\t%s\t%d entries"
-                    % (
-                        urllib.parse.unquote(backup),
-                        level,
-                        m["level"],
-                        m["started"],
-                        m["counts"]["entries"],
-                    )
-                )
-            return 0
-        chosen = [
-            (b, l)
-            for b, l in levels
-            if args.level
-            in (b, b + "/" + l, urllib.parse.unquote(b), urllib.parse.unquote(b) + "/" + l)
-        ]
-        if not chosen:
-            raise Refused(
-                "there is no level %s; without it this program lists what there is" % args.level
-            )
-        if sys.stdout.isatty():
-            raise Refused(
-                "a tar stream is nothing for a terminal: redirect it into a file or into tar"
-            )
-        trouble = Trouble(args.keep_going)
-        (write_tree if args.tree else write_level)(store, *chosen[-1], trouble)
+    return ap.parse_args()
+
+
+def run(args):
+    trouble = Trouble(args.keep_going)
+    store = Store(args.store, args.pass_file)
+    if not args.level:
+        list_levels(store, trouble)
         return 3 if trouble.count else 0
-    except (Refused, OSError, subprocess.CalledProcessError) as e:
+    need(
+        not sys.stdout.isatty(),
+        "a tar stream is nothing for a terminal: redirect it into a file or into tar",
+    )
+    chosen = choose(store, args.level, trouble)
+    if args.tree:
+        TreeWriter(store, *chosen, trouble).write()
+    else:
+        write_level(store, *chosen, trouble)
+    sys.stdout.flush()
+    if trouble.count:
+        say("NOT ALL IS RIGHT: %d troubles were named above" % trouble.count)
+        return 3
+    say("done: all that was written has been checked")
+    return 0
+
+
+def main():
+    args = options()
+    try:
+        return run(args)
+    except BrokenPipeError:
+        # what reads the stream has ended; nothing more can be flushed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        say("the program that reads the stream has ended before the stream did")
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    except (Refused, OSError) as e:
         say(e)
-        return 1
-    except (KeyError, TypeError, ValueError) as e:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as e:
         say("a document of the store is not in the format:", repr(e))
-        return 1
+    except MemoryError:
+        say("there is not enough memory")
+    except RecursionError:
+        say("a document of the store is nested too deep")
+    return 1
 
 
 if __name__ == "__main__":

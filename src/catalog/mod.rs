@@ -43,7 +43,7 @@ pub mod stream;
 mod tree;
 mod whole;
 
-pub use access::{Access, AccessError};
+pub use access::{Access, AccessError, IdentityCopy, Rotated, Upgrade};
 pub use backups::{Backup, Catalog};
 pub use blocks::{Blocks, BlocksAhead};
 pub use error::{CatalogError, LevelVerb};

@@ -4,6 +4,7 @@ use super::names;
 use crate::format::identity::Identity;
 use crate::model::{Kind, LevelId, Name};
 use crate::platform::{DirHandle, Sort, folders_around};
+use crate::store::ObjectName;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +19,14 @@ const MOST_NAMES: usize = 32;
 /// A folder whose `freezer.json` may not be read counts as a store, as it may be one. No symbolic
 /// link is followed.
 pub fn is_store(folder: &DirHandle) -> bool {
-    match document(folder) {
-        Ok(document) if Identity::is_claimed_by(&document) => true,
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => true,
-        // The document may be lost or damaged. Manifests show that this is a store, too.
-        Ok(_) | Err(_) => has_manifests(folder).unwrap_or(false),
-    }
+    let says_so = |name: ObjectName| match document(folder, &name) {
+        Ok(document) => Identity::is_claimed_by(&document),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    };
+    // The document may be lost or damaged. Its copy and manifests show that this is a store, too.
+    says_so(names::identity_name())
+        || says_so(names::identity_copy_name())
+        || has_manifests(folder).unwrap_or(false)
 }
 
 /// Returns the store that a path is or lies in, or would lie in once it is made.
@@ -38,9 +41,8 @@ pub fn store_around(path: &Path) -> io::Result<Option<PathBuf>> {
     Ok(folders_around(path)?.into_iter().find(is_one))
 }
 
-fn document(folder: &DirHandle) -> io::Result<Vec<u8>> {
-    let identity = names::identity_name();
-    let name = Name::new(identity.as_str().as_bytes()).ok_or(io::ErrorKind::InvalidFilename)?;
+fn document(folder: &DirHandle, name: &ObjectName) -> io::Result<Vec<u8>> {
+    let name = Name::new(name.as_str().as_bytes()).ok_or(io::ErrorKind::InvalidFilename)?;
     let file = folder.open_file(&name)?;
     // Anything else of that name, such as a FIFO, is not read.
     if file.stat()?.sort != Sort::Kept(Kind::File) {
@@ -100,11 +102,8 @@ mod tests {
     }
 
     fn make_store(folder: &Path) {
-        let identity = Identity {
-            id: StoreId([9; 16]),
-            cipher: Cipher::None,
-            created: jiff::Timestamp::UNIX_EPOCH,
-        };
+        let created = jiff::Timestamp::UNIX_EPOCH;
+        let identity = Identity::new(StoreId([9; 16]), Cipher::None, created).seal(None);
         fs::create_dir_all(folder).expect("made");
         fs::write(folder.join("freezer.json"), identity.encode()).expect("written");
     }
@@ -120,6 +119,7 @@ mod tests {
         };
         let newer = br#"{"format":"freezer store","version":7,"shape":"unknown"}"#;
         assert!(with("newer", "freezer.json", newer));
+        assert!(with("copy", "freezer-copy.json", newer));
         assert!(with("lost", &format!("manifests/h/b/{LEVEL}"), b"x"));
         assert!(!with("other", "freezer.json", b"{\"format\":\"icebox\"}"));
         assert!(!with("text", "freezer.json", b"x"));

@@ -2,7 +2,7 @@
 
 use crate::cli::commands::local::{
     backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack,
-    repair, restore, sync, unlock,
+    repair, restore, sync, unlock, upgrade_store,
 };
 use crate::cli::commands::server::{api, remote, scheduler};
 use crate::cli::options::common::Common;
@@ -56,6 +56,7 @@ pub(super) enum Command {
     Sync(sync::Arguments),
     Unlock(unlock::Arguments),
     Key(key::Arguments),
+    UpgradeStore(upgrade_store::Arguments),
     Api(Box<api::Arguments>),
     Scheduler(Box<scheduler::Arguments>),
     Job(Box<remote::job::Arguments>),

@@ -4,7 +4,7 @@
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::commands::local::{
     backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack,
-    repair, restore, sync, unlock,
+    repair, restore, sync, unlock, upgrade_store,
 };
 use crate::cli::commands::server::{api, remote, scheduler};
 use crate::cli::open::session::Session;
@@ -138,6 +138,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Completio
         Command::Sync(arguments) => sync::run(&arguments, session),
         Command::Unlock(arguments) => unlock::run(&arguments, session),
         Command::Key(arguments) => key::run(&arguments, session),
+        Command::UpgradeStore(arguments) => upgrade_store::run(&arguments, session),
         Command::Api(arguments) => api::run(*arguments, session),
         Command::Scheduler(arguments) => scheduler::run(*arguments, session),
         Command::Job(arguments) => remote::job::run(*arguments, session),

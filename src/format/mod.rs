@@ -4,6 +4,7 @@
 //! | module | its format |
 //! |---|---|
 //! | [`identity`], [`keys`] | the documents that open a store |
+//! | [`features`] | what a document asks of programs that do not know all of it |
 //! | [`frame`], [`segment`] | the unit of everything stored, and the objects that frames lie in |
 //! | [`tar`] | the members of a level's stream |
 //! | [`manifest`] | the document that makes a level exist |
@@ -20,6 +21,7 @@
 
 pub mod checkpoint;
 pub mod claim;
+pub mod features;
 pub mod frame;
 pub mod identity;
 mod json;
@@ -51,6 +53,9 @@ pub enum DocumentError {
         /// The newest version that this program reads.
         known: u32,
     },
+    /// The document can only be read with features that this program does not know.
+    #[error("it needs {0}, which this freezer does not know: use a newer one")]
+    Feature(String),
     /// The content of a field is impossible.
     #[error("{0}")]
     Content(&'static str),
@@ -59,7 +64,7 @@ pub enum DocumentError {
 impl Advice for DocumentError {
     fn hint(&self) -> Option<&str> {
         match self {
-            Self::Version { .. } => {
+            Self::Version { .. } | Self::Feature(_) => {
                 Some("install a newer freezer; this one leaves the store as it is")
             }
             Self::Json(_) | Self::Content(_) => Some(hints::DAMAGED),
@@ -67,7 +72,7 @@ impl Advice for DocumentError {
     }
 }
 
-/// Decodes a document of the version `known`. Reads the version before everything else, so that a
+/// Decodes a document of the version `known` or of one before it. Reads the version before everything else, so that a
 /// document of another version is refused by its version and not by its shape.
 fn decode_document<T: serde::de::DeserializeOwned>(
     bytes: &[u8],
@@ -78,10 +83,16 @@ fn decode_document<T: serde::de::DeserializeOwned>(
         version: u32,
     }
     let Versioned { version } = serde_json::from_slice(bytes).map_err(DocumentError::Json)?;
-    if version != known {
+    check_version(version, known)?;
+    serde_json::from_slice(bytes).map_err(DocumentError::Json)
+}
+
+/// Refuses versions after the one that this program knows.
+fn check_version(version: u32, known: u32) -> Result<(), DocumentError> {
+    if version == 0 || version > known {
         return Err(DocumentError::Version { version, known });
     }
-    serde_json::from_slice(bytes).map_err(DocumentError::Json)
+    Ok(())
 }
 
 /// Joins the host and the name in a document.

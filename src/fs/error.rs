@@ -26,6 +26,7 @@ impl fmt::Display for FrameSpan {
             Lane::Index => "index block",
             Lane::FrameTable => "frame table block",
             Lane::Manifest => "manifest",
+            Lane::Note => "note",
             Lane::Repacked => "frame table root",
             Lane::Checkpoint => "checkpoint",
         };

@@ -23,6 +23,17 @@ pub struct FrameNo(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LevelSerial(pub u64);
 
+/// The epoch of a store's master key, from 1. Each rotation of the key begins another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyEpoch(pub u8);
+
+impl KeyEpoch {
+    /// Stands where nothing is encrypted.
+    pub const NONE: Self = Self(0);
+    /// The epoch of a store whose key was never rotated.
+    pub const FIRST: Self = Self(1);
+}
+
 /// Number of an entry in a point in time, in the role of an inode number: its rank in the index.
 /// The root is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -38,8 +38,8 @@ pub use extension::{
     CONTENT_HASH_BYTES, ContentHash, Extensions, InodeFlags, NotUnderstood, UnknownExtension,
 };
 pub use ids::{
-    BackupName, FileOffset, FrameNo, LevelId, LevelSerial, NameError, NodeId, SegmentOffset,
-    StoreId, StreamOffset,
+    BackupName, FileOffset, FrameNo, KeyEpoch, LevelId, LevelSerial, NameError, NodeId,
+    SegmentOffset, StoreId, StreamOffset,
 };
 pub use name::{Name, TreePath};
 pub use order::Dated;

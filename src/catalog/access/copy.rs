@@ -3,6 +3,7 @@
 use super::documents::{self, MAX_DOCUMENT_BYTES, put};
 use super::{Access, AccessError};
 use crate::catalog::{listing, names};
+use crate::format::identity::Identity;
 use crate::store::location::IfMissing;
 use crate::store::{self, ObjectName, Store, StoreExt};
 use std::sync::Arc;
@@ -23,9 +24,14 @@ impl Access {
         place: Arc<dyn Store>,
         if_missing: IfMissing,
     ) -> Result<Self, AccessError> {
+        let is_same = |identity: &Identity| {
+            identity.id == self.identity.id && identity.cipher == self.identity.cipher
+        };
         match documents::identity(place.as_ref()) {
-            Ok(identity)
-                if identity.id == self.identity.id && identity.cipher == self.identity.cipher => {}
+            Ok(identity) if is_same(&identity) && identity.version() < self.identity.version() => {
+                return Err(AccessError::NeedsUpgrade(place.location()));
+            }
+            Ok(identity) if is_same(&identity) => {}
             Ok(_) => {
                 return Err(AccessError::OtherStore {
                     here: self.store.location(),
@@ -37,12 +43,14 @@ impl Access {
         }
         let copy = self.through(place);
         if if_missing == IfMissing::Create {
+            self.expect_writable()?;
             self.give_keys_to(&copy)?;
         }
         Ok(copy)
     }
 
-    /// Copies the keys, and then the identity, which makes the place a store.
+    /// Copies the keys, then the identity, which makes the place a store, and its copy. Keys of
+    /// epochs before this store's go: their passphrases open this store no more.
     fn give_keys_to(&self, copy: &Self) -> Result<(), AccessError> {
         let there = keys(copy.store.as_ref())?;
         for key in keys(self.store.as_ref())? {
@@ -50,15 +58,31 @@ impl Access {
                 self.give_document(copy, &key)?;
             }
         }
-        let name = names::identity_name();
-        match copy.store.get(&name, MAX_DOCUMENT_BYTES) {
-            Err(error) if error.kind() == store::ErrorKind::Missing => {
-                self.give_document(copy, &name)?;
-                tracing::info!(store = %copy.store.location(), "made a copy of the store");
-                Ok(())
+        for name in [names::identity_name(), names::identity_copy_name()] {
+            match copy.store.get(&name, MAX_DOCUMENT_BYTES) {
+                Err(error) if error.kind() == store::ErrorKind::Missing => {
+                    put(copy.store.as_ref(), &name, self.identity.encode())?;
+                    tracing::info!(store = %copy.store.location(), object = %name, "copied");
+                }
+                there => there.map(drop).map_err(AccessError::Store)?,
             }
-            there => there.map(drop).map_err(AccessError::Store),
         }
+        self.retire_keys_of(copy)
+    }
+
+    fn retire_keys_of(&self, copy: &Self) -> Result<(), AccessError> {
+        let Some(epoch) = self.key_epoch() else {
+            return Ok(());
+        };
+        let store = copy.store.as_ref();
+        let slots = documents::key_slots(store)?.into_iter().flatten();
+        for slot in slots.filter(|slot| slot.epoch() < epoch) {
+            store
+                .delete(&names::key_name(&slot.id))
+                .map_err(AccessError::Store)?;
+            tracing::info!(store = %store.location(), key = %slot.id, "removed an earlier key");
+        }
+        Ok(())
     }
 
     fn give_document(&self, copy: &Self, name: &ObjectName) -> Result<(), AccessError> {

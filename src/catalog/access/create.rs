@@ -86,17 +86,14 @@ impl NewStore<'_> {
             Some(_) => Cipher::Aes256Cfb,
             None => Cipher::None,
         };
-        let identity = Identity {
-            id,
-            cipher,
-            created: self.now,
-        };
         // The key is there before anything can need it.
         let unlocked = match self.passphrase {
             Some(passphrase) => Some(self.store_key(store.as_ref(), id, passphrase)?),
             None => None,
         };
-        let key = unlocked.as_ref().map(|unlocked| unlocked.slot_id.as_str());
+        let master = unlocked.as_ref().map(|unlocked| &unlocked.master);
+        let identity = Identity::new(id, cipher, self.now).seal(master);
+        let key = unlocked.as_ref().map(|unlocked| unlocked.slot.id.as_str());
         let is_own = match store
             .put_new(&names::identity_name(), &vec![identity.encode()])
             .map_err(AccessError::Store)?
@@ -111,6 +108,12 @@ impl NewStore<'_> {
             }
             return Err(AccessError::Exists(store.location()));
         }
+        // The copy comes second: a place is a store when its identity is there.
+        put(
+            store.as_ref(),
+            &names::identity_copy_name(),
+            identity.encode(),
+        )?;
         tracing::info!(
             store = %store.location(),
             encrypted = self.passphrase.is_some(),
@@ -138,8 +141,9 @@ impl NewStore<'_> {
         .map_err(AccessError::Key)?;
         put(store, &names::key_name(&slot.id), slot.encode())?;
         Ok(Unlocked {
+            newest_epoch: slot.epoch(),
             master,
-            slot_id: slot.id,
+            slot,
         })
     }
 

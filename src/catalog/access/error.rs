@@ -28,6 +28,40 @@ pub enum AccessError {
     /// The caller gave a passphrase for a store that encrypts nothing.
     #[error("a passphrase was given, but the store {0} is not encrypted")]
     NotEncrypted(String),
+    /// The identity of the store was changed, or is damaged.
+    #[error("freezer.json of the store {0} is not the one that its key vouches for")]
+    IdentityForged(String),
+    /// The identity says an earlier version than the key.
+    #[error("freezer.json of the store {0} is of an earlier version than the store's keys")]
+    Downgraded(String),
+    /// The store has keys and says that it is not encrypted.
+    #[error("the store {0} says that it is not encrypted, and has keys")]
+    KeysInTheClear(String),
+    /// The store is of an earlier version: it can be read and not be changed.
+    #[error("the store {0} is of an earlier version of the format: it can only be read")]
+    NeedsUpgrade(String),
+    /// The store has features that this program does not know: it can be read and not be changed.
+    #[error(
+        "the store {store} has features that this freezer does not know ({features}): it can only \
+         be read"
+    )]
+    ReadOnly {
+        /// The location.
+        store: String,
+        /// The names of the features.
+        features: String,
+    },
+    /// The master key was rotated, and the passphrase opens an earlier one.
+    #[error("the key of the store {0} was rotated, and the passphrase is that of an earlier one")]
+    OldKey(String),
+    /// A document has a field that only a later program knows, and would have to be rewritten.
+    #[error("{object} has a field that this freezer does not know ({field}): it stays as it is")]
+    ForLater {
+        /// The document.
+        object: ObjectName,
+        /// The field.
+        field: String,
+    },
     /// The place holds a store already.
     #[error("there is a freezer store at {0} already")]
     Exists(String),
@@ -98,6 +132,25 @@ impl Advice for AccessError {
             Self::NotEncrypted(_) => Some(
                 "leave --encrypt-pass-file out, or name the store you meant; if this one was \
                  encrypted before, somebody has put another in its place",
+            ),
+            Self::IdentityForged(_) | Self::Downgraded(_) => Some(
+                "put freezer.json and freezer-copy.json back from a copy of the store; if you did \
+                 not change them, find out who can write there",
+            ),
+            Self::KeysInTheClear(_) => Some(
+                "if the store was encrypted, somebody has changed freezer.json: put it back from \
+                 a copy of the store; else remove the folder keys",
+            ),
+            Self::NeedsUpgrade(_) => Some(
+                "freezer upgrade-store makes it version 2, which takes a moment; earlier versions \
+                 of freezer cannot read it then",
+            ),
+            Self::ReadOnly { .. } | Self::ForLater { .. } => {
+                Some("install a newer freezer; this one leaves the store as it is")
+            }
+            Self::OldKey(_) => Some(
+                "use a passphrase that was added since freezer key rotate; freezer key list shows \
+                 the keys",
             ),
             Self::Exists(_) => Some("choose another place with --store PATH"),
             Self::OtherStore { .. } => {

@@ -25,7 +25,7 @@ impl Access {
     pub fn opened_by(&self) -> Option<&str> {
         self.unlocked
             .as_deref()
-            .map(|unlocked| unlocked.slot_id.as_str())
+            .map(|unlocked| unlocked.slot.id.as_str())
     }
 
     /// Lets another passphrase open the store. Returns the new key's id.
@@ -67,10 +67,12 @@ impl Access {
     /// [`AccessError::NoKey`]; [`AccessError::LastKey`] when no other is left.
     pub fn remove_key(&self, id: &str) -> Result<(), AccessError> {
         let keys = self.keys()?;
-        if !keys.iter().any(|key| key.id == id) {
+        let Some(key) = keys.iter().find(|key| key.id == id) else {
             return Err(AccessError::NoKey(id.to_owned()));
-        }
-        if keys.len() == 1 {
+        };
+        // A key of an earlier epoch does not open what was stored since.
+        let is_other = |other: &KeySlot| other.id != id && other.epoch() >= key.epoch();
+        if !keys.iter().any(is_other) {
             return Err(AccessError::LastKey(id.to_owned()));
         }
         self.store

@@ -7,6 +7,11 @@
 //! | `keys` | which passphrases open the store? |
 //! | `manifests` | what does a level's manifest say, and is it genuine? |
 //! | `documents` | what do the identity and the keys in a store say? |
+//! | `vouched` | is the identity the one that the key vouches for? |
+//! | `writable` | may this program change the store? |
+//! | `mend` | are both copies of the identity there? |
+//! | `upgrade` | how does a store become one of the newest version? |
+//! | `rotate` | how does a store get a new master key? |
 
 mod copy;
 mod create;
@@ -14,13 +19,21 @@ mod documents;
 mod error;
 mod keys;
 mod manifests;
+mod mend;
+mod rotate;
+mod upgrade;
+mod vouched;
+mod writable;
 
 pub use error::AccessError;
+pub use mend::IdentityCopy;
+pub use rotate::Rotated;
+pub use upgrade::Upgrade;
 
 use crate::catalog::known::Witness;
 use crate::format::frame::{Opener, Protection};
 use crate::format::identity::{Cipher, Identity};
-use crate::model::{LevelId, Passphrase, StoreId};
+use crate::model::{KeyEpoch, LevelId, Passphrase, StoreId};
 use crate::store::Store;
 use documents::Unlocked;
 use std::sync::Arc;
@@ -59,18 +72,17 @@ impl Access {
         store: Arc<dyn Store>,
         passphrase: Option<&Passphrase>,
     ) -> Result<Self, AccessError> {
-        let identity = documents::identity(store.as_ref())?;
-        let unlocked = match (identity.cipher, passphrase) {
-            (Cipher::None, None) => None,
-            (Cipher::None, Some(_)) => return Err(AccessError::NotEncrypted(store.location())),
-            (Cipher::Aes256Cfb, None) => {
-                return Err(AccessError::PassphraseNeeded(store.location()));
-            }
+        let found = documents::find_identity(store.as_ref())?;
+        found.tell();
+        match (found.identity.cipher, passphrase) {
+            (Cipher::None, None) => Ok(Self::assemble(store, found.identity, None)),
+            (Cipher::None, Some(_)) => Err(AccessError::NotEncrypted(store.location())),
+            (Cipher::Aes256Cfb, None) => Err(AccessError::PassphraseNeeded(store.location())),
             (Cipher::Aes256Cfb, Some(passphrase)) => {
-                Some(documents::unlock(store.as_ref(), &identity, passphrase)?)
+                let (identity, unlocked) = vouched::unlock(store.as_ref(), found, passphrase)?;
+                Ok(Self::assemble(store, identity, Some(unlocked)))
             }
-        };
-        Ok(Self::assemble(store, identity, unlocked))
+        }
     }
 
     fn assemble(store: Arc<dyn Store>, identity: Identity, unlocked: Option<Unlocked>) -> Self {
@@ -129,7 +141,9 @@ impl Access {
     ///
     /// [`AccessError::NoStore`] among others.
     pub fn identity_at(store: &dyn Store) -> Result<Identity, AccessError> {
-        documents::identity(store)
+        let found = documents::find_identity(store)?;
+        found.tell();
+        Ok(found.identity)
     }
 
     /// Returns the same store with the same keys, whose objects are reached through `store`.
@@ -159,6 +173,14 @@ impl Access {
     /// Returns how the store encrypts, if it does.
     pub fn cipher(&self) -> Cipher {
         self.identity.cipher
+    }
+
+    /// Returns the newest epoch of the master key that the passphrase opened; `None` without
+    /// encryption.
+    pub fn key_epoch(&self) -> Option<KeyEpoch> {
+        self.unlocked
+            .as_deref()
+            .map(|unlocked| unlocked.master.epoch())
     }
 
     /// Returns what protects the store's frames.

@@ -5,11 +5,8 @@ use crate::model::{BackupName, LevelId, LevelSerial, StoreId};
 const PLACE: &str = "/backups";
 
 fn identity(id: u8, cipher: Cipher) -> Identity {
-    Identity {
-        id: StoreId([id; 16]),
-        cipher,
-        created: jiff::Timestamp::UNIX_EPOCH,
-    }
+    let created = jiff::Timestamp::UNIX_EPOCH;
+    Identity::new(StoreId([id; 16]), cipher, created)
 }
 
 fn level(day: u8) -> LevelId {
@@ -76,10 +73,7 @@ fn a_store_is_known_again_and_another_in_its_place_is_a_surprise() {
 fn a_known_store_that_is_no_longer_encrypted_is_a_surprise() {
     let folder = tempfile::tempdir().expect("a folder");
     let (stores, known) = memory_of(&folder, 5);
-    let plain = Identity {
-        cipher: Cipher::None,
-        ..known
-    };
+    let plain = Identity::new(known.id, Cipher::None, known.created);
     for place in [PLACE, "/other"] {
         let surprise = stores.surprise_at(place, &plain).expect("compared");
         assert!(

@@ -2,7 +2,7 @@
 
 use super::{
     DATA, Folder, KEYS, LOCKS, LOST, LevelOf, MANIFESTS, OVER, Term, WHOLE, WHOLE_ENDINGS,
-    WITHDRAWN, claim_name, identity_name, number_of, text_of,
+    WITHDRAWN, claim_name, identity_copy_name, identity_name, number_of, text_of,
 };
 use crate::model::{BackupName, LevelId};
 use crate::store::ObjectName;
@@ -104,6 +104,9 @@ pub fn is_lasting(object: &ObjectName) -> bool {
         Some(Meaning::Data { folder, .. }) => folder != Folder::Checkpoints,
         Some(Meaning::Manifest(_)) => true,
         Some(_) => false,
-        None => *object == identity_name() || object.as_str().starts_with(KEYS),
+        None => {
+            [identity_name(), identity_copy_name()].contains(object)
+                || object.as_str().starts_with(KEYS)
+        }
     }
 }

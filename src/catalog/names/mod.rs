@@ -4,6 +4,7 @@
 //! | object | name |
 //! |---|---|
 //! | the identity, which makes a place a store | `freezer.json` |
+//! | its second copy | `freezer-copy.json` |
 //! | a key of an encrypted store | `keys/ID.json` |
 //! | a level's manifest | `manifests/HOST/NAME/LEVEL` |
 //! | a claim to a backup | `locks/HOST/NAME/LEVEL/UNTIL`, `locks/HOST/NAME/LEVEL/over` |
@@ -140,6 +141,11 @@ impl LevelOf {
 /// Names the object that makes a place a store.
 pub fn identity_name() -> ObjectName {
     legal("freezer.json".to_owned())
+}
+
+/// Names the second copy of the object that makes a place a store.
+pub fn identity_copy_name() -> ObjectName {
+    legal("freezer-copy.json".to_owned())
 }
 
 /// Names the object of a key.

@@ -28,6 +28,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A store, and the passphrase that opened it if it has one.
+pub(in crate::cli) struct OpenedStore {
+    pub(in crate::cli) access: Access,
+    pub(in crate::cli) passphrase: Option<Passphrase>,
+}
+
 /// What a command works with.
 pub(in crate::cli) struct Session {
     pub(in crate::cli) common: Common,
@@ -289,22 +295,45 @@ impl Session {
         self.place(text)?.open(if_missing)
     }
 
-    /// Opens an encrypted store with the passphrase of a file, or of the terminal.
+    /// Opens an encrypted store with the passphrase of a file, or of the terminal. Fails where the
+    /// store is to be changed and must not be.
     pub(in crate::cli) fn unlock(
         &self,
         store: Arc<dyn Store>,
         purpose: Purpose,
     ) -> anyhow::Result<Access> {
+        let access = self.unlock_with_passphrase(store, purpose)?.access;
+        if purpose == Purpose::Writing {
+            access.expect_writable()?;
+        }
+        Ok(access)
+    }
+
+    /// Opens the one store of this run, for a command that needs its passphrase too. It may be of
+    /// an earlier version.
+    pub(in crate::cli) fn opened(&self, purpose: Purpose) -> anyhow::Result<OpenedStore> {
+        self.unlock_with_passphrase(self.open_store()?, purpose)
+    }
+
+    fn unlock_with_passphrase(
+        &self,
+        store: Arc<dyn Store>,
+        purpose: Purpose,
+    ) -> anyhow::Result<OpenedStore> {
         let place = store.location();
-        let access = match Access::open(Arc::clone(&store), self.given_passphrase()?.as_ref()) {
+        let mut passphrase = self.given_passphrase()?;
+        let access = match Access::open(Arc::clone(&store), passphrase.as_ref()) {
             Err(AccessError::PassphraseNeeded(_)) if terminal::is_there() => {
-                let passphrase = self.ask(&format!("Passphrase of {place}: "))?;
-                Access::open(store, Some(&passphrase))
+                let asked = self.ask(&format!("Passphrase of {place}: "))?;
+                Access::open(store, Some(passphrase.insert(asked)))
             }
             access => access,
         };
         let access = access.map_err(|error| self.or_emptied(&place, error.into()))?;
-        self.watched(access, purpose)
+        Ok(OpenedStore {
+            access: self.watched(access, purpose)?,
+            passphrase,
+        })
     }
 
     /// Asks for a passphrase on the terminal.

@@ -15,19 +15,19 @@ pub const IV_BYTES: usize = 16;
 
 type Block = Array<u8, U16>;
 
-/// The two keys of a store's frames: one encrypts, the other authenticates.
-pub struct FrameKeys {
+/// The two keys of the frames of one key epoch: one encrypts, the other authenticates.
+pub struct EpochKeys {
     cipher: Aes256,
     authentication: Hmac<Sha256>,
 }
 
-impl std::fmt::Debug for FrameKeys {
+impl std::fmt::Debug for EpochKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FrameKeys(***)")
+        f.write_str("EpochKeys(***)")
     }
 }
 
-impl FrameKeys {
+impl EpochKeys {
     /// Prepares the keys for use.
     pub fn new(encryption: &Zeroizing<[u8; 32]>, authentication: &Zeroizing<[u8; 32]>) -> Self {
         let key: &Array<u8, _> = encryption[..]
@@ -43,7 +43,7 @@ impl FrameKeys {
     }
 
     /// Returns an authentication code that covers no bytes yet.
-    pub(super) fn mac(&self) -> Hmac<Sha256> {
+    pub(in crate::format) fn mac(&self) -> Hmac<Sha256> {
         self.authentication.clone()
     }
 
@@ -95,7 +95,7 @@ pub const LANES: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use super::{FrameKeys, IV_BYTES};
+    use super::{EpochKeys, IV_BYTES};
     use zeroize::Zeroizing;
 
     /// NIST SP 800-38A, F.3.17 CFB128-AES256.
@@ -109,7 +109,7 @@ mod tests {
             "6bc1bee22e409f96e93d7e117393172a",
             "ae2d8a571e03ac9c9eb76fac45af8e51"
         ));
-        let keys = FrameKeys::new(
+        let keys = EpochKeys::new(
             &Zeroizing::new(key.try_into().expect("32 bytes")),
             &Zeroizing::new([0; 32]),
         );
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn frames_encrypted_together_are_the_same_as_alone() {
-        let keys = FrameKeys::new(&Zeroizing::new([1; 32]), &Zeroizing::new([2; 32]));
+        let keys = EpochKeys::new(&Zeroizing::new([1; 32]), &Zeroizing::new([2; 32]));
         let ivs: Vec<[u8; IV_BYTES]> = (0..7).map(|n| [n; IV_BYTES]).collect();
         let plain: Vec<Vec<u8>> = [0, 5, 16, 1000, 4096, 33, 48]
             .iter()

@@ -13,20 +13,22 @@ mod binding;
 mod cipher;
 mod codec;
 mod density;
+mod epochs;
 mod header;
 mod opener;
 mod sealer;
 #[cfg(test)]
 mod tests;
 
-pub use cipher::FrameKeys;
+pub use cipher::EpochKeys;
 pub use codec::{DENSE_BYTES, Decoder, Encoder, Glimpse};
 pub use density::Density;
+pub use epochs::FrameKeys;
 pub use header::{HEADER_BYTES, SealedOutline};
 pub use opener::{ExpectedFrame, Opener};
 pub use sealer::{Sealer, StoredFrame};
 
-use crate::model::{Advice, FrameNo, LevelId, StoreId, hints};
+use crate::model::{Advice, FrameNo, KeyEpoch, LevelId, StoreId, hints};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -123,6 +125,9 @@ pub enum Lane {
     Checkpoint = 4,
     /// Roots of frame tables that replace the manifest's, after a repack.
     Repacked = 5,
+    // 6 is reserved for content prints.
+    /// Notes of levels that were withdrawn.
+    Note = 7,
 }
 
 /// Identifies a frame. Its tag covers all of this, so no other frame can stand in its place
@@ -150,6 +155,7 @@ impl fmt::Display for FrameId {
             Lane::Manifest => write!(f, "the manifest of level {level}"),
             Lane::Checkpoint => write!(f, "checkpoint {number} of level {level}"),
             Lane::Repacked => write!(f, "frame table root {number} of level {level}"),
+            Lane::Note => write!(f, "the note of withdrawn levels {level}"),
         }
     }
 }
@@ -190,6 +196,20 @@ pub enum FrameError {
     /// it.
     #[error("{0} fails authentication")]
     Tampered(Box<FrameId>),
+    /// The frame is encrypted under a key that the passphrase of this run does not open.
+    #[error(
+        "{frame} is encrypted under key epoch {}, and the passphrase opens epochs up to {}",
+        .epoch.0,
+        .known.0
+    )]
+    Epoch {
+        /// The frame.
+        frame: Box<FrameId>,
+        /// The epoch of its key, as its header says.
+        epoch: KeyEpoch,
+        /// The newest epoch that the passphrase opens.
+        known: KeyEpoch,
+    },
     /// The bytes cannot be a frame of this format.
     #[error("{frame} is not a valid frame: {what}")]
     Malformed {
@@ -208,6 +228,10 @@ impl Advice for FrameError {
         match self {
             Self::Tampered(_) | Self::Malformed { .. } | Self::Codec { .. } => Some(hints::DAMAGED),
             Self::Level { .. } => Some("leave --compression-level out for the default"),
+            Self::Epoch { .. } => Some(
+                "use a passphrase that was added since the last freezer key rotate; if there was \
+                 none, the frame is damaged: freezer check tells what is affected",
+            ),
             Self::Random(_) => None,
         }
     }

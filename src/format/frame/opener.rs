@@ -1,13 +1,13 @@
 //! Reading frames.
 
 use super::binding::Binding;
-use super::cipher::IV_BYTES;
-use super::header::{HEADER_BYTES, SealedHeader, TAG_BYTES};
+use super::cipher::{EpochKeys, IV_BYTES};
+use super::header::{FrameVersion, HEADER_BYTES, SealedHeader, TAG_BYTES};
 use super::{
     CHECKSUM_BYTES, Compression, Decoder, FrameError, FrameId, Glimpse, Lane, MAX_RAW_BYTES,
     Protection,
 };
-use crate::model::{FrameNo, LevelId, StoreId};
+use crate::model::{FrameNo, KeyEpoch, LevelId, StoreId};
 use subtle::ConstantTimeEq;
 
 /// A frame of the tar stream, as the frame table and the manifest of its level describe it.
@@ -144,7 +144,7 @@ impl Opener {
         glimpse: Option<Glimpse<'_>>,
     ) -> Result<Vec<u8>, FrameError> {
         let (header, payload_end) = self.verify_sealed(lane, number, &stored)?;
-        if let Protection::Encrypted(keys) = &self.binding.protection {
+        if let Some(keys) = self.keys(lane, &header)? {
             keys.decrypt(&header.iv, &mut stored[HEADER_BYTES..payload_end]);
         }
         decoder.decode(
@@ -175,15 +175,15 @@ impl Opener {
         if header.raw_length as usize > MAX_RAW_BYTES {
             return Err(malformed("it is longer than a frame may be"));
         }
-        let is_in_place = header.encrypted == self.binding.is_encrypted()
+        let is_in_place = header.is_encrypted() == self.binding.is_encrypted()
             && header.lane == lane as u8
             && header.number == number;
         if !is_in_place {
             return Err(self.tampered(lane, number));
         }
-        let tag = self
-            .binding
-            .tag(&header_bytes, &stored[HEADER_BYTES..payload_end]);
+        let keys = self.keys(lane, &header)?;
+        let payload = &stored[HEADER_BYTES..payload_end];
+        let tag = self.binding.tag(keys, &header, payload);
         if bool::from(tag[..].ct_eq(&stored[payload_end..])) {
             Ok((header, payload_end))
         } else {
@@ -206,20 +206,25 @@ impl Opener {
             return Err(too_long());
         }
         let header = SealedHeader {
+            version: FrameVersion::One,
             lane: Lane::Data as u8,
             compression: expected.compression,
-            encrypted: false,
+            epoch: KeyEpoch::NONE,
             number: expected.number,
             raw_length: expected.raw_length,
             payload_length: u32::try_from(stored.len()).map_err(|_| too_long())?,
             iv: [0; IV_BYTES],
         };
-        let tag = self.binding.tag(&header.encode(), stored);
+        let tag = self.binding.tag(None, &header, stored);
         if bool::from(tag[..CHECKSUM_BYTES].ct_eq(&checksum)) {
             Ok(())
         } else {
             Err(self.tampered(Lane::Data, expected.number))
         }
+    }
+
+    fn keys(&self, lane: Lane, header: &SealedHeader) -> Result<Option<&EpochKeys>, FrameError> {
+        self.binding.keys(header, || self.id(lane, header.number))
     }
 
     fn tampered(&self, lane: Lane, number: FrameNo) -> FrameError {

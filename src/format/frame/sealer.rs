@@ -2,7 +2,7 @@
 
 use super::binding::Binding;
 use super::cipher::IV_BYTES;
-use super::header::{HEADER_BYTES, SealedHeader, TAG_BYTES};
+use super::header::{FrameVersion, HEADER_BYTES, SealedHeader, TAG_BYTES};
 use super::opener::Opener;
 use super::{CHECKSUM_BYTES, Encoder, FrameError, Lane, MAX_RAW_BYTES, Protection};
 use crate::model::{FrameNo, LevelId, StoreId};
@@ -111,9 +111,8 @@ impl Sealer {
         number: FrameNo,
         raw: &[u8],
     ) -> Result<UnsealedFrame, FrameError> {
-        let encrypted = self.binding.is_encrypted();
         let mut iv = [0; IV_BYTES];
-        if encrypted {
+        if self.binding.is_encrypted() {
             getrandom::fill(&mut iv).map_err(FrameError::Random)?;
         }
         let too_long = || FrameError::Malformed {
@@ -127,9 +126,10 @@ impl Sealer {
         bytes.resize(HEADER_BYTES, 0);
         encoder.append(raw, &mut bytes)?;
         let header = SealedHeader {
+            version: FrameVersion::Two,
             lane: lane as u8,
             compression: encoder.method(),
-            encrypted,
+            epoch: self.binding.epoch(),
             number,
             raw_length: u32::try_from(raw.len()).map_err(|_| too_long())?,
             payload_length: u32::try_from(bytes.len() - HEADER_BYTES).map_err(|_| too_long())?,
@@ -144,13 +144,17 @@ impl Sealer {
                 .iter_mut()
                 .map(|frame| (&frame.header.iv, &mut frame.bytes[HEADER_BYTES..]))
                 .collect();
-            keys.encrypt(&mut payloads);
+            keys.for_new().encrypt(&mut payloads);
         }
     }
 
     fn finish_sealed(&self, encoder: &mut Encoder, frame: UnsealedFrame) -> Vec<u8> {
         let header = frame.header.encode();
-        let tag = self.binding.tag(&header, frame.payload());
+        let keys = match &self.binding.protection {
+            Protection::Checksum => None,
+            Protection::Encrypted(keys) => Some(keys.for_new()),
+        };
+        let tag = self.binding.tag(keys, &frame.header, frame.payload());
         // The codec reserved for the worst case. What waits for its place in a segment is a copy
         // in a buffer of the right size.
         let mut bytes = Vec::with_capacity(frame.bytes.len() + TAG_BYTES);
@@ -161,15 +165,23 @@ impl Sealer {
         bytes
     }
 
+    /// The checksum of a bare frame is that of version 1 in every version: a frame table may have
+    /// rows that were copied from one of version 1.
     fn finish_bare(&self, encoder: &mut Encoder, frame: UnsealedFrame) -> StoredFrame {
-        let tag = self.binding.tag(&frame.header.encode(), frame.payload());
+        let header = SealedHeader {
+            version: FrameVersion::One,
+            ..frame.header
+        };
+        let tag = self
+            .binding
+            .tag(None, &header, &frame.bytes[HEADER_BYTES..]);
         let mut checksum = [0; CHECKSUM_BYTES];
         checksum.copy_from_slice(&tag[..CHECKSUM_BYTES]);
-        let bytes = frame.payload().to_vec();
+        let bytes = frame.bytes[HEADER_BYTES..].to_vec();
         encoder.take_back(frame.bytes);
         StoredFrame {
             bytes,
-            raw_length: frame.header.raw_length,
+            raw_length: header.raw_length,
             checksum: Some(checksum),
         }
     }

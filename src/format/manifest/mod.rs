@@ -6,6 +6,7 @@ mod counts;
 mod outline;
 mod parts;
 mod path_text;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -14,16 +15,18 @@ pub use counts::{Bytes, Counts};
 pub use outline::{LevelOutline, Outline};
 pub use parts::{LevelParts, ManifestBlock, RootNode, Run};
 pub use path_text::PathText;
+pub use source::{SourceFilesystem, SourceIdentity};
 
+use super::features::FeatureScope;
 use super::frame::{Lane, Opener, Sealer};
 use super::json::{serial, text};
-use super::{DocumentError, backup_name, decode_document, sealed};
+use super::{DocumentError, backup_name, check_version, sealed};
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, StoreId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The most bytes that a stored manifest may have.
 pub const MAX_MANIFEST_BYTES: u64 = 64 << 20;
@@ -32,6 +35,12 @@ pub const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     version: u32,
+    /// Features without which the level cannot be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    requires: Vec<String>,
+    /// Features without which the level must not be changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    allows: Vec<String>,
     /// The store that the level is in. Repeated here in case `freezer.json` is lost.
     #[serde(with = "text")]
     pub store: StoreId,
@@ -45,6 +54,10 @@ pub struct Manifest {
     /// The level's number in the backup, across all chains. Extents name the level by it.
     #[serde(with = "serial")]
     pub serial: LevelSerial,
+    /// The lowest number that no level of the backup was ever given. A manifest of version 1 has
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_serial: Option<u64>,
     /// The level's number in its chain; 0 is a full level.
     pub level: u32,
     /// The level that the run compared the tree with; `None` for level 0.
@@ -59,6 +72,9 @@ pub struct Manifest {
     pub zone: String,
     /// The absolute paths on that machine that were backed up.
     pub sources: Vec<PathText>,
+    /// The machine that was backed up, and its file systems, where the run recorded them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceIdentity>,
     /// The tags that the user gave the run; may be empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -148,6 +164,10 @@ impl Manifest {
     pub fn new(parts: ManifestParts) -> Self {
         Self {
             version: VERSION,
+            requires: Vec::new(),
+            allows: Vec::new(),
+            next_serial: Some(parts.serial.0.saturating_add(1)),
+            source: None,
             store: parts.store,
             host: parts.backup.host().to_owned(),
             name: parts.backup.name().to_owned(),
@@ -185,6 +205,18 @@ impl Manifest {
         backup_name(&self.host, &self.name)
     }
 
+    /// Returns a serial that no level of the backup has ever had: neither this one nor any made
+    /// before it.
+    pub fn next_serial(&self) -> LevelSerial {
+        next_serial_of(self.serial, self.next_serial)
+    }
+
+    /// Returns the features without which the level may be read and not be changed, as far as this
+    /// program does not know them.
+    pub fn read_only_for(&self) -> Vec<String> {
+        FeatureScope::Level.unknown(&self.allows)
+    }
+
     /// Encodes the manifest as it is stored.
     ///
     /// # Errors
@@ -211,8 +243,29 @@ impl Manifest {
     ///
     /// [`DocumentError`].
     pub fn decode(json: &[u8]) -> Result<Self, DocumentError> {
-        decode_document(json, VERSION)
+        decode(json)
     }
+}
+
+/// Decodes a manifest, or an outline of it. Looks at its version and its features before anything
+/// else, so that a manifest that this program cannot read is refused by these and not by its shape.
+fn decode<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, DocumentError> {
+    #[derive(Deserialize)]
+    struct Needs {
+        version: u32,
+        #[serde(default)]
+        requires: Vec<String>,
+        #[serde(default)]
+        allows: Vec<String>,
+    }
+    let needs: Needs = serde_json::from_slice(json).map_err(DocumentError::Json)?;
+    check_version(needs.version, VERSION)?;
+    FeatureScope::Level.check(&needs.requires, &needs.allows)?;
+    serde_json::from_slice(json).map_err(DocumentError::Json)
+}
+
+fn next_serial_of(own: LevelSerial, next: Option<u64>) -> LevelSerial {
+    LevelSerial(next.unwrap_or(0).max(own.0.saturating_add(1)))
 }
 
 /// Returns the date of a point in time. Earlier versions moved the start of a level behind every

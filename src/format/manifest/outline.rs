@@ -1,11 +1,12 @@
 //! The part of a manifest that upkeep needs.
 
-use super::{Bytes, ManifestError, Parent, VERSION, date_of};
+use super::{Bytes, ManifestError, Parent, date_of, decode, next_serial_of};
 #[cfg(doc)]
 use super::{LevelParts, Manifest};
+use crate::format::features::FeatureScope;
 use crate::format::frame::{Lane, Opener};
 use crate::format::json::{serial, text};
-use crate::format::{DocumentError, backup_name, decode_document, sealed};
+use crate::format::{DocumentError, backup_name, sealed};
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial, Ranges};
 use serde::Deserialize;
 
@@ -20,6 +21,10 @@ pub struct Outline {
     /// See [`Manifest::serial`].
     #[serde(with = "serial")]
     pub serial: LevelSerial,
+    #[serde(default)]
+    next_serial: Option<u64>,
+    #[serde(default)]
+    allows: Vec<String>,
     /// See [`Manifest::level`].
     pub level: u32,
     /// See [`Manifest::parent`].
@@ -66,7 +71,17 @@ impl Outline {
     /// As [`Manifest::open`]. Parts that an outline does not have are not checked.
     pub fn open(stored: Vec<u8>, opener: &Opener) -> Result<Self, ManifestError> {
         let json = sealed::open(stored, opener, Lane::Manifest, FrameNo(0))?;
-        decode_document(&json, VERSION).map_err(ManifestError::Document)
+        decode(&json).map_err(ManifestError::Document)
+    }
+
+    /// See [`Manifest::next_serial`].
+    pub fn next_serial(&self) -> LevelSerial {
+        next_serial_of(self.serial, self.next_serial)
+    }
+
+    /// See [`Manifest::read_only_for`].
+    pub fn read_only_for(&self) -> Vec<String> {
+        FeatureScope::Level.unknown(&self.allows)
     }
 
     /// See [`Manifest::date`].

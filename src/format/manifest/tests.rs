@@ -1,7 +1,8 @@
 use super::{
     Bytes, Counts, LevelParts, Manifest, ManifestBlock, ManifestParts, Outline, Parent, PathText,
-    RootNode, Run, digest,
+    RootNode, Run, SourceFilesystem, SourceIdentity, digest,
 };
+use crate::format::DocumentError;
 use crate::format::frame::{Compression, Protection, Sealer};
 use crate::model::{BackupName, LevelId, LevelSerial, Ranges, StoreId};
 
@@ -97,4 +98,60 @@ fn a_manifest_of_a_newer_version_is_refused_by_its_number() {
     let error =
         Manifest::decode(&serde_json::to_vec(&json).expect("JSON")).expect_err("a newer one");
     assert!(error.to_string().contains("version 9"), "{error}");
+}
+
+fn changed(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+    let mut json: serde_json::Value = serde_json::to_value(manifest()).expect("JSON");
+    change(&mut json);
+    serde_json::to_vec(&json).expect("JSON")
+}
+
+#[test]
+fn a_level_with_features_that_are_not_known_is_refused_or_only_read() {
+    let refused = |json: &[u8]| {
+        let error = Manifest::decode(json).expect_err("not known");
+        assert!(matches!(error, DocumentError::Feature(_)), "{error}");
+    };
+    refused(&changed(|json| json["requires"] = ["later"].into()));
+    refused(&changed(|json| {
+        json["requires"] = ["foreign-levels"].into();
+        json["levels"][0]["of"] = serde_json::json!({"host": "h", "name": "n"});
+    }));
+    let allowed = changed(|json| json["allows"] = ["later"].into());
+    let allowed = Manifest::decode(&allowed).expect("readable");
+    assert_eq!(allowed.read_only_for(), ["later".to_owned()]);
+    let extended = changed(|json| json["later"] = 7.into());
+    assert_eq!(Manifest::decode(&extended).expect("ignored"), manifest());
+}
+
+#[test]
+fn a_manifest_of_version_1_is_read_and_names_the_next_serial_by_its_own() {
+    let old = changed(|json| {
+        json["version"] = 1.into();
+        json.as_object_mut()
+            .expect("an object")
+            .remove("next_serial");
+    });
+    let old = Manifest::decode(&old).expect("decoded");
+    assert_eq!(old.next_serial(), LevelSerial(2));
+    let later = changed(|json| json["next_serial"] = 9.into());
+    assert_eq!(
+        Manifest::decode(&later).expect("decoded").next_serial(),
+        LevelSerial(9)
+    );
+}
+
+#[test]
+fn the_identity_of_the_source_reads_back() {
+    let mut with = manifest();
+    with.source = Some(SourceIdentity {
+        machine: "0a1b".to_owned(),
+        filesystems: vec![SourceFilesystem {
+            path: b"/home".to_vec().into(),
+            kind: "ext4".to_owned(),
+            id: "7c9e".to_owned(),
+        }],
+    });
+    let json = serde_json::to_vec(&with).expect("JSON");
+    assert_eq!(Manifest::decode(&json).expect("decoded"), with);
 }

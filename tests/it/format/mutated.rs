@@ -87,12 +87,10 @@ const RAW: &[u8] =
 const CHECKPOINT: &[u8] = include_bytes!("../../../fuzz/seeds/checkpoint/taken");
 
 fn identity() -> Vec<u8> {
-    Identity {
-        id: StoreId([9; 16]),
-        cipher: Cipher::Aes256Cfb,
-        created: jiff::Timestamp::UNIX_EPOCH,
-    }
-    .encode()
+    let master = MasterKey::generate().expect("random bytes");
+    let (id, created) = (StoreId([9; 16]), jiff::Timestamp::UNIX_EPOCH);
+    let identity = Identity::new(id, Cipher::Aes256Cfb, created);
+    identity.with_hidden_names().seal(Some(&master)).encode()
 }
 
 fn key() -> Vec<u8> {

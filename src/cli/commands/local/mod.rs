@@ -27,3 +27,4 @@ mod repair_report;
 pub(in crate::cli) mod restore;
 pub(in crate::cli) mod sync;
 pub(in crate::cli) mod unlock;
+pub(in crate::cli) mod upgrade_store;

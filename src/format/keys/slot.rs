@@ -1,14 +1,10 @@
-//! Keys: a random master key, wrapped once per passphrase, and the frame keys derived from it.
-//!
-//! Argon2id (RFC 9106) turns a passphrase into a key that wraps the master key. HKDF-SHA-256 (RFC
-//! 5869) derives the keys of frames from the master key. A passphrase can therefore be added,
-//! changed or removed without touching a stored frame.
-//!
-//! Layout: docs/format.md, "Keys".
+//! A key slot: the master keys, wrapped under one passphrase.
 
-use super::frame::FrameKeys;
-use super::{DocumentError, decode_document};
-use crate::model::StoreId;
+use super::KeyError;
+use super::master::{KEY_BYTES, MasterKey};
+use crate::format::frame::EpochKeys;
+use crate::format::{DocumentError, decode_document};
+use crate::model::{KeyEpoch, StoreId};
 use crate::platform::prefer_large_pages;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -17,46 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-const VERSION: u32 = 1;
-const CONTEXT: &[u8; 14] = b"freezer-key-1\0";
-
-/// The key from which all keys of a store are derived: 32 random bytes, never stored unwrapped.
-pub struct MasterKey(Zeroizing<[u8; 32]>);
-
-impl std::fmt::Debug for MasterKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MasterKey(***)")
-    }
-}
-
-impl MasterKey {
-    /// Makes a new random key.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError::Random`].
-    pub fn generate() -> Result<Self, KeyError> {
-        let mut key = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut key[..]).map_err(KeyError::Random)?;
-        Ok(Self(key))
-    }
-
-    /// Derives the keys that encrypt and authenticate the frames of the store `id`.
-    pub fn frame_keys(&self, id: StoreId) -> FrameKeys {
-        let derived = hkdf::Hkdf::<Sha256>::new(Some(&id.0), &self.0[..]);
-        let key = |info: &[u8]| {
-            let mut key = Zeroizing::new([0; 32]);
-            derived
-                .expand(info, &mut key[..])
-                .expect("32 bytes are within HKDF's limit");
-            key
-        };
-        FrameKeys::new(
-            &key(b"freezer frame encryption 1"),
-            &key(b"freezer frame authentication 1"),
-        )
-    }
-}
+const CONTEXT_1: &[u8] = b"freezer-key-1\0";
+const CONTEXT_2: &[u8] = b"freezer-key-2\0";
 
 /// The cost parameters of Argon2id. They are stored with each key, so that a new default does not
 /// change older keys.
@@ -95,10 +53,13 @@ impl KdfCost {
     }
 }
 
-/// The master key, wrapped under one passphrase: the document `keys/<id>.json`.
+/// The master keys, wrapped under one passphrase: the document `keys/<id>.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySlot {
     version: u32,
+    /// The newest epoch whose key is wrapped. A slot of version 1 has none, and is of the first.
+    #[serde(default = "first_epoch")]
+    epoch: u8,
     /// The store that the key opens. Repeated here in case `freezer.json` is lost.
     store: String,
     /// The slot's name: 8 hexadecimal digits.
@@ -116,7 +77,10 @@ pub struct KeySlot {
 }
 
 impl KeySlot {
-    /// Wraps `master` under a passphrase.
+    /// The version of new documents.
+    pub const VERSION: u32 = 2;
+
+    /// Wraps the keys of all epochs under a passphrase.
     ///
     /// # Errors
     ///
@@ -136,11 +100,20 @@ impl KeySlot {
         let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
         let iv: [u8; 16] = iv.try_into().expect("split at 16");
         let (keys, mac) = derive(passphrase, salt, cost)?;
-        let mut wrapped = Zeroizing::new(*master.0);
-        keys.encrypt_key(&iv, &mut wrapped);
-        let tag = tag(mac, store, &id, &iv, &wrapped);
+        let mut wrapped = Zeroizing::new(master.bytes().to_vec());
+        keys.encrypt(&mut [(&iv, &mut wrapped[..])]);
+        let bound = Bound {
+            version: Self::VERSION,
+            epoch: master.epoch().0,
+            store,
+            id: &id,
+            iv: &iv,
+            wrapped: &wrapped,
+        };
+        let tag = bound.covered_by(mac).finalize().into_bytes();
         Ok(Self {
-            version: VERSION,
+            version: Self::VERSION,
+            epoch: master.epoch().0,
             store: store.to_string(),
             id,
             created,
@@ -154,6 +127,17 @@ impl KeySlot {
         })
     }
 
+    /// Returns the version of the document.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Returns the newest epoch that the slot says to open. Nobody has authenticated that before
+    /// the slot was opened.
+    pub fn epoch(&self) -> KeyEpoch {
+        KeyEpoch(self.epoch)
+    }
+
     /// Returns how much work it is to try a passphrase: the memory that is written, in KiB. A slot
     /// that would be refused is no work.
     pub fn work_kib(&self) -> u64 {
@@ -164,7 +148,7 @@ impl KeySlot {
         }
     }
 
-    /// Unwraps the master key. Returns `None` if the passphrase is not that of this slot, or if the
+    /// Unwraps the master keys. Returns `None` if the passphrase is not that of this slot, or if the
     /// slot was changed.
     ///
     /// # Errors
@@ -177,11 +161,10 @@ impl KeySlot {
         let iv: [u8; 16] = bytes(&self.iv, "its IV is not base64")?
             .try_into()
             .map_err(|_| content("its IV has the wrong length"))?;
-        let mut wrapped: Zeroizing<[u8; 32]> = Zeroizing::new(
-            bytes(&self.wrapped, "its key is not base64")?
-                .try_into()
-                .map_err(|_| content("its key has the wrong length"))?,
-        );
+        let mut wrapped = Zeroizing::new(bytes(&self.wrapped, "its key is not base64")?);
+        if self.epoch == 0 || wrapped.len() != usize::from(self.epoch) * KEY_BYTES {
+            return Err(content("its key has the wrong length"));
+        }
         let stored_tag = bytes(&self.tag, "its tag is not base64")?;
         if self.kdf != "argon2id" || !self.cost.is_bearable() {
             return Err(content(
@@ -189,14 +172,22 @@ impl KeySlot {
             ));
         }
         let (keys, mac) = derive(passphrase, &salt, self.cost)?;
-        if mac_of(mac, store, &self.id, &iv, &wrapped)
-            .verify_slice(&stored_tag)
-            .is_err()
-        {
+        let bound = Bound {
+            version: self.version,
+            epoch: self.epoch,
+            store,
+            id: &self.id,
+            iv: &iv,
+            wrapped: &wrapped,
+        };
+        if bound.covered_by(mac).verify_slice(&stored_tag).is_err() {
             return Ok(None);
         }
-        keys.decrypt_key(&iv, &mut wrapped);
-        Ok(Some(MasterKey(wrapped)))
+        keys.decrypt(&iv, &mut wrapped);
+        let master = MasterKey::of_bytes(wrapped);
+        master
+            .map(Some)
+            .ok_or_else(|| content("its key has the wrong length"))
     }
 
     /// Encodes the document.
@@ -213,28 +204,23 @@ impl KeySlot {
     ///
     /// [`DocumentError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
-        decode_document(bytes, VERSION)
+        let slot: Self = decode_document(bytes, Self::VERSION)?;
+        if slot.version == 1 && slot.epoch != KeyEpoch::FIRST.0 {
+            return Err(DocumentError::Content("version 1 has no key epochs"));
+        }
+        Ok(slot)
     }
 }
 
-/// The keys that wrap a master key.
-struct WrapKeys(FrameKeys);
-
-impl WrapKeys {
-    fn encrypt_key(&self, iv: &[u8; 16], key: &mut [u8; 32]) {
-        self.0.encrypt(&mut [(iv, &mut key[..])]);
-    }
-
-    fn decrypt_key(&self, iv: &[u8; 16], key: &mut [u8; 32]) {
-        self.0.decrypt(iv, &mut key[..]);
-    }
+fn first_epoch() -> u8 {
+    KeyEpoch::FIRST.0
 }
 
 fn derive(
     passphrase: &[u8],
     salt: &[u8],
     cost: KdfCost,
-) -> Result<(WrapKeys, Hmac<Sha256>), KeyError> {
+) -> Result<(EpochKeys, Hmac<Sha256>), KeyError> {
     let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(64))
         .map_err(|_| KeyError::Derive)?;
     let mut output = Zeroizing::new([0; 64]);
@@ -253,44 +239,35 @@ fn derive(
     authentication.copy_from_slice(&output[32..]);
     let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&authentication[..])
         .expect("HMAC takes a key of any length");
-    Ok((WrapKeys(FrameKeys::new(&encryption, &authentication)), mac))
+    Ok((EpochKeys::new(&encryption, &authentication), mac))
 }
 
-fn mac_of(
-    mac: Hmac<Sha256>,
+/// What the tag of a slot covers.
+struct Bound<'slot> {
+    version: u32,
+    epoch: u8,
     store: StoreId,
-    id: &str,
-    iv: &[u8; 16],
-    wrapped: &[u8; 32],
-) -> Hmac<Sha256> {
-    let parts: [&[u8]; 5] = [CONTEXT, &store.0, iv, wrapped, id.as_bytes()];
-    parts.iter().fold(mac, |mac, part| mac.chain_update(part))
+    id: &'slot str,
+    iv: &'slot [u8; 16],
+    wrapped: &'slot [u8],
 }
 
-fn tag(mac: Hmac<Sha256>, store: StoreId, id: &str, iv: &[u8; 16], wrapped: &[u8; 32]) -> [u8; 32] {
-    mac_of(mac, store, id, iv, wrapped)
-        .finalize()
-        .into_bytes()
-        .into()
-}
-
-/// Why a key could not be made or used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The operating system gave no random bytes.
-    #[error("the operating system gave no random bytes for a key")]
-    Random(#[source] getrandom::Error),
-    /// Argon2id refused its parameters, or there is not enough memory for them.
-    #[error("could not derive a key from the passphrase: check that enough memory is free")]
-    Derive,
-    /// The slot's document is damaged.
-    #[error("a key document is damaged")]
-    Document(#[source] DocumentError),
+impl Bound<'_> {
+    fn covered_by(&self, mac: Hmac<Sha256>) -> Hmac<Sha256> {
+        let (store, id) = (&self.store.0[..], self.id.as_bytes());
+        let epoch = [self.epoch];
+        let parts: [&[u8]; 6] = match self.version {
+            1 => [CONTEXT_1, store, &self.iv[..], self.wrapped, id, &[]],
+            _ => [CONTEXT_2, store, &epoch, &self.iv[..], self.wrapped, id],
+        };
+        parts.iter().fold(mac, |mac, part| mac.chain_update(part))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{KdfCost, KeySlot, MasterKey};
+    use super::{KdfCost, KeySlot};
+    use crate::format::keys::MasterKey;
     use crate::model::StoreId;
 
     const CHEAP: KdfCost = KdfCost {
@@ -317,7 +294,7 @@ mod tests {
             .open(store, b"correct horse")
             .expect("no damage")
             .expect("the right passphrase");
-        assert_eq!(*opened.0, *master.0);
+        assert_eq!(opened.bytes(), master.bytes());
         assert!(
             slot.open(store, b"correct hors")
                 .expect("no damage")
@@ -351,11 +328,37 @@ mod tests {
     }
 
     #[test]
-    fn secrets_do_not_show_in_debug_output() {
+    fn a_slot_opens_every_epoch_and_none_that_it_does_not_hold() {
+        let store = StoreId([1; 16]);
         let master = MasterKey::generate().expect("random bytes");
-        assert_eq!(
-            format!("{master:?} {:?}", master.frame_keys(StoreId([0; 16]))),
-            "MasterKey(***) FrameKeys(***)"
+        let rotated = master.rotated().expect("random bytes");
+        let seal = |master: &MasterKey| {
+            KeySlot::seal(master, store, b"x", CHEAP, jiff::Timestamp::UNIX_EPOCH, "")
+                .expect("sealed")
+        };
+        let slot = seal(&rotated);
+        let opened = slot.open(store, b"x").expect("sound").expect("opened");
+        assert_eq!((opened.bytes(), slot.epoch().0), (rotated.bytes(), 2));
+        for change in [
+            |slot: &mut KeySlot| slot.epoch = 1,
+            |slot: &mut KeySlot| slot.epoch = 3,
+            |slot: &mut KeySlot| slot.epoch = 0,
+            |slot: &mut KeySlot| slot.version = 1,
+        ] {
+            let mut forged = slot.clone();
+            change(&mut forged);
+            assert!(
+                !matches!(forged.open(store, b"x"), Ok(Some(_))),
+                "{forged:?}"
+            );
+        }
+        let old = KeySlot {
+            version: 1,
+            ..seal(&master)
+        };
+        assert!(
+            matches!(old.open(store, b"x"), Ok(None)),
+            "a slot of version 2 is none of version 1"
         );
     }
 }
