@@ -1,4 +1,5 @@
-//! Freezer backs up file trees as a stream and shows every point in time as a read-only file system.
+//! Freezer backs up file trees as a stream, and shows every point in time as a read-only file
+//! system.
 //!
 //! This is the map. Each module answers one question, and its `mod.rs` says what it owns, what it
 //! does not know, and where to start reading.

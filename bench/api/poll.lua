@@ -1,6 +1,8 @@
--- Polls as a scheduler does, each time as another of the nodes; for wrk: -s poll.lua URL -- KIND NODES PROJECTS RATE
--- KIND is ours or original, RATE the polls a second of each thread, 0 for as many as there can be. With a rate the moments at which
--- requests are due are fixed beforehand, whatever the answers take: late counts those that were sent over 2 ms after theirs.
+-- Polls as a scheduler does, each time as another of the nodes; for wrk:
+--   -s poll.lua URL -- KIND NODES PROJECTS RATE
+-- KIND is ours or original. RATE is the polls a second of each thread; 0 polls as fast as it can.
+-- With a rate, the moments at which requests are due are fixed beforehand, however long answers
+-- take: `late` counts the requests that were sent more than 2 ms after their moment.
 local ffi = require("ffi")
 ffi.cdef [[
 typedef struct { long sec; long nsec; } bench_time;
@@ -24,15 +26,19 @@ function init(args)
   math.randomseed(number + 1)
   polls = {}
   for node = 0, nodes - 1 do
-    local project, client = "project" .. node % projects, "project" .. node % projects .. "_node" .. node
+    local project = "project" .. node % projects
+    local client = project .. "_node" .. node
     local headers = { ["Content-Type"] = "application/json", ["Accept"] = "application/json" }
     if kind == "ours" then
       headers["X-Auth-Token"] = "fzt_bench" .. node
     else
-      headers["X-Identity-Status"], headers["X-Roles"], headers["X-User-Id"], headers["X-Project-Id"] = "Confirmed", "member", "bench", project
+      headers["X-Identity-Status"], headers["X-Roles"] = "Confirmed", "member"
+      headers["X-User-Id"], headers["X-Project-Id"] = "bench", project
     end
-    local body = '{"match_not": [{"status": "completed"}], "match": [{"client_id": "' .. client .. '"}]}'
-    polls[node + 1] = wrk.format("GET", "/v2/" .. project .. "/jobs/?limit=10&offset=0", headers, body)
+    local body = '{"match_not": [{"status": "completed"}], "match": [{"client_id": "'
+      .. client .. '"}]}'
+    local path = "/v2/" .. project .. "/jobs/?limit=10&offset=0"
+    polls[node + 1] = wrk.format("GET", path, headers, body)
   end
   if rate == 0 then delay = nil end
 end
@@ -59,9 +65,12 @@ function done(summary, latency, requests)
   for _, thread in ipairs(threads) do
     late, errors = late + thread:get("late"), errors + thread:get("errors")
   end
-  local lost = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+  local failed = summary.errors
+  local lost = failed.connect + failed.read + failed.write + failed.timeout
   local ms = function(percentile) return latency:percentile(percentile) / 1000 end
   io.write(string.format(
-    '\nRESULT {"polls": %d, "seconds": %.3f, "bytes": %d, "late": %d, "errors": %d, "lost": %d, "p50": %.3f, "p99": %.3f, "p999": %.3f, "max": %.3f}\n',
-    summary.requests, summary.duration / 1e6, summary.bytes, late, errors, lost, ms(50), ms(99), ms(99.9), latency.max / 1000))
+    '\nRESULT {"polls": %d, "seconds": %.3f, "bytes": %d, "late": %d, "errors": %d, "lost": %d, '
+      .. '"p50": %.3f, "p99": %.3f, "p999": %.3f, "max": %.3f}\n',
+    summary.requests, summary.duration / 1e6, summary.bytes, late, errors, lost,
+    ms(50), ms(99), ms(99.9), latency.max / 1000))
 end

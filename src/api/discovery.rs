@@ -50,7 +50,14 @@ fn versions(server: &Server, headers: &HeaderMap) -> Response<Body> {
     let links = json!([{ "rel": "self", "href": format!("{base}/v2/") }]);
     // Version 1 is there for those who ask for it; a server of the original lists one version, and
     // tests of it want this one.
-    let body = json!({ "versions": [{ "id": "v2", "status": "CURRENT", "updated": "2018-02-21T13:30:00", "links": links }] });
+    let body = json!({
+        "versions": [{
+            "id": "v2",
+            "status": "CURRENT",
+            "updated": "2018-02-21T13:30:00",
+            "links": links,
+        }]
+    });
     json_answer(StatusCode::MULTIPLE_CHOICES, body.to_string())
 }
 
@@ -108,7 +115,10 @@ pub(super) async fn home(server: &Server, parts: &Parts) -> Response<Body> {
         "rel/jobs": {
             "href-template": "/v2/{project_id}/jobs{?all_projects,offset,limit}",
             "href-vars": {
-                "project_id": var("project_id"), "all_projects": var("all_projects"), "offset": var("offset"), "limit": var("limit"),
+                "project_id": var("project_id"),
+                "all_projects": var("all_projects"),
+                "offset": var("offset"),
+                "limit": var("limit"),
             },
             "hints": hints(&["GET", "POST"]),
         },

@@ -208,7 +208,11 @@ fn empty(status: StatusCode) -> Response<Body> {
 
 /// As keystonemiddleware answers; the header's address is filled in by who knows it.
 fn unauthenticated() -> Response<Body> {
-    let error = json!({ "code": 401, "title": "Unauthorized", "message": "The request you have made requires authentication." });
+    let error = json!({
+        "code": 401,
+        "title": "Unauthorized",
+        "message": "The request you have made requires authentication.",
+    });
     json_answer(
         StatusCode::UNAUTHORIZED,
         json!({ "error": error }).to_string(),

@@ -116,7 +116,13 @@ pub(super) async fn export(
                 } else {
                     row.id.clone()
                 };
-                let line = json!({ "_index": "freezer", "_type": name, "_id": id, "_version": row.version, "_source": row.document });
+                let line = json!({
+                    "_index": "freezer",
+                    "_type": name,
+                    "_id": id,
+                    "_version": row.version,
+                    "_source": row.document,
+                });
                 writeln!(output, "{line}")?;
                 exchanged.documents += 1;
             }

@@ -60,8 +60,17 @@ pub(super) fn routes(server: &Arc<Server>) -> Router {
 
 fn version(server: &Server, headers: &HeaderMap) -> Response<Body> {
     let links = json!([{ "rel": "self", "href": format!("{}/v3/", base(server, headers)) }]);
-    let media = json!([{ "base": "application/json", "type": "application/vnd.openstack.identity-v3+json" }]);
-    let version = json!({ "id": "v3.14", "status": "stable", "updated": "2020-04-07T00:00:00Z", "links": links, "media-types": media });
+    let media = json!([{
+        "base": "application/json",
+        "type": "application/vnd.openstack.identity-v3+json",
+    }]);
+    let version = json!({
+        "id": "v3.14",
+        "status": "stable",
+        "updated": "2020-04-07T00:00:00Z",
+        "links": links,
+        "media-types": media,
+    });
     json_answer(StatusCode::OK, json!({ "version": version }).to_string())
 }
 
@@ -201,7 +210,15 @@ fn account(error: accounts::AccountError) -> Failure {
 fn token_body(identity: &Caller, now: Timestamp, expires: Timestamp, base: &str) -> Value {
     let domain = json!({ "id": "default", "name": "Default" });
     let endpoints = |url: String| -> Vec<Value> {
-        let one = |interface: &&str| json!({ "id": interface, "interface": interface, "region": "RegionOne", "region_id": "RegionOne", "url": url });
+        let one = |interface: &&str| {
+            json!({
+                "id": interface,
+                "interface": interface,
+                "region": "RegionOne",
+                "region_id": "RegionOne",
+                "url": url,
+            })
+        };
         ["public", "internal", "admin"].iter().map(one).collect()
     };
     let roles: Vec<Value> = identity
@@ -211,7 +228,12 @@ fn token_body(identity: &Caller, now: Timestamp, expires: Timestamp, base: &str)
         .collect();
     json!({ "token": {
         "methods": ["password"],
-        "user": { "id": identity.user_id, "name": identity.user_name, "domain": domain, "password_expires_at": null },
+        "user": {
+            "id": identity.user_id,
+            "name": identity.user_name,
+            "domain": domain,
+            "password_expires_at": null,
+        },
         "project": { "id": identity.project_id, "name": identity.project_id, "domain": domain },
         "is_domain": false,
         "roles": roles,
@@ -219,8 +241,18 @@ fn token_body(identity: &Caller, now: Timestamp, expires: Timestamp, base: &str)
         "expires_at": expires.to_string(),
         "audit_ids": [],
         "catalog": [
-            { "id": "freezer", "type": "backup", "name": "freezer", "endpoints": endpoints(base.to_owned()) },
-            { "id": "identity", "type": "identity", "name": "keystone", "endpoints": endpoints(format!("{base}/v3")) },
+            {
+                "id": "freezer",
+                "type": "backup",
+                "name": "freezer",
+                "endpoints": endpoints(base.to_owned()),
+            },
+            {
+                "id": "identity",
+                "type": "identity",
+                "name": "keystone",
+                "endpoints": endpoints(format!("{base}/v3")),
+            },
         ],
     }})
 }

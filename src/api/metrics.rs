@@ -43,7 +43,8 @@ impl Metrics {
     /// The page.
     pub(super) fn text(&self, database_up: bool) -> String {
         let mut text = String::from(
-            "# HELP freezer_api_database_up Whether the database answers.\n# TYPE freezer_api_database_up gauge\n",
+            "# HELP freezer_api_database_up Whether the database answers.\
+             \n# TYPE freezer_api_database_up gauge\n",
         );
         let mut line = |arguments: std::fmt::Arguments<'_>| {
             writeln!(text, "{arguments}").expect("a String takes all")
@@ -53,7 +54,8 @@ impl Metrics {
             u8::from(database_up)
         ));
         line(format_args!(
-            "# HELP freezer_api_request_seconds How long requests took.\n# TYPE freezer_api_request_seconds histogram"
+            "# HELP freezer_api_request_seconds How long requests took.\
+             \n# TYPE freezer_api_request_seconds histogram"
         ));
         for ((method, path, status), count) in
             &*self.requests.lock().unwrap_or_else(PoisonError::into_inner)
@@ -92,7 +94,13 @@ mod tests {
         metrics.count("GET", "/jobs", 200, Duration::from_millis(300));
         metrics.count("BREW", "unknown", 404, Duration::ZERO);
         let text = metrics.text(true);
-        assert!(text.contains("freezer_api_request_seconds_count{method=\"GET\",path=\"/jobs\",status=\"200\"} 2\n"), "{text}");
+        assert!(
+            text.contains(
+                "freezer_api_request_seconds_count{method=\"GET\",path=\"/jobs\",status=\"200\"} \
+                 2\n"
+            ),
+            "{text}",
+        );
         assert!(
             text.contains("{method=\"GET\",path=\"/jobs\",status=\"200\",le=\"0.005\"} 1\n"),
             "{text}"

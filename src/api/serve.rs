@@ -27,7 +27,7 @@ use tower_service::Service;
 /// How long a client may take for the handshake of TLS at most.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long requests under way have to end when the server does.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How many connections there can be at a time; more wait to be accepted.
 const MOST_CONNECTIONS: usize = 20_000;
 

@@ -331,7 +331,10 @@ pub(super) async fn time_out(
             )
             .await?;
         transaction.commit().await?;
-        tracing::warn!(session = %id, "a session has timed out: not all nodes have reported the end");
+        tracing::warn!(
+            session = %id,
+            "a session has timed out: not all nodes have reported the end",
+        );
         ended += 1;
     }
     Ok(ended)

@@ -24,8 +24,10 @@ use clap::{Parser, Subcommand};
   freezer restore docs@yesterday a.txt --target /tmp/old
                                             copy one file as it was yesterday
 
-Every option can also be set in ~/.config/freezer/freezer.conf or /etc/freezer/freezer.conf, as one `name = value` on a line.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files could not be read or written, 130 interrupted."
+Every option can also be set in ~/.config/freezer/freezer.conf or /etc/freezer/freezer.conf, \
+    as one `name = value` on a line.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files could not be read or written, \
+    130 interrupted."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]

@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn a_job_file_of_the_original_is_read() {
-        let text = "[job]\naction = backup\npath_to_backup: /srv/a b\nBackup_Name=docs\n[other]\nincremental = False\n\
+        let text = "[job]\naction = backup\npath_to_backup: /srv/a b\nBackup_Name=docs\n[other]\
+            \nincremental = False\n\
                     max_level = None\nlog_file = /var/log/50%%.log\n";
         let expected = pairs(&[
             ("action", "backup"),
@@ -226,7 +227,8 @@ mod tests {
 
     #[test]
     fn a_section_of_a_store_is_told_from_others() {
-        let text = "quiet = true\n[storage:near]\nstorage = local\ncontainer = /srv/b\n[job]\nexclude = *.o\n[storage: far]\ncontainer=c\n";
+        let text = "quiet = true\n[storage:near]\nstorage = local\ncontainer = /srv/b\n[job]\
+            \nexclude = *.o\n[storage: far]\ncontainer=c\n";
         let lines = parse(text).expect("a good file");
         let sections: Vec<_> = lines
             .iter()

@@ -430,7 +430,10 @@ mod tests {
             flight.run();
             let error = flight.wait(ALL, FOREVER).expect_err("the fetch failed");
             assert!(
-                matches!(&error, ReadError::Shared(shared) if matches!(**shared, ReadError::NoSuchNode)),
+                matches!(
+                    &error,
+                    ReadError::Shared(shared) if matches!(**shared, ReadError::NoSuchNode),
+                ),
                 "waiter {turn}: {error:?}"
             );
         }

@@ -7,7 +7,7 @@ use super::error::Flaw;
 use super::node_number::{self, RANK_BITS, node_of, rank_of};
 use super::run::{Cursor, Item, RunReader};
 use super::{BlockCache, BlockPlace, BlockSource, IndexError, RunRoot, entry_codec, key};
-use crate::model::{LevelId, NodeId};
+use crate::model::{Kind, LevelId, NodeId};
 use std::sync::Arc;
 
 /// The most runs of a tree: nodes then fit into 40 bits.
@@ -71,7 +71,7 @@ impl Layer {
                     key::check_subtree(item.key)
                 }
                 (true, false) => key::to_path(item.key).map(drop),
-                (false, _) => verify_entry(run, item),
+                (false, _) => self.verify_link(item, run)?,
             };
             checked.map_err(|flaw| cursor.malformed(flaw))?;
             cursor.advance()?;
@@ -88,6 +88,22 @@ impl Layer {
     }
 }
 
+impl Layer {
+    /// Decodes an entry. Looks up the common record of its file, if that is another entry of this
+    /// run.
+    fn verify_link(&self, item: Item<'_>, run: usize) -> Result<Result<(), Flaw>, IndexError> {
+        let first = match verify_entry(run, item) {
+            Ok(Some(first)) => first,
+            Ok(None) => return Ok(Ok(())),
+            Err(flaw) => return Ok(Err(flaw)),
+        };
+        let first = self.run.at(first)?;
+        let first = first.as_ref().and_then(Cursor::current);
+        let first = first.filter(|first| !is_gone(run, *first));
+        Ok(first.map_or(Ok(()), |first| check_kinds(item, first)))
+    }
+}
+
 /// The opened runs of a tree, the oldest first: a run's number is its place here. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Layers {
@@ -101,17 +117,32 @@ pub(super) struct Spot {
     pub(super) cursor: Cursor,
 }
 
-fn verify_entry(run: usize, item: Item<'_>) -> Result<(), Flaw> {
+/// Decodes an entry. Returns the rank of its common record, if that is another entry of this run.
+fn verify_entry(run: usize, item: Item<'_>) -> Result<Option<u64>, Flaw> {
     let entry = entry_codec::decode(item.value, key::to_path(item.key)?, run)?;
-    entry
-        .link_to
-        .map_or(Ok(()), |first| check_link(first, run, item.rank))
+    let Some(record) = entry.link_to else {
+        return Ok(None);
+    };
+    check_link(record, run, item.rank)?;
+    Ok((node_number::run_of(record) == run).then(|| rank_of(record)))
 }
 
 /// Refuses a link to a record of the same run that does not come before it.
-pub(super) fn check_link(first: NodeId, run: usize, rank: u64) -> Result<(), Flaw> {
+fn check_link(first: NodeId, run: usize, rank: u64) -> Result<(), Flaw> {
     if node_number::run_of(first) == run && rank_of(first) >= rank {
         Err("it links to an entry that does not come before it".into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Refuses a further name of a file whose common record is another kind of entry, or a directory.
+fn check_kinds(name: Item<'_>, first: Item<'_>) -> Result<(), Flaw> {
+    let [name, first] =
+        [name, first].map(|item| entry_codec::decode_attributes(item.value, MOST_RUNS));
+    let (name, first) = (name?, first?);
+    if name.kind == Kind::Directory || (name.kind, name.size) != (first.kind, first.size) {
+        Err("it is a hard link to an entry of another kind or size, or to a directory".into())
     } else {
         Ok(())
     }
@@ -257,5 +288,26 @@ impl Layers {
             return Ok(self.at(node)?.map(|spot| spot.run));
         }
         Ok(Some(node_number::run_of(node)).filter(|run| *run < self.layers.len()))
+    }
+
+    /// Returns the node of the record that the names of a file have in common, of which `name` in
+    /// run `run` is one; `None` if it is not there. `malformed` makes an error about `name`.
+    ///
+    /// The record counts even if a newer run has something else in its place: that a name was moved
+    /// or removed does not change the file.
+    pub(super) fn common_record(
+        &self,
+        run: usize,
+        name: Item<'_>,
+        record: NodeId,
+        malformed: impl Fn(Flaw) -> IndexError,
+    ) -> Result<Option<NodeId>, IndexError> {
+        check_link(record, run, name.rank).map_err(&malformed)?;
+        let spot = self.at(record)?;
+        let Some(item) = spot.as_ref().and_then(Spot::item) else {
+            return Ok(None);
+        };
+        check_kinds(name, item).map_err(malformed)?;
+        Ok(Some(record))
     }
 }

@@ -1,14 +1,14 @@
 //! Reads the tree of a point in time.
 
 use super::error::Flaw;
-use super::layers::{Layers, MOST_RUNS, Spot, check_link};
+use super::layers::{Layers, MOST_RUNS, Spot};
 use super::merged::Merged;
 use super::node::NodeBuilder;
 use super::run::{Cursor, Item};
 use super::{
     BlockCache, BlockSource, EntryAttributes, IndexError, RunRoot, TreeRun, entry_codec, key,
 };
-use crate::model::{Entry, Kind, Name, NodeId, Time, TreePath};
+use crate::model::{Entry, Name, NodeId, TreePath};
 use std::sync::Arc;
 
 /// The tree of a point in time. Reads a block when a call first needs it. Cheap to clone, and may
@@ -272,9 +272,7 @@ impl Tree {
     ) -> Result<(NodeId, Entry), IndexError> {
         let mut entry = entry_codec::decode(item.value, path, run).map_err(&malformed)?;
         if let Some(first) = entry.link_to {
-            check_link(first, run, item.rank).map_err(&malformed)?;
-            let shape = (entry.content.kind(), entry.content.size());
-            entry.link_to = self.common_record(first, shape, entry.metadata.mtime)?;
+            entry.link_to = self.layers.common_record(run, item, first, &malformed)?;
         }
         Ok((self.layers.node(run, item).map_err(malformed)?, entry))
     }
@@ -288,31 +286,9 @@ impl Tree {
     ) -> Result<(NodeId, EntryAttributes), IndexError> {
         let mut attributes = entry_codec::decode_attributes(item.value, run).map_err(&malformed)?;
         if let Some(first) = attributes.link_to {
-            check_link(first, run, item.rank).map_err(&malformed)?;
-            let shape = (attributes.kind, attributes.size);
-            attributes.link_to = self.common_record(first, shape, attributes.mtime)?;
+            attributes.link_to = self.layers.common_record(run, item, first, &malformed)?;
         }
         Ok((self.layers.node(run, item).map_err(malformed)?, attributes))
-    }
-
-    /// Returns the node of the record that the names of a file have in common, if it can be one of a
-    /// file with this kind, size and mtime. The record counts even if a newer run has something else
-    /// in its place: that it was moved or removed does not change the file. An entry whose record
-    /// does not fit stands for itself; it has all metadata and extents.
-    fn common_record(
-        &self,
-        first: NodeId,
-        shape: (Kind, u64),
-        mtime: Time,
-    ) -> Result<Option<NodeId>, IndexError> {
-        let spot = self.layers.at(first)?;
-        let Some((spot, item)) = spot.as_ref().and_then(|spot| Some((spot, spot.item()?))) else {
-            return Ok(None);
-        };
-        let record = entry_codec::decode_attributes(item.value, spot.run)
-            .map_err(|flaw| spot.cursor.malformed(flaw))?;
-        let is_it = (record.kind, record.size) == shape && record.mtime == mtime;
-        Ok(Some(first).filter(|_| is_it))
     }
 }
 

@@ -129,6 +129,11 @@ impl TreeSeries {
         self.trees.len()
     }
 
+    /// Returns whether a tree was given as empty, or was left out.
+    pub fn is_empty(&self, tree: usize) -> bool {
+        self.trees.get(tree).is_none_or(Vec::is_empty)
+    }
+
     /// Returns how many runs the trees have together, each counted once.
     pub fn runs(&self) -> usize {
         self.runs.len()

@@ -19,6 +19,7 @@ mod name;
 pub mod order;
 mod pattern;
 mod point_in_time;
+mod printable;
 pub mod progress;
 mod ranges;
 mod retention;
@@ -30,7 +31,7 @@ mod time;
 pub use advice::{Advice, Exit, Interrupted, hints};
 pub use backup_ref::{BackupRef, BackupRefError};
 pub use bandwidth::Bandwidth;
-pub use cancel::Cancel;
+pub use cancel::{CallInProgress, Cancel};
 pub use entry::{
     Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr,
 };
@@ -45,6 +46,7 @@ pub use name::{Name, TreePath};
 pub use order::Dated;
 pub use pattern::Excludes;
 pub use point_in_time::{Choice, PointInTime, PointInTimeError};
+pub use printable::{printable, printable_json, printable_lines};
 pub use progress::{Progress, Trouble};
 pub use ranges::Ranges;
 pub use retention::{Candidate, Fate, Period, Reason, Retention, Within, WithinError};

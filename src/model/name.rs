@@ -1,5 +1,6 @@
 //! File names and paths: any bytes that a Linux file system allows.
 
+use super::printable;
 use std::fmt;
 
 /// One path component: any bytes except `/` and NUL; never empty, `.` or `..`.
@@ -29,7 +30,7 @@ impl Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.escape_ascii_lossy())
+        f.write_str(&printable(&self.0))
     }
 }
 
@@ -136,38 +137,13 @@ impl TreePath {
 
 impl fmt::Display for TreePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.escape_ascii_lossy())
+        f.write_str(&printable(&self.0))
     }
 }
 
 impl fmt::Debug for TreePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
-    }
-}
-
-/// Makes text of any bytes that cannot disturb a terminal: keeps valid UTF-8, and escapes control
-/// characters and other bytes (`\n`, `\x1b`, `\xff`).
-trait EscapeLossy {
-    fn escape_ascii_lossy(&self) -> String;
-}
-
-impl EscapeLossy for [u8] {
-    fn escape_ascii_lossy(&self) -> String {
-        let mut text = String::with_capacity(self.len());
-        for chunk in self.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                if character.is_control() {
-                    text.extend(character.escape_default());
-                } else {
-                    text.push(character);
-                }
-            }
-            for byte in chunk.invalid() {
-                text.push_str(&format!("\\x{byte:02x}"));
-            }
-        }
-        text
     }
 }
 

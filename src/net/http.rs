@@ -1,7 +1,8 @@
 //! One request, one answer, on the caller's thread.
 
 use super::tls::{self, Proof};
-use super::{Error, HeaderMap, NetErrorKind, NetSettings, Request};
+use super::{Error, HeaderMap, NetErrorKind, NetSettings, Request, Response};
+use crate::model::{CallInProgress, Cancel};
 use std::io::Read;
 use std::time::Duration;
 use ureq::config::ConfigBuilder;
@@ -28,6 +29,7 @@ pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
 #[derive(Clone)]
 pub(crate) struct Http {
     agent: Agent,
+    cancel: Cancel,
 }
 
 /// The body of a request.
@@ -44,6 +46,7 @@ pub(crate) struct HttpReply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     body: ureq::Body,
+    call: CallInProgress,
 }
 
 impl std::fmt::Debug for Http {
@@ -83,6 +86,7 @@ impl Http {
         }
         Ok(Self {
             agent: config.build().new_agent(),
+            cancel: settings.cancel().clone(),
         })
     }
 
@@ -97,6 +101,7 @@ impl Http {
         );
         Self {
             agent: config.build().new_agent(),
+            cancel: Cancel::new(),
         }
     }
 
@@ -117,36 +122,31 @@ impl Http {
                 ureq::http::HeaderValue::from_static("100-continue"),
             );
         }
+        let call = self.cancel.call();
         let answer = match body {
             RequestBody::None => self.agent.run(request),
-            RequestBody::Bytes(bytes) => {
-                let mut rest = bytes;
-                self.agent
-                    .run(request.map(|()| SendBody::from_reader(&mut rest)))
-            }
-            RequestBody::Rope(rope) => {
-                let mut reader = RopeReader {
-                    pieces: rope.iter(),
-                    rest: &[],
-                };
-                self.agent
-                    .run(request.map(|()| SendBody::from_reader(&mut reader)))
-            }
-            RequestBody::Pieces(pieces) => {
-                let mut reader = RopeReader {
-                    pieces: pieces.iter(),
-                    rest: &[],
-                };
-                self.agent
-                    .run(request.map(|()| SendBody::from_reader(&mut reader)))
-            }
+            RequestBody::Bytes(bytes) => self.send_body(request, bytes, &call),
+            RequestBody::Rope(rope) => self.send_body(request, RopeReader::of(rope), &call),
+            RequestBody::Pieces(pieces) => self.send_body(request, RopeReader::of(pieces), &call),
         };
         let (head, body) = answer.map_err(silence)?.into_parts();
         Ok(HttpReply {
             status: head.status.as_u16(),
             headers: head.headers,
             body,
+            call,
         })
+    }
+
+    fn send_body(
+        &self,
+        request: Request<()>,
+        body: impl Read,
+        call: &CallInProgress,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let mut body = UntilHurried { inner: body, call };
+        self.agent
+            .run(request.map(|()| SendBody::from_reader(&mut body)))
     }
 }
 
@@ -189,9 +189,9 @@ impl HttpReply {
         }
         let silence = |error| silence(ureq::Error::Io(error));
         let mut body = self.body;
-        body.with_config()
-            .limit(u64::MAX)
-            .reader()
+        let inner = body.with_config().limit(u64::MAX).reader();
+        let call = &self.call;
+        UntilHurried { inner, call }
             .take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(silence)?;
@@ -211,7 +211,9 @@ impl HttpReply {
     ) -> Result<(), Error> {
         let silence = |error| silence(ureq::Error::Io(error));
         let mut body = self.body;
-        let mut reader = body.with_config().limit(u64::MAX).reader();
+        let inner = body.with_config().limit(u64::MAX).reader();
+        let call = &self.call;
+        let mut reader = UntilHurried { inner, call };
         for length in lengths {
             let mut piece = Vec::with_capacity(*length);
             reader
@@ -311,10 +313,33 @@ fn readable(bytes: &[u8]) -> String {
     words.chars().take(300).collect()
 }
 
+/// Passes bytes on until the call that they belong to must be broken off: a server may send or take
+/// them one by one.
+struct UntilHurried<'call, R> {
+    inner: R,
+    call: &'call CallInProgress,
+}
+
+impl<R: Read> Read for UntilHurried<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.call.check().map_err(std::io::Error::other)?;
+        self.inner.read(buffer)
+    }
+}
+
 /// Reads the pieces of a rope one after the other.
 struct RopeReader<'rope, P> {
     pieces: std::slice::Iter<'rope, P>,
     rest: &'rope [u8],
+}
+
+impl<'rope, P> RopeReader<'rope, P> {
+    fn of(rope: &'rope [P]) -> Self {
+        Self {
+            pieces: rope.iter(),
+            rest: &[],
+        }
+    }
 }
 
 impl<P: AsRef<[u8]>> Read for RopeReader<'_, P> {
@@ -336,7 +361,8 @@ mod tests {
 
     #[test]
     fn an_answer_in_markup_reads_as_words() {
-        let xml = b"<?xml version='1.0'?>\n<Error><Code>NoSuchKey</Code>\n<Message>It is\x07 gone.</Message></Error>";
+        let xml = b"<?xml version='1.0'?>\n<Error><Code>NoSuchKey</Code>\
+            \n<Message>It is\x07 gone.</Message></Error>";
         assert_eq!(readable(xml), "NoSuchKey It is gone.");
         assert_eq!(readable(&b"x".repeat(5000)).len(), 300);
         assert_eq!(readable(b"<a <b \xff"), "");
@@ -346,12 +372,9 @@ mod tests {
     fn a_rope_is_read_piece_by_piece() {
         let rope = [b"ab".to_vec(), vec![], b"c".to_vec()];
         let mut text = String::new();
-        RopeReader {
-            pieces: rope.iter(),
-            rest: &[],
-        }
-        .read_to_string(&mut text)
-        .expect("memory");
+        RopeReader::of(&rope)
+            .read_to_string(&mut text)
+            .expect("memory");
         assert_eq!(text, "abc");
     }
 }

@@ -1,6 +1,6 @@
 //! Settings for services in a network: options, and variables of the environment.
 
-use crate::model::Secret;
+use crate::model::{Cancel, Secret};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ pub struct NetSettings {
     home: Option<PathBuf>,
     idle: Option<Duration>,
     whole: Option<Duration>,
+    cancel: Cancel,
 }
 
 impl NetSettings {
@@ -58,6 +59,13 @@ impl NetSettings {
         self
     }
 
+    /// Sets the flag that breaks off requests under way.
+    #[must_use]
+    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
     /// Returns the value of an option.
     pub(crate) fn option(&self, name: &str) -> Option<&str> {
         self.options.get(name).map(|value| value.expose().as_str())
@@ -84,6 +92,11 @@ impl NetSettings {
     /// Returns the longest silence of a service.
     pub(crate) fn idle(&self) -> Duration {
         self.idle.unwrap_or(IDLE)
+    }
+
+    /// Returns the flag that breaks off requests under way.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 
     /// Returns the bound of one request with its answer, if there is one.

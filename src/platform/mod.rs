@@ -12,17 +12,19 @@
 //! | item | purpose | Windows |
 //! |---|---|---|
 //! | [`DirHandle`], [`FileHandle`] | read a tree relative to open directories | refused at `open` |
-//! | [`DirHandle`], [`NewFile`], [`UnopenedEntry`], [`Attributes`] | write a tree, in the same way | refused at `open` |
-//! | [`Xattrs`] | reads extended attributes, ACLs and capabilities among them | refused with the handles it needs |
-//! | [`folder_handle`] | a folder of a store, in which no link is followed | looked at before each step |
+//! | [`NewFile`], [`UnopenedEntry`], [`Attributes`] | write a tree, likewise | refused at `open` |
+//! | [`Xattrs`] | reads extended attributes, ACLs and capabilities | refused |
+//! | [`folder_handle`] | a folder of a store; follows no link | looks before each step |
 //! | [`CacheDir`] | such a folder that only this user may write to | rights are not checked |
+//! | [`Caller`], [`calls`] | leaves a call behind that a file system does not answer | as elsewhere |
 //! | [`Owners`] | user and group numbers to names and back, remembered | no names |
 //! | [`process`] | starts programs, moves to the background | starting only |
 //! | [`terminal`] | asks the person at the terminal | refused |
-//! | [`Running`] | identifies this process, and tells whether another still runs | its number alone |
-//! | [`set_nice`], [`set_io_priority`], [`flush_file_systems`] | priorities of this process; writes out what the kernel holds back | refused |
+//! | [`Running`] | tells whether a process still runs | its number alone |
+//! | [`set_nice`], [`set_io_priority`] | priorities of this process | refused |
+//! | [`flush_file_systems`] | writes out what the kernel holds back | refused |
 //! | [`mounts`], [`mount_id`] | the table of mounts | refused |
-//! | [`resolve`], [`folders_around`] | where a path leads, and the folders it lies in | as elsewhere |
+//! | [`resolve`], [`folders_around`] | where a path leads, and its folders | as elsewhere |
 //! | [`host_name`] | the name that this machine calls itself | refused |
 //!
 //! Start reading at [`DirHandle`].
@@ -33,6 +35,8 @@
 
 mod attributes;
 mod cache_dir;
+mod caller;
+pub mod calls;
 mod clock;
 pub mod durable;
 pub mod folder_handle;
@@ -51,6 +55,7 @@ pub mod terminal;
 
 pub use attributes::Attributes;
 pub use cache_dir::{CacheDir, CachedFile, Distrust};
+pub use caller::{Caller, NoAnswer};
 pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, monotonic, pause};
 pub use places::{folders_around, resolve};
 pub use running::Running;

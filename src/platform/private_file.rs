@@ -1,7 +1,7 @@
 //! Files that hold what was private: copies of backups, logs, metadata.
 //!
-//! On Unix a new file is for its owner alone, whatever the umask is. A file that exists keeps its owner and
-//! its mode: the user has chosen them.
+//! On Unix a new file is for its owner alone, whatever the umask is. A file that exists
+//! keeps its owner and its mode: the user has chosen them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

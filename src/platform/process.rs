@@ -112,6 +112,21 @@ pub enum End {
     Reload,
 }
 
+/// Returns the signals that ask this process to end: `SIGINT`, `SIGTERM`, `SIGQUIT` and `SIGXFSZ`,
+/// and `SIGHUP` if it is wanted and this process was not started with it ignored, as by `nohup`.
+pub fn ending_signals(hang_up: HangUp) -> Vec<i32> {
+    system::ending_signals(hang_up)
+}
+
+/// Whether `SIGHUP` ends a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HangUp {
+    /// It ends the process, as the other signals do.
+    Ends,
+    /// It means something else.
+    MeansMore,
+}
+
 /// Sends a signal to one process. A process that has ended already is no error.
 pub fn end(process: &Running, how: End) -> io::Result<()> {
     system::end_process(process, how)

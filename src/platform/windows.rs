@@ -396,6 +396,16 @@ fn refused(what: &str) -> io::Error {
     )
 }
 
+/// `SIGINT` and `SIGTERM`: this system has no others.
+pub(super) fn ending_signals(_: super::process::HangUp) -> Vec<i32> {
+    vec![signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]
+}
+
+/// Always `None`: this system does not tell.
+pub(super) fn path_of_open(_: i32) -> Option<PathBuf> {
+    None
+}
+
 /// Describes this process by its number alone.
 pub fn this_process() -> super::Running {
     super::Running {

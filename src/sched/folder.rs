@@ -45,7 +45,11 @@ pub(super) fn jobs(place: &Path) -> io::Result<(Vec<Job>, Sighting)> {
                     .iter()
                     .any(|other| other.job_id.text() == job.job_id.text()) =>
             {
-                tracing::warn!(file = %file.display(), job = %job.job_id.text(), "a job file is ignored: another file has a job with the same id");
+                tracing::warn!(
+                    file = %file.display(),
+                    job = %job.job_id.text(),
+                    "a job file is ignored: another file has a job with the same id",
+                );
             }
             Ok(job) => jobs.push(job),
             Err(error) => {
@@ -96,7 +100,8 @@ mod tests {
         write("b.CONF", "{");
         write(
             "c.json",
-            "{\"job_id\": \"x\", \"job_schedule\": {\"status\": \"completed\", \"schedule_interval\": \"1 day\"}}",
+            "{\"job_id\": \"x\", \"job_schedule\": {\"status\": \"completed\", \
+             \"schedule_interval\": \"1 day\"}}",
         );
         write("d.conf", "{\"job_id\": \"x\"}");
         write("e.txt", "{\"job_id\": \"y\"}");

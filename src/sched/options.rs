@@ -34,7 +34,8 @@ pub(super) enum Argument {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum OptionError {
     #[error(
-        "the action {0:?} is not known; the actions are backup, restore, info, admin, exec, mount, umount, check, prune, repack, repair and sync"
+        "the action {0:?} is not known; the actions are backup, restore, info, admin, exec, mount, \
+         umount, check, prune, repack, repair and sync"
     )]
     Action(String),
     #[error("the action {0} needs the option {1}")]
@@ -356,8 +357,9 @@ mod tests {
     #[test]
     fn options_stand_in_the_file_and_never_on_the_command_line() {
         let (arguments, config) = agent(
-            json!({"action": "backup", "backup_name": "b", "path_to_backup": "/x y", "secret_key": "50% \"off\"",
-            "max_level": 3, "incremental": true, "mode": null, "exclude": ["*.o", "a b"], "priority": 5}),
+            json!({"action": "backup", "backup_name": "b", "path_to_backup": "/x y",
+            "secret_key": "50% \"off\"", "max_level": 3, "incremental": true, "mode": null,
+            "exclude": ["*.o", "a b"], "priority": 5}),
         );
         assert_eq!(
             arguments,
@@ -365,7 +367,8 @@ mod tests {
         );
         assert_eq!(
             config,
-            "[action]\nbackup_name = \"b\"\nexclude = \"*.o\"\n  \"a b\"\nincremental = True\nmax_level = 3\npath_to_backup = \"/x y\"\nsecret_key = \"50%% \"off\"\"\n"
+            "[action]\nbackup_name = \"b\"\nexclude = \"*.o\"\n  \"a b\"\nincremental = True\
+             \nmax_level = 3\npath_to_backup = \"/x y\"\nsecret_key = \"50%% \"off\"\"\n"
         );
     }
 
@@ -383,7 +386,12 @@ mod tests {
             of(json!({"action": "check", "backup_name": "b", "hostname": "h"})),
             "check --config CONFIG -- h/b"
         );
-        let mount = json!({"action": "mount", "backup_name": "--x", "restore_from_date": "2026-11-24", "mount_point": "/mnt"});
+        let mount = json!({
+            "action": "mount",
+            "backup_name": "--x",
+            "restore_from_date": "2026-11-24",
+            "mount_point": "/mnt",
+        });
         assert_eq!(of(mount), "mount --config CONFIG -- --x@2026-11-24 /mnt");
         assert_eq!(
             of(json!({"action": "umount", "mount_point": "/mnt"})),
@@ -448,7 +456,13 @@ mod tests {
 
     #[test]
     fn the_original_agent_gets_its_file_as_it_wants_it() {
-        let options = json!({"action": "restore", "backup_name": "50%", "overwrite": true, "mode": null, "max_level": 2});
+        let options = json!({
+            "action": "restore",
+            "backup_name": "50%",
+            "overwrite": true,
+            "mode": null,
+            "max_level": 2,
+        });
         let planned = plan(&AgentOptions::leniently_of(options), AgentKind::Original)
             .expect("it can be done");
         let ActionPlan::Agent { arguments, config } = planned else {

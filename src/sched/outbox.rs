@@ -45,7 +45,11 @@ impl Outbox {
         match serde_json::from_slice(&std::fs::read(file)?) {
             Ok(message) => Ok(Some(message)),
             Err(error) => {
-                tracing::error!(%error, file = %file.display(), "a message about a run cannot be read; it is renamed to end in .damaged");
+                tracing::error!(
+                    %error,
+                    file = %file.display(),
+                    "a message about a run cannot be read; it is renamed to end in .damaged",
+                );
                 std::fs::rename(file, file.with_extension("damaged"))?;
                 Ok(None)
             }

@@ -29,7 +29,8 @@ const MOST_METADATA: u64 = 1 << 20;
 /// What `freezer` ends with when it has done what it could, and that was not all.
 const PARTIAL: i32 = 3;
 /// The warning for a backup that ended so: it exists, but files are missing.
-const NOT_ALL: &str = "not all of it was backed up: the log names the files that could not be read, or the store that did not get it";
+const NOT_ALL: &str = "not all of it was backed up: the log names the files that could not be \
+    read, or the store that did not get it";
 /// How long, and how often, a full disk is waited for.
 const PAUSE_TO_KEEP: Duration = Duration::from_secs(2);
 const TRIES_TO_KEEP: u32 = 1800;
@@ -268,13 +269,19 @@ impl RunProcess<'_> {
     fn attempt(&mut self, number: usize, options: &AgentOptions) -> io::Result<Try> {
         match options::plan(options, self.order.agent.kind) {
             Err(error) => Ok(self.refuse(format_args!("{error}"))),
-            Ok(ActionPlan::Pipeline(_)) if !self.order.commands => {
-                Ok(self.refuse(format_args!("the action exec is not done on this node: its scheduler refuses commands of the server")))
-            }
+            Ok(ActionPlan::Pipeline(_)) if !self.order.commands => Ok(self.refuse(format_args!(
+                "the action exec is not done on this node: its scheduler refuses \
+                             commands of the server"
+            ))),
             Ok(ActionPlan::Pipeline(programs)) => {
                 let output = self.log.try_clone()?;
                 let cancel = self.cancel.clone();
-                let code = self.programs(&programs.into_iter().map(program).collect::<Vec<_>>(), "", &output, &cancel)?;
+                let code = self.programs(
+                    &programs.into_iter().map(program).collect::<Vec<_>>(),
+                    "",
+                    &output,
+                    &cancel,
+                )?;
                 Ok(self.tried(code, None, &[0]))
             }
             Ok(ActionPlan::Agent { arguments, config }) => {

@@ -201,7 +201,11 @@ impl Speaker {
                 Err(error) if error.is_away() => return Err(error.into()),
                 // One that the server does not take keeps none of the others waiting.
                 Err(error) => {
-                    tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "the server refuses the report of a job")
+                    tracing::warn!(
+                        job = %id,
+                        error = &error as &dyn std::error::Error,
+                        "the server refuses the report of a job",
+                    )
                 }
                 Ok(()) => {}
             }
@@ -233,17 +237,29 @@ impl Speaker {
                 false
             }
             Ok((ClaimAnswer::Taken, _)) => {
-                tracing::info!(job = %id, "a run is skipped: another scheduler of this client has it, or a user has stopped the job");
+                tracing::info!(
+                    job = %id,
+                    "a run is skipped: another scheduler of this client has it, or a user has \
+                     stopped the job",
+                );
                 known.book.withdraw(id);
                 false
             }
             Err(error) if self.node.cluster => {
-                tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "a run is skipped: the server cannot be asked whether another scheduler has it");
+                tracing::warn!(
+                    job = %id,
+                    error = &error as &dyn std::error::Error,
+                    "a run is skipped: the server cannot be asked whether another scheduler has it",
+                );
                 known.book.withdraw(id);
                 false
             }
             Err(error) => {
-                tracing::warn!(job = %id, error = &error as &dyn std::error::Error, "a run begins before the server knows of it");
+                tracing::warn!(
+                    job = %id,
+                    error = &error as &dyn std::error::Error,
+                    "a run begins before the server knows of it",
+                );
                 true
             }
         };
@@ -271,7 +287,11 @@ impl Speaker {
             Ok(ClaimAnswer::Mine) => {}
             Err(error) if error.is_away() || self.node.cluster => return Err(error),
             Err(error) => {
-                tracing::warn!(job = %claiming.id, error = &error as &dyn std::error::Error, "the server refuses to note a run; it begins all the same");
+                tracing::warn!(
+                    job = %claiming.id,
+                    error = &error as &dyn std::error::Error,
+                    "the server refuses to note a run; it begins all the same",
+                );
             }
         }
         Ok((ClaimAnswer::Mine, self.talk.join(&claiming.id)))

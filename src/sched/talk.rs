@@ -246,18 +246,33 @@ impl Talk {
             Ok((result, tag)) => {
                 // It has missed a start. Its backup is made all the same, and with the tag it is in
                 // the next one.
-                tracing::warn!(job = %id, session = %session, result = %result, "a job runs outside of its session: it has missed a start");
+                tracing::warn!(
+                    job = %id,
+                    session = %session,
+                    result = %result,
+                    "a job runs outside of its session: it has missed a start",
+                );
                 book.in_session(id, None, tag);
                 JoinAnswer::Go
             }
             // It may have heard of it all the same: then it is told of the end, and does not wait
             // for it.
             Err(error) if error.is_away() => {
-                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs though its session does not answer");
+                tracing::warn!(
+                    job = %id,
+                    session = %session,
+                    error = &error as &dyn std::error::Error,
+                    "a job runs though its session does not answer",
+                );
                 JoinAnswer::Go
             }
             Err(error) => {
-                tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs outside of its session: the server refuses its start");
+                tracing::warn!(
+                    job = %id,
+                    session = %session,
+                    error = &error as &dyn std::error::Error,
+                    "a job runs outside of its session: the server refuses its start",
+                );
                 book.in_session(id, None, tag);
                 JoinAnswer::Go
             }
@@ -277,7 +292,12 @@ impl Talk {
         let tag = known.book.record(id)?.session_tag;
         known.book.may_be_in_session(id, &session);
         if let Err(error) = known.remember() {
-            tracing::warn!(job = %id, session = %session, error = &error as &dyn std::error::Error, "a job runs outside of its session: the journal cannot be written");
+            tracing::warn!(
+                job = %id,
+                session = %session,
+                error = &error as &dyn std::error::Error,
+                "a job runs outside of its session: the journal cannot be written",
+            );
             known.book.in_session(id, None, tag);
             return None;
         }
@@ -310,7 +330,11 @@ impl Talk {
                 Ok(None) => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
-                    tracing::error!(%error, file = %file.display(), "a message about a run cannot be read; it is tried again");
+                    tracing::error!(
+                        %error,
+                        file = %file.display(),
+                        "a message about a run cannot be read; it is tried again",
+                    );
                     continue;
                 }
             };

@@ -39,7 +39,8 @@ pub enum TimetableError {
     Moment(&'static str, String),
     /// An interval that is none.
     #[error(
-        "schedule_interval must be continuous or a number of seconds, minutes, hours, days or weeks, not {0:?}"
+        "schedule_interval must be continuous or a number of seconds, minutes, hours, days or \
+         weeks, not {0:?}"
     )]
     Interval(String),
     /// A field of the calendar that is none.
@@ -285,7 +286,10 @@ mod tests {
             first(&from_then, "2026-11-24T12:00:00Z", 1),
             ["2026-11-25T02:00:00Z"]
         );
-        let later = json!({"schedule_interval": "1 week", "schedule_start_date": "2026-12-01T02:00:00+02:00"});
+        let later = json!({
+            "schedule_interval": "1 week",
+            "schedule_start_date": "2026-12-01T02:00:00+02:00",
+        });
         assert_eq!(
             first(&later, "2026-11-24T12:00:00Z", 2),
             ["2026-12-01T00:00:00Z", "2026-12-08T00:00:00Z"]
@@ -296,7 +300,11 @@ mod tests {
             first(&ends, "2026-11-24T12:00:00Z", 9),
             ["2026-11-25T12:00:00Z", "2026-11-26T12:00:00Z"]
         );
-        let wrong_end = json!({"schedule_interval": "1 day", "schedule_start_date": "2026-12-01T02:00:00", "schedule_end_date": "2026-01-01T00:00:00"});
+        let wrong_end = json!({
+            "schedule_interval": "1 day",
+            "schedule_start_date": "2026-12-01T02:00:00",
+            "schedule_end_date": "2026-01-01T00:00:00",
+        });
         assert_eq!(
             first(&wrong_end, "2026-11-24T12:00:00Z", 1),
             ["2026-12-01T02:00:00Z"]
@@ -305,7 +313,11 @@ mod tests {
 
     #[test]
     fn the_calendar_keeps_to_start_and_end() {
-        let schedule = json!({"schedule_hour": "3", "schedule_start_date": "2026-12-24T03:00:00", "schedule_end_date": "2026-12-25T03:00:00"});
+        let schedule = json!({
+            "schedule_hour": "3",
+            "schedule_start_date": "2026-12-24T03:00:00",
+            "schedule_end_date": "2026-12-25T03:00:00",
+        });
         assert_eq!(
             first(&schedule, "2026-11-24T12:00:00Z", 9),
             ["2026-12-24T03:00:00Z", "2026-12-25T03:00:00Z"]
@@ -416,7 +428,10 @@ mod tests {
 
     #[test]
     fn the_furthest_moments_there_are_do_no_harm() {
-        let schedule = json!({"schedule_interval": "106751 days", "schedule_start_date": "9999-12-30T00:00:00Z"});
+        let schedule = json!({
+            "schedule_interval": "106751 days",
+            "schedule_start_date": "9999-12-30T00:00:00Z",
+        });
         assert_eq!(
             first(&schedule, "2026-11-24T12:00:00Z", 3),
             ["9999-12-30T00:00:00Z"]

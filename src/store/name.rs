@@ -175,7 +175,9 @@ mod tests {
         fn a_component_is_legal_and_gives_its_text_back_unless_it_was_cut(text in "\\PC{1,255}") {
             let component = ObjectName::component(&text);
             prop_assert!(ObjectName::new(component.clone()).is_some(), "{}", component);
-            prop_assert!(ObjectName::is_cut(&component) == ObjectName::text_of(&component).is_none());
+            prop_assert!(
+                ObjectName::is_cut(&component) == ObjectName::text_of(&component).is_none()
+            );
             if !ObjectName::is_cut(&component) {
                 prop_assert_eq!(ObjectName::text_of(&component), Some(text));
             }

@@ -41,7 +41,6 @@ pub struct StoreSettings {
     download_limit: Option<Bandwidth>,
     object_lock: Option<ObjectLock>,
     segment_bytes: Option<u64>,
-    cancel: Cancel,
 }
 
 impl StoreSettings {
@@ -117,10 +116,10 @@ impl StoreSettings {
         self
     }
 
-    /// Sets the flag that ends every wait.
+    /// Sets the flag that ends every wait, and breaks off the calls under way.
     #[must_use]
     pub fn with_cancel(mut self, cancel: Cancel) -> Self {
-        self.cancel = cancel;
+        self.network = self.network.with_cancel(cancel);
         self
     }
 
@@ -169,7 +168,7 @@ impl StoreSettings {
     }
 
     pub(super) fn cancel(&self) -> &Cancel {
-        &self.cancel
+        self.network.cancel()
     }
 }
 

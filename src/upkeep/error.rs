@@ -65,6 +65,9 @@ pub enum RepairError {
     /// The store failed.
     #[error("could not use the store")]
     Store(#[source] store::Error),
+    /// The note of the points in time that go could not be stored.
+    #[error("stopped before anything was removed")]
+    Note(#[source] PruneError),
     /// The lock was lost.
     #[error("stopped before anything was removed")]
     Lock(#[source] LockError),
@@ -81,6 +84,7 @@ impl Advice for RepairError {
             | Self::Frame(_)
             | Self::TooLong
             | Self::Store(_)
+            | Self::Note(_)
             | Self::Lock(_) => None,
         }
     }

@@ -22,6 +22,10 @@ pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// Most bytes that a note may have.
 const MAX_NOTE_BYTES: u64 = 16 << 20;
 
+/// How far in the future the moment of a note may lie. Clocks differ by minutes; whoever can store
+/// a note in the future could keep withdrawn data for ever.
+const MOST_AHEAD: SignedDuration = SignedDuration::from_mins(30);
+
 /// How long withdrawn data stays, and the time that it is now.
 #[derive(Clone, Copy, Debug)]
 pub struct Grace {
@@ -32,9 +36,12 @@ pub struct Grace {
 }
 
 impl Grace {
-    /// Returns whether the grace of a note is over.
+    /// Returns whether the grace of a note is over. Without a grace that is so of each note, and
+    /// also of a note of the future, which no run made.
     fn is_over(self, note: &LevelId) -> bool {
-        self.end_of(note).is_some_and(|end| end <= self.now)
+        self.length <= SignedDuration::ZERO
+            || is_of_the_future(note, self.now)
+            || self.end_of(note).is_some_and(|end| end <= self.now)
     }
 
     /// Returns when the grace of a note is over; `None` where time does not reach that far.
@@ -59,6 +66,10 @@ impl Grace {
     }
 }
 
+fn is_of_the_future(note: &LevelId, now: Timestamp) -> bool {
+    note.started().duration_since(now) > MOST_AHEAD
+}
+
 /// The notes of a backup.
 pub(super) struct Notes {
     /// The ids of the notes, which hold their moments; oldest first.
@@ -79,6 +90,12 @@ impl Notes {
                 true
             })?;
         Ok(Self { notes })
+    }
+
+    /// Leaves out those of the future, which no run made.
+    pub(super) fn made_by(mut self, now: Timestamp) -> Self {
+        self.notes.retain(|note| !is_of_the_future(note, now));
+        self
     }
 
     /// Returns how many there are.
@@ -102,16 +119,26 @@ impl Notes {
         let mut last = None;
         for note in self.notes.iter().filter(|note| !grace.is_over(note)) {
             last = last.max(grace.end_of(note));
-            match of.store().get(&name(of, note), MAX_NOTE_BYTES) {
-                Ok(bytes) => match decode(&bytes) {
-                    Some(levels) => levels.into_iter().for_each(|level| needed.whole(level)),
-                    None => needed.all_up_to(note),
-                },
-                Err(error) if error.kind() == store::ErrorKind::Missing => {}
-                Err(error) => return Err(error),
+            match read(of, note)? {
+                NoteText::Levels(levels) => {
+                    levels.into_iter().for_each(|level| needed.whole(level));
+                }
+                NoteText::Unreadable => needed.all_up_to(note),
             }
         }
         Ok(last)
+    }
+
+    /// Returns the levels that any note names, however old it is.
+    pub(super) fn noted(&self, of: BackupIn<'_>) -> Result<NotedLevels, store::Error> {
+        let mut noted = NotedLevels::default();
+        for note in &self.notes {
+            match read(of, note)? {
+                NoteText::Levels(levels) => noted.levels.extend(levels),
+                NoteText::Unreadable => noted.up_to = noted.up_to.max(Some(note.clone())),
+            }
+        }
+        Ok(noted)
     }
 
     /// Removes the notes whose grace is over.
@@ -120,6 +147,37 @@ impl Notes {
             .iter()
             .filter(|note| grace.is_over(note))
             .try_for_each(|note| of.store().delete(&name(of, note)))
+    }
+}
+
+/// The levels that notes name.
+#[derive(Default)]
+pub(super) struct NotedLevels {
+    levels: BTreeSet<LevelId>,
+    /// The newest note that cannot be read: it may name any level up to its own moment.
+    up_to: Option<LevelId>,
+}
+
+impl NotedLevels {
+    pub(super) fn has(&self, level: &LevelId) -> bool {
+        self.levels.contains(level) || self.up_to.as_ref().is_some_and(|last| level <= last)
+    }
+}
+
+/// What a note says.
+enum NoteText {
+    /// The levels that it names; none if it is gone.
+    Levels(Vec<LevelId>),
+    /// It is damaged, or longer than any note.
+    Unreadable,
+}
+
+fn read(of: BackupIn<'_>, note: &LevelId) -> Result<NoteText, store::Error> {
+    match of.store().get(&name(of, note), MAX_NOTE_BYTES) {
+        Ok(bytes) => Ok(decode(&bytes).map_or(NoteText::Unreadable, NoteText::Levels)),
+        Err(error) if error.kind() == store::ErrorKind::Missing => Ok(NoteText::Levels(Vec::new())),
+        Err(error) if error.kind().is_damage() => Ok(NoteText::Unreadable),
+        Err(error) => Err(error),
     }
 }
 

@@ -63,4 +63,4 @@ pub use repack::{Below, Repack, Repacking, plan_repack};
 pub use repair::{LostData, Mended, Repaired, remove_unreadable, repair};
 pub use sync::{LevelsToCopy, Pair, SyncOptions, Synced, missing, sync};
 pub use unneeded::unneeded_bytes;
-pub use verdict::{DamageFound, Verdict};
+pub use verdict::{DamageFound, NothingToCheck, Verdict};

@@ -271,6 +271,11 @@ impl BackupPoints {
         self.levels.get(number as usize)
     }
 
+    /// Returns whether a level is a point in time, or any that can be read names it.
+    pub(super) fn names(&self, level: &LevelId) -> bool {
+        self.numbers.contains_key(level) || self.points.iter().any(|point| point.level == *level)
+    }
+
     /// Returns the newest point in time that can be read and leans on a level.
     pub(super) fn newest_that_leans_on(&self, level: &LevelId) -> Option<&LevelId> {
         let number = self.numbers.get(level)?;

@@ -18,7 +18,7 @@ use crate::store::{ObjectName, StoreExt};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// Something worth knowing that is no damage.
+/// Something worth knowing beside damage that a check of the points in time finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remark {
     /// A run has claimed the backup and seems to be at work.
@@ -39,6 +39,14 @@ pub enum Remark {
     Unneeded {
         /// How many levels have such data.
         levels: u64,
+        /// How many bytes that is.
+        bytes: u64,
+    },
+    /// A level has data, and neither a manifest nor a claim, a checkpoint or a note explains it.
+    /// This is damage: see [`Damage::NoManifest`](super::Damage::NoManifest).
+    NoManifest {
+        /// The level.
+        level: LevelId,
         /// How many bytes that is.
         bytes: u64,
     },
@@ -94,7 +102,7 @@ pub fn remarks(
     let mut remarks = of_data(of, &inventory, claims)?;
     remarks.extend(of_points(of, &inventory, now));
     remarks.extend(of_locks(of, &inventory)?);
-    let notes = Notes::list(of).map_err(PruneError::List)?;
+    let notes = Notes::list(of).map_err(PruneError::List)?.made_by(now);
     remarks.extend(notes.newest().map(|newest| Remark::Notes {
         count: notes.count(),
         newest,
@@ -113,6 +121,9 @@ fn of_data(
     let mut unneeded =
         Unneeded::find(of, inventory, &needed, &mut LevelStreams::default())?.by_level;
     let mut remarks = Vec::new();
+    // A sync stores data under other ids than that of its claim.
+    let is_of_sync = |claim: &ClaimState| inventory.space.of(&claim.level).is_none();
+    let may_be_of_sync = claims.iter().any(is_of_sync);
     for ClaimState { level, holds } in claims {
         let bytes = unneeded.remove(&level).unwrap_or_default();
         remarks.push(if holds {
@@ -121,6 +132,12 @@ fn of_data(
             Remark::CutOff { level, bytes }
         });
     }
+    if !may_be_of_sync {
+        for level in unexplained(of, inventory, unneeded.keys())? {
+            let bytes = unneeded.remove(&level).unwrap_or_default();
+            remarks.push(Remark::NoManifest { level, bytes });
+        }
+    }
     if !unneeded.is_empty() {
         remarks.push(Remark::Unneeded {
             levels: unneeded.len() as u64,
@@ -128,6 +145,33 @@ fn of_data(
         });
     }
     Ok(remarks)
+}
+
+/// Returns the levels of these that nothing explains: no manifest names them, no run left a
+/// checkpoint, and no note says that they were withdrawn.
+fn unexplained<'levels>(
+    of: BackupIn<'_>,
+    inventory: &Inventory,
+    levels: impl Iterator<Item = &'levels LevelId>,
+) -> Result<Vec<LevelId>, PruneError> {
+    let Inventory { space, points } = inventory;
+    let has_checkpoint = |level: &LevelId| {
+        space
+            .of(level)
+            .is_some_and(|objects| objects.has_checkpoint)
+    };
+    let mut levels: Vec<LevelId> = levels
+        .filter(|level| !points.names(level) && !has_checkpoint(level))
+        .cloned()
+        .collect();
+    if levels.is_empty() {
+        return Ok(levels);
+    }
+    let noted = Notes::list(of)
+        .and_then(|notes| notes.noted(of))
+        .map_err(PruneError::List)?;
+    levels.retain(|level| !noted.has(level));
+    Ok(levels)
 }
 
 /// Tells of points in time with wrong dates, and of objects that are none.

@@ -14,8 +14,32 @@ pub struct Verdict {
 
 /// A check found damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: there is damage, and {} cannot be read as a whole", .0.summary(), number(.0.checked.files_touched, "file", "files"))]
+#[
+    error(
+        "{}: there is damage, and {} cannot be read as a whole",
+        .0.summary(),
+        number(.0.checked.files_touched, "file", "files"),
+    )
+]
 pub struct DamageFound(Verdict);
+
+/// A check had nothing to look at, so it found nothing out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no point in time to check")]
+pub struct NothingToCheck;
+
+impl Advice for NothingToCheck {
+    fn exit(&self) -> Option<Exit> {
+        Some(Exit::Failed)
+    }
+
+    fn hint(&self) -> Option<&str> {
+        Some(
+            "is it the right store, and is its disk mounted? If nothing was backed up to it yet, \
+             freezer backup makes the first point in time",
+        )
+    }
+}
 
 impl Advice for DamageFound {
     fn exit(&self) -> Option<Exit> {
@@ -40,9 +64,23 @@ impl Verdict {
         sum.files_touched += checked.files_touched;
     }
 
-    /// Adds that one of the store's keys is damaged. Another key still opens the store.
-    pub fn add_damaged_key(&mut self) {
+    /// Adds damage outside of the points in time: of a key of the store, say, though another one
+    /// still opens it.
+    pub fn add_damage(&mut self) {
         self.checked.damages += 1;
+    }
+
+    /// Fails where there was nothing to check.
+    ///
+    /// # Errors
+    ///
+    /// [`NothingToCheck`].
+    pub fn any(&self) -> Result<(), NothingToCheck> {
+        if self.points_in_time == 0 {
+            Err(NothingToCheck)
+        } else {
+            Ok(())
+        }
     }
 
     /// Sums up what was looked at: `checked 3 points in time, 12 entries, 4 frames`.
@@ -105,7 +143,7 @@ mod tests {
              read as a whole"
         );
         let mut key = Verdict::default();
-        key.add_damaged_key();
+        key.add_damage();
         key.sound().expect_err("a damaged key is damage");
     }
 }

@@ -12,7 +12,8 @@ if ! [ -e "$dir/$package-$version.installed" ]; then
     python3 -m venv "$dir/$package" >&2
     # uwsgi and the like are not needed; setuptools has pkg_resources, which some of its libraries
     # still use.
-    "$dir/$package/bin/pip" install --quiet --disable-pip-version-check "$package==$version" 'setuptools<81' >&2
+    "$dir/$package/bin/pip" install --quiet --disable-pip-version-check "$package==$version" \
+      'setuptools<81' >&2
     touch "$dir/$package-$version.installed"
 fi
 echo "$dir/$package/bin"

@@ -9,7 +9,8 @@ exec 9>"$dir/lock"
 flock 9
 if ! [ -e "$dir/$version.installed" ]; then
     python3 -m venv "$dir/venv" >&2
-    "$dir/venv/bin/pip" install --quiet --disable-pip-version-check "python-freezerclient==$version" >&2
+    "$dir/venv/bin/pip" install --quiet --disable-pip-version-check \
+      "python-freezerclient==$version" >&2
     touch "$dir/$version.installed"
 fi
 echo "$dir/venv/bin/freezer"

@@ -9,10 +9,15 @@ do_up() {
   if running webdav && [ -f "$DIR/settings.env" ]; then say "already up"; show_env; return; fi
   stop_all; port_free "$WEBDAV_PORT"
   # The same again where it was killed.
-  local password user=; password=$(sed -n s/^WEBDAV_PASSWORD=//p "$DIR/settings.env" 2>/dev/null || true); [ -n "$password" ] || password=$(openssl rand -hex 12)
+  local password user=
+  password=$(sed -n s/^WEBDAV_PASSWORD=//p "$DIR/settings.env" 2>/dev/null || true)
+  [ -n "$password" ] || password=$(openssl rand -hex 12)
   mkdir -p "$DIR/data/files"
   (umask 077; printf 'fz:%s\n' "$(openssl passwd -apr1 "$password")" >"$DIR/etc/users")
-  if [ "$(id -u)" = 0 ]; then user=$'User www-data\nGroup www-data'; chown -R www-data "$DIR/data" "$DIR/etc/users" "$DIR/run"; chmod 755 "$DIR" "$DIR/etc"; fi
+  if [ "$(id -u)" = 0 ]; then
+    user=$'User www-data\nGroup www-data'
+    chown -R www-data "$DIR/data" "$DIR/etc/users" "$DIR/run"; chmod 755 "$DIR" "$DIR/etc"
+  fi
   local modules=/usr/lib/apache2/modules
   cat >"$DIR/etc/httpd.conf" <<C
 ServerRoot $DIR
@@ -50,7 +55,8 @@ EnableMMAP Off
 C
   start webdav /usr/sbin/apache2 -D FOREGROUND -f "$DIR/etc/httpd.conf"
   wait_port webdav "$WEBDAV_PORT"
-  printf 'WEBDAV_HOST=%s\nWEBDAV_PORT=%s\nWEBDAV_USERNAME=fz\nWEBDAV_PASSWORD=%s\n' "$FZ_HOST" "$WEBDAV_PORT" "$password" | settings
+  printf 'WEBDAV_HOST=%s\nWEBDAV_PORT=%s\nWEBDAV_USERNAME=fz\nWEBDAV_PASSWORD=%s\n' "$FZ_HOST" \
+    "$WEBDAV_PORT" "$password" | settings
   show_env
 }
 do_prove() { # a file is put and read, and nobody gets in without the password
@@ -58,7 +64,8 @@ do_prove() { # a file is put and read, and nobody gets in without the password
   local url=http://$WEBDAV_HOST:$WEBDAV_PORT
   [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/")" = 401 ] || die "it lets anybody in"
   printf hello | curl -sf -u "$WEBDAV_USERNAME:$WEBDAV_PASSWORD" -T - "$url/prove" >/dev/null
-  [ "$(curl -sf -u "$WEBDAV_USERNAME:$WEBDAV_PASSWORD" "$url/prove")" = hello ] || die "what was put is not what is there"
+  [ "$(curl -sf -u "$WEBDAV_USERNAME:$WEBDAV_PASSWORD" "$url/prove")" = hello ] \
+    || die "what was put is not what is there"
   curl -sf -u "$WEBDAV_USERNAME:$WEBDAV_PASSWORD" -X DELETE "$url/prove"
   say "prove OK"
 }

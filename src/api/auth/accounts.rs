@@ -192,8 +192,11 @@ pub(in crate::api) async fn identify(
     digest: &str,
     now: Timestamp,
 ) -> Result<Option<(Caller, i64)>, DatabaseError> {
-    let statement =
-        Statement::new("SELECT user_id, user_name, project_id, roles, client_id, expires_us FROM tokens WHERE digest = ?").bind(digest);
+    let statement = Statement::new(
+        "SELECT user_id, user_name, project_id, roles, client_id, expires_us FROM tokens WHERE \
+             digest = ?",
+    )
+    .bind(digest);
     let rows = database.fetch("read a token", &statement).await?;
     let Some(row) = rows.first() else {
         return Ok(None);
@@ -226,7 +229,8 @@ pub(in crate::api) async fn make_token(
         "{PREFIX}{}",
         URL_SAFE_NO_PAD.encode(bytes.expose())
     ));
-    let sql = "INSERT INTO tokens (digest, id, user_id, user_name, project_id, roles, client_id, comment, created_us, expires_us) \
+    let sql = "INSERT INTO tokens (digest, id, user_id, user_name, project_id, roles, client_id, \
+               comment, created_us, expires_us) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let statement = Statement::new(sql)
         .bind(digest(token.expose()))
@@ -248,7 +252,8 @@ pub(in crate::api) async fn tokens(
     database: &Database,
     now: Timestamp,
 ) -> Result<Vec<KnownToken>, DatabaseError> {
-    let sql = "SELECT id, user_name, project_id, roles, client_id, comment, created_us, expires_us FROM tokens \
+    let sql = "SELECT id, user_name, project_id, roles, client_id, comment, created_us, \
+               expires_us FROM tokens \
                WHERE expires_us > ? ORDER BY created_us, id";
     let rows = database
         .fetch(
@@ -328,13 +333,16 @@ pub(in crate::api) async fn make_user(
         project: project.to_owned(),
         roles: scope.roles(),
     };
-    let statement = Statement::new("INSERT INTO users (id, name, project_id, roles, password, created_us) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(user.id.as_str())
-        .bind(name)
-        .bind(project)
-        .bind(user.roles.join(","))
-        .bind(hash(password.expose())?)
-        .bind(now.as_microsecond());
+    let statement = Statement::new(
+        "INSERT INTO users (id, name, project_id, roles, password, created_us) VALUES (?, ?, ?, ?, \
+         ?, ?)",
+    )
+    .bind(user.id.as_str())
+    .bind(name)
+    .bind(project)
+    .bind(user.roles.join(","))
+    .bind(hash(password.expose())?)
+    .bind(now.as_microsecond());
     match database.execute("add a user", &statement).await {
         Err(error) if error.is_duplicate() => Err(AccountError::Exists(name.to_owned())),
         done => Ok(done.map(|_| user)?),

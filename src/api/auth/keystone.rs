@@ -128,9 +128,20 @@ impl KeystoneShared {
         }
         let settings = &self.settings;
         let password = String::from_utf8_lossy(settings.password.expose());
-        let user = json!({ "name": settings.user, "domain": { "name": settings.user_domain }, "password": password });
-        let scope = json!({ "project": { "name": settings.project, "domain": { "name": settings.project_domain } } });
-        let body = json!({ "auth": { "identity": { "methods": ["password"], "password": { "user": user } }, "scope": scope } });
+        let user = json!({
+            "name": settings.user,
+            "domain": { "name": settings.user_domain },
+            "password": password,
+        });
+        let scope = json!({
+            "project": { "name": settings.project, "domain": { "name": settings.project_domain } }
+        });
+        let body = json!({
+            "auth": {
+                "identity": { "methods": ["password"], "password": { "user": user } },
+                "scope": scope,
+            }
+        });
         let body = Secret::new(body.to_string());
         let request = Request::post(format!("{}/auth/tokens", self.address))
             .header("Content-Type", "application/json")
@@ -204,8 +215,12 @@ mod tests {
 
     #[test]
     fn an_answer_gives_user_project_and_roles() {
-        let answer = json!({"token": {"user": {"id": "u", "name": "demo"}, "project": {"id": "p"}, "expires_at": "2026-11-24T12:00:00.000000Z",
-            "roles": [{"name": "Member"}, {"name": "reader"}]}});
+        let answer = json!({"token": {
+            "user": {"id": "u", "name": "demo"},
+            "project": {"id": "p"},
+            "expires_at": "2026-11-24T12:00:00.000000Z",
+            "roles": [{"name": "Member"}, {"name": "reader"}],
+        }});
         let (identity, expires) = read(&answer).expect("it is whole");
         assert_eq!(
             (

@@ -339,7 +339,8 @@ mod tests {
 
     #[test]
     fn a_file_overrides_rules() {
-        let file = "# ours\n\"jobs:get\": \"not (role:member or role:x) and @\"\n'extra': '!' # never\n\"jobs:delete\": \"\"\n";
+        let file = "# ours\n\"jobs:get\": \"not (role:member or role:x) and @\"\
+            \n'extra': '!' # never\n\"jobs:delete\": \"\"\n";
         let policy = AccessPolicy::new(Some(file)).expect("it can be read");
         assert!(!policy.allows("jobs:get", &with("member", "mine"), "mine"));
         assert!(policy.allows("jobs:get", &with("reader", "mine"), "mine"));

@@ -347,7 +347,8 @@ impl Collection {
         id: &str,
     ) -> Result<Vec<StoredRow>, DatabaseError> {
         let statement = Statement::of_names(format!(
-            "SELECT id, project_id, version, document FROM {} WHERE id = ? AND project_id <> ? ORDER BY project_id",
+            "SELECT id, project_id, version, document FROM {} WHERE id = ? AND project_id <> ? \
+             ORDER BY project_id",
             self.table
         ));
         transaction
@@ -414,7 +415,8 @@ impl Collection {
     ) -> Result<i64, DatabaseError> {
         let searchable = facts::searchable(document, self.keys);
         let mut statement = Statement::of_names(format!(
-            "UPDATE {} SET version = version + 1, updated_us = ?, document = ?, facts = ?, words = ?",
+            "UPDATE {} SET version = version + 1, updated_us = ?, document = ?, facts = ?, words = \
+             ?",
             self.table
         ))
         .bind(now_us)
@@ -467,7 +469,8 @@ impl Collection {
     ) -> Result<Vec<StoredRow>, DatabaseError> {
         let RowKey { project, id } = after;
         let statement = Statement::of_names(format!(
-            "SELECT id, project_id, version, document FROM {} WHERE project_id > ? OR (project_id = ? AND id > ?) \
+            "SELECT id, project_id, version, document FROM {} WHERE project_id > ? \
+             OR (project_id = ? AND id > ?) \
              ORDER BY project_id, id LIMIT ?",
             self.table
         ));
@@ -528,7 +531,8 @@ pub(in crate::api) async fn sessions_started_before(
 ) -> Result<Vec<(String, String)>, DatabaseError> {
     let running = Fact::new("status", &SessionStatus::Running.word().into());
     let statement = Statement::new(
-        "SELECT project_id, id FROM sessions WHERE key_status = ? AND time_start < ? ORDER BY project_id, id LIMIT 100",
+        "SELECT project_id, id FROM sessions WHERE key_status = ? AND time_start < ? ORDER BY \
+         project_id, id LIMIT 100",
     );
     let rows = database
         .fetch(

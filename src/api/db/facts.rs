@@ -216,7 +216,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_put_in_is_found(key in any::<String>(), value in any::<String>(), other in any::<String>()) {
+        fn what_was_put_in_is_found(
+            key in any::<String>(),
+            value in any::<String>(),
+            other in any::<String>(),
+        ) {
             let document = object(json!({ key.clone(): value.clone() }));
             prop_assert!(key == "client_id" || holds(&document, &key, &json!(value)));
             prop_assert!(other == value || !holds(&document, &key, &json!(other)));

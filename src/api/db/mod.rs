@@ -5,10 +5,13 @@
 //! [`Backend`]. A resource is a row of a table of documents ([`documents`]); users and tokens are
 //! rows of their own (`auth::accounts`).
 //!
-//! Invariants: no statement holds a value from outside as text; whoever changes a row has locked
-//! it, or says which version of it he saw; an error that passes says so ([`DatabaseError::is_passing`]),
-//! and the request is run again; nothing waits for the database without an end, and a database that
-//! is away says so ([`DatabaseError::is_away`]).
+//! Invariants:
+//!
+//! - No statement holds a value from outside as text.
+//! - A change of a row locks the row first, or names the version that it replaces.
+//! - A passing error is recognised ([`DatabaseError::is_passing`]), and the request is run again.
+//! - Every wait for the database has a bound. A database that does not answer is reported as away
+//!   ([`DatabaseError::is_away`]).
 
 pub(super) mod documents;
 mod facts;
@@ -43,7 +46,7 @@ const UNHURRIED: Duration = Duration::from_secs(24 * 3600);
 /// How long a connection has to say that it is alive.
 const PING_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of all connections is waited for.
-const LAST_PATIENCE: Duration = Duration::from_secs(5);
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// What a connection to PostgreSQL begins with. A statement gives up its lock before this program
 /// gives up the statement, so that none is left waiting in the server for nobody; and a machine
 /// that died in the middle of a transaction holds no row for hours.
@@ -172,7 +175,12 @@ impl DatabaseError {
 
     /// Whether a row with that key is there already.
     pub(super) fn is_duplicate(&self) -> bool {
-        matches!(self, Self::Statement { source: sqlx::Error::Database(error), .. } if error.is_unique_violation())
+        let Self::Statement { source, .. } = self else {
+            return false;
+        };
+        source
+            .as_database_error()
+            .is_some_and(|error| error.is_unique_violation())
     }
 }
 

@@ -37,12 +37,15 @@ fn document() -> Value {
         "info": {
             "title": "Freezer API",
             "version": "2.0",
-            "description": "Clients, actions, jobs, sessions and records of backups. GET of a list takes a search in its body.",
+            "description": "Clients, actions, jobs, sessions and records of backups. GET of a list \
+             takes a search in its body.",
         },
         "paths": paths,
         "security": [{ "token": [] }],
         "components": {
-            "securitySchemes": { "token": { "type": "apiKey", "in": "header", "name": "X-Auth-Token" } },
+            "securitySchemes": {
+                "token": { "type": "apiKey", "in": "header", "name": "X-Auth-Token" }
+            },
             "schemas": schemas::all(),
         },
     })
@@ -130,7 +133,11 @@ fn responses(route: &Route, resource: &str, list: bool) -> Value {
     let mut success = match (&route.method, list) {
         (_, _) if route.success == 204 => json!({ "description": "Done." }),
         (&Method::GET, true) => {
-            let listed = json!({ "type": "object", "required": [resource], "properties": { resource: { "type": "array", "items": one } } });
+            let listed = json!({
+                "type": "object",
+                "required": [resource],
+                "properties": { resource: { "type": "array", "items": one } },
+            });
             json!({ "description": "A page of the list.", "content": body(&listed) })
         }
         (&Method::GET, false) => json!({ "description": "The object.", "content": body(&one) }),
@@ -138,7 +145,10 @@ fn responses(route: &Route, resource: &str, list: bool) -> Value {
             json!({ "description": "The object.", "content": body(&one) })
         }
         _ => {
-            json!({ "description": "What was done.", "content": body(&json!({ "type": "object" })) })
+            json!({
+                "description": "What was done.",
+                "content": body(&json!({ "type": "object" })),
+            })
         }
     };
     if route.method == Method::POST && list {
@@ -162,7 +172,8 @@ fn responses(route: &Route, resource: &str, list: bool) -> Value {
         ("429", "Too many requests."),
         (
             "503",
-            "The database, or the identity service, does not answer: ask again after Retry-After seconds. A change may have been made.",
+            "The database, or the identity service, does not answer: ask again after Retry-After \
+             seconds. A change may have been made.",
         ),
     ] {
         responses.insert(
@@ -172,7 +183,10 @@ fn responses(route: &Route, resource: &str, list: bool) -> Value {
     }
     responses.insert(
         "401".into(),
-        json!({ "description": "The token is missing or not valid.", "content": body(&named("Unauthenticated")) }),
+        json!({
+            "description": "The token is missing or not valid.",
+            "content": body(&named("Unauthenticated")),
+        }),
     );
     // The answer to a GET has no body, that to a change has one.
     responses.insert(
@@ -195,7 +209,10 @@ fn links(resource: &str) -> Value {
         .iter()
         .filter(|route| route.path.starts_with(&single) && !route.path.contains("{job_id}"))
     {
-        let parameters = json!({ "project_id": "$request.path.project_id", "id": format!("$response.body#/{key}_id") });
+        let parameters = json!({
+            "project_id": "$request.path.project_id",
+            "id": format!("$response.body#/{key}_id"),
+        });
         links.insert(
             name_of(route),
             json!({ "operationId": name_of(route), "parameters": parameters }),
@@ -213,7 +230,12 @@ fn named(schema: &str) -> Value {
 }
 
 fn in_path(name: &str) -> Value {
-    json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } })
+    json!({
+        "name": name,
+        "in": "path",
+        "required": true,
+        "schema": { "type": "string", "minLength": 1 },
+    })
 }
 
 fn in_query(name: &str, schema: Value) -> Value {
@@ -224,8 +246,10 @@ fn in_query(name: &str, schema: Value) -> Value {
 fn page() -> Response<Body> {
     let mut html = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Freezer API</title>\
-         <style>body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}td{padding:.2em .8em .2em 0;vertical-align:top}\
-         code{font-size:90%}</style><h1>Freezer API</h1><p>Below <code>/v2/{project_id}</code>, with a token in \
+         <style>body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}\
+         td{padding:.2em .8em .2em 0;vertical-align:top}\
+         code{font-size:90%}</style><h1>Freezer API</h1><p>Below \
+         <code>/v2/{project_id}</code>, with a token in \
          <code>X-Auth-Token</code>. The whole in <a href=\"openapi.json\">OpenAPI</a>.</p><table>",
     );
     for Route {

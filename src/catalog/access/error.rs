@@ -79,7 +79,7 @@ pub enum AccessError {
     /// The last key may not be removed.
     #[error("{0} is the last key: without it nothing in the store could be read")]
     LastKey(String),
-    /// There are more keys than are tried, or they are too costly: somebody may have put them there.
+    /// There are more keys than are tried, or they cost too much: somebody may have put them there.
     #[error("the store {0} has more keys, or costlier ones, than freezer tries")]
     TooManyKeys(String),
     /// A document is damaged or newer than this program.

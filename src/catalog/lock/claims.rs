@@ -72,7 +72,8 @@ impl Claims<'_> {
                 match term {
                     Term::Until(until) if is_ahead(until, now) => tracing::warn!(
                         object = %object.name,
-                        "a claim to the backup holds longer than any run asks for: it does not count"
+                        "a claim to the backup holds longer than any run asks for: it does not \
+                         count"
                     ),
                     Term::Until(until) => claim.until = claim.until.max(Some(until)),
                     Term::Over => claim.is_over = true,

@@ -43,7 +43,7 @@ pub(in crate::cli) struct Session {
     pub(in crate::cli) zone: TimeZone,
     /// Stores that the configuration describes.
     described: Vec<NamedStore>,
-    screen: Screen,
+    pub(in crate::cli) screen: Screen,
     /// The longest that a call of a store may take, if there is a limit.
     patience: Option<Duration>,
 }

@@ -77,7 +77,8 @@ const NAMES: [(&[&str], &str); 16] = [
     ),
     (
         &["consistency-check", "consistency-checksum"],
-        "freezer stores all data with checksums and compares them at each read; freezer check --read-data reads everything",
+        "freezer stores all data with checksums and compares them at each read; freezer check \
+         --read-data reads everything",
     ),
     (
         &["project-id", "backup-id", "temp-resource-prefix", "osrc"],
@@ -90,7 +91,8 @@ const NAMES: [(&[&str], &str); 16] = [
     ),
     (
         &["get-object", "dst-file"],
-        "freezer cat BACKUP PATH prints one file, freezer restore BACKUP PATH --target DIR writes it",
+        "freezer cat BACKUP PATH prints one file, freezer restore BACKUP PATH --target DIR writes \
+         it",
     ),
     (
         &["list-containers", "list-objects"],
@@ -98,7 +100,8 @@ const NAMES: [(&[&str], &str); 16] = [
     ),
     (
         &["encryption-password"],
-        "everyone can see a passphrase on a command line: write it to a file, --encrypt-pass-file FILE",
+        "everyone can see a passphrase on a command line: write it to a file, --encrypt-pass-file \
+         FILE",
     ),
     (
         &["config-file", "config-dir"],
@@ -112,7 +115,8 @@ const FAMILIES: [(&[&str], &str); 7] = [
     (&["nova-", "glance-"], OPENSTACK),
     (
         &["os-"],
-        "set OpenStack's own variables (OS_AUTH_URL, OS_USERNAME, …), or OS_CLOUD for an entry of clouds.yaml",
+        "set OpenStack's own variables (OS_AUTH_URL, OS_USERNAME, …), or OS_CLOUD for an entry of \
+         clouds.yaml",
     ),
     (&["cinder-", "cindernative-", "cinderbrick-"], OPENSTACK),
     (&["ftp-"], LATER_STORES),

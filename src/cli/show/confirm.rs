@@ -1,7 +1,7 @@
 //! Questions that a person answers with yes or no.
 
 use crate::cli::show::failure::Usage;
-use crate::model::Interrupted;
+use crate::model::{Interrupted, printable};
 use crate::platform::terminal;
 use anyhow::Context;
 
@@ -26,6 +26,7 @@ pub(in crate::cli) fn confirm(question: &str, otherwise: &str) -> anyhow::Result
 
 /// Asks on the terminal; only `y` and `yes` mean yes.
 pub(in crate::cli) fn is_yes(question: &str) -> anyhow::Result<bool> {
+    let question = printable(question.as_bytes());
     let answer = terminal::ask(&format!("{question} [y/N] ")).context("could not ask")?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

@@ -10,14 +10,14 @@ use crate::format::DocumentError;
 use crate::format::frame::FrameError;
 #[cfg(unix)]
 use crate::fs::mount::MountError;
-use crate::model::{Advice, Exit, Interrupted};
+use crate::model::{Advice, Exit, Interrupted, printable};
 use crate::restore::{ExportError, RestoreError};
 use crate::sched::connection::ApiError;
 #[cfg(unix)]
 use crate::sched::daemon::DaemonError;
 use crate::store;
 use crate::store::disk_cache;
-use crate::upkeep::{CheckError, DamageFound, PruneError, RepairError, SyncError};
+use crate::upkeep::{CheckError, DamageFound, NothingToCheck, PruneError, RepairError, SyncError};
 use serde::Serialize;
 use std::error::Error;
 
@@ -131,6 +131,7 @@ fn advice<'error>(cause: &'error (dyn Error + 'static)) -> Option<&'error dyn Ad
         .or_else(|| of::<ExportError>(cause))
         .or_else(|| of::<CheckError>(cause))
         .or_else(|| of::<DamageFound>(cause))
+        .or_else(|| of::<NothingToCheck>(cause))
         .or_else(|| of::<PruneError>(cause))
         .or_else(|| of::<RepairError>(cause))
         .or_else(|| of::<SyncError>(cause))
@@ -199,12 +200,12 @@ fn lines(error: &anyhow::Error) -> Vec<String> {
 
 impl std::fmt::Display for FailureReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "freezer: {}", self.error)?;
+        write!(f, "freezer: {}", printable(self.error.as_bytes()))?;
         for cause in &self.causes {
-            write!(f, ": {cause}")?;
+            write!(f, ": {}", printable(cause.as_bytes()))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
+            write!(f, "\nhint: {}", printable(hint.as_bytes()))?;
         }
         Ok(())
     }

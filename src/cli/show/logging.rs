@@ -1,11 +1,11 @@
 //! Sends log events to standard error and to the log file.
 
 use crate::cli::show::log_file::{LogFile, LogLimits};
+use crate::cli::show::log_lines::LogLines;
 use crate::cli::show::progress::TROUBLE;
 use crate::cli::show::screen::Screen;
 use anyhow::Context;
 use std::path::Path;
-use std::sync::Mutex;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -35,7 +35,7 @@ pub(in crate::cli) fn start(
         .without_time()
         .with_target(verbose > 1)
         .with_ansi(false)
-        .with_writer(screen)
+        .with_writer(LogLines::to(screen))
         .with_filter(level(verbose, quiet))
         .with_filter(words);
     let in_file = match file {
@@ -47,7 +47,7 @@ pub(in crate::cli) fn start(
             Some(
                 tracing_subscriber::fmt::layer()
                     .with_ansi(false)
-                    .with_writer(Mutex::new(file))
+                    .with_writer(LogLines::to(file))
                     .with_filter(level),
             )
         }

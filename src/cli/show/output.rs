@@ -1,6 +1,7 @@
 //! Prints data to standard output and words for people to standard error.
 
 use crate::cli::show::screen::Screen;
+use crate::model::{TreePath, printable, printable_json, printable_lines};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, BufWriter, Stdout, Write};
@@ -51,12 +52,38 @@ impl Output {
 
     /// Prints one line of data.
     pub(in crate::cli) fn line(&mut self, line: impl Display) -> Result<(), Closed> {
-        writeln!(self.data, "{line}").map_err(Closed)
+        self.text(line)?;
+        self.data.write_all(b"\n").map_err(Closed)
     }
 
-    /// Prints bytes as they are.
+    /// Prints the beginning of a line of data.
+    pub(in crate::cli) fn text(&mut self, text: impl Display) -> Result<(), Closed> {
+        let text = text.to_string();
+        self.data
+            .write_all(printable_lines(text.as_bytes()).as_bytes())
+            .map_err(Closed)
+    }
+
+    /// Prints the content of a file as it is: a person asked for it.
     pub(in crate::cli) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Closed> {
         self.data.write_all(bytes).map_err(Closed)
+    }
+
+    /// Prints the name of a file. What could disturb a terminal or mislead a reader is escaped,
+    /// wherever the output goes: the exact name is in JSON.
+    pub(in crate::cli) fn name(&mut self, name: &[u8]) -> Result<(), Closed> {
+        self.data
+            .write_all(printable(name).as_bytes())
+            .map_err(Closed)
+    }
+
+    /// Prints a path as [`name`](Self::name) does; the root is a dot.
+    pub(in crate::cli) fn path(&mut self, path: &TreePath) -> Result<(), Closed> {
+        self.name(if path.is_root() {
+            b"."
+        } else {
+            path.as_bytes()
+        })
     }
 
     /// Prints a JSON document on a line of its own and flushes it.
@@ -67,8 +94,8 @@ impl Output {
 
     /// Prints one of many JSON documents on a line of its own, buffered.
     pub(in crate::cli) fn json_line(&mut self, document: &impl Serialize) -> Result<(), Closed> {
-        serde_json::to_writer(&mut self.data, document).map_err(|error| Closed(error.into()))?;
-        self.data.write_all(b"\n").map_err(Closed)
+        let document = serde_json::to_string(document).map_err(|error| Closed(error.into()))?;
+        writeln!(self.data, "{}", printable_json(&document)).map_err(Closed)
     }
 
     /// Prints a table with a heading; each column is as wide as its widest cell.
@@ -78,13 +105,17 @@ impl Output {
         rows: &[[String; COLUMNS]],
     ) -> Result<(), Closed> {
         let mut widths = columns.map(|column| column.heading.chars().count());
-        for row in rows {
+        let printed = |cells: &[String; COLUMNS]| {
+            std::array::from_fn(|at| printable(cells[at].as_bytes()).into_owned())
+        };
+        let rows: Vec<[String; COLUMNS]> = rows.iter().map(printed).collect();
+        for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
             }
         }
         let headings = columns.map(|column| column.heading.to_owned());
-        for row in std::iter::once(&headings).chain(rows) {
+        for row in std::iter::once(&headings).chain(&rows) {
             let mut line = String::new();
             for ((cell, column), width) in row.iter().zip(&columns).zip(widths) {
                 if !line.is_empty() {
@@ -100,16 +131,17 @@ impl Output {
         Ok(())
     }
 
-    /// Prints a line for people, unless `--quiet` is given.
+    /// Prints one line for people, unless `--quiet` is given.
     pub(in crate::cli) fn note(&self, text: impl Display) {
         if !self.quiet {
-            self.screen.print(&text.to_string());
+            self.screen.print(&printable(text.to_string().as_bytes()));
         }
     }
 
-    /// Prints a warning for people, also with `--quiet`.
+    /// Prints a warning of one line for people, also with `--quiet`.
     pub(in crate::cli) fn warn(&self, text: impl Display) {
-        self.screen.print(&format!("freezer: warning: {text}"));
+        let text = format!("freezer: warning: {text}");
+        self.screen.print(&printable(text.as_bytes()));
     }
 
     /// Writes out what is buffered.

@@ -2,7 +2,7 @@
 
 use crate::cli::show::output::OutputForm;
 use crate::cli::show::screen::Screen;
-use crate::model::{Progress, Trouble};
+use crate::model::{Progress, Trouble, printable, printable_json};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
@@ -54,8 +54,8 @@ impl ProgressDisplay {
 
     fn event(&self, event: &ProgressEvent<'_>) {
         if self.form == OutputForm::Json {
-            let mut line = serde_json::to_string(event).unwrap_or_default();
-            line.push('\n');
+            let line = serde_json::to_string(event).unwrap_or_default();
+            let line = format!("{}\n", printable_json(&line));
             // If nobody reads it, printing the result fails.
             std::io::stdout().lock().write_all(line.as_bytes()).ok();
         }
@@ -81,7 +81,8 @@ impl Progress for ProgressDisplay {
 
     fn expect_total(&self, _: u64, bytes: u64) {
         self.bar.set_length(bytes);
-        let template = "{spinner} {msg}: {files} files, {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left [{wide_bar}]";
+        let template = "{spinner} {msg}: {files} files, {bytes} of {total_bytes}, \
+            {binary_bytes_per_sec}, {eta} left [{wide_bar}]";
         self.bar.set_style(style(template, &self.files));
     }
 
@@ -92,7 +93,8 @@ impl Progress for ProgressDisplay {
 
     fn trouble(&self, trouble: Trouble) {
         tracing::warn!(target: TROUBLE, %trouble);
-        self.screen.print(&format!("freezer: {trouble}"));
+        let text = format!("freezer: {trouble}");
+        self.screen.print(&printable(text.as_bytes()));
         self.event(&ProgressEvent::Trouble {
             path: trouble.path.to_string(),
             error: trouble.to_string(),

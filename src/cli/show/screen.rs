@@ -1,18 +1,21 @@
 //! Standard error. Messages, log lines and the progress bar share it, so that none overwrites
 //! another.
 
+use crate::model::printable_lines;
 use indicatif::{MultiProgress, ProgressBar};
 use std::io::{self, Write};
-use tracing_subscriber::fmt::MakeWriter;
 
-/// Standard error.
+/// Standard error. Everything that is printed here is printable, whatever it came from.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cli) struct Screen(MultiProgress);
 
 impl Screen {
-    /// Prints a line above the progress bar. A failure is ignored.
-    pub(in crate::cli) fn print(&self, line: &str) {
-        self.write_lines(format!("{line}\n").as_bytes()).ok();
+    /// Prints a message above the progress bar. A failure is ignored.
+    ///
+    /// The message may have several lines: what came from outside in it is
+    /// [`printable`](crate::model::printable) already.
+    pub(in crate::cli) fn print(&self, message: &str) {
+        self.write_lines(format!("{message}\n").as_bytes()).ok();
     }
 
     /// Shows a progress bar below the printed lines.
@@ -20,27 +23,9 @@ impl Screen {
         self.0.add(bar)
     }
 
-    fn write_lines(&self, bytes: &[u8]) -> io::Result<()> {
-        self.0.suspend(|| io::stderr().lock().write_all(bytes))
-    }
-}
-
-/// Writes log lines; each call brings whole ones.
-impl Write for Screen {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_lines(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Screen {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
+    pub(in crate::cli) fn write_lines(&self, bytes: &[u8]) -> io::Result<()> {
+        let text = printable_lines(bytes);
+        self.0
+            .suspend(|| io::stderr().lock().write_all(text.as_bytes()))
     }
 }

@@ -56,7 +56,8 @@ fn warn_of(backup: &BackupName, points: &[&Dated], what: &str, zone: &TimeZone, 
         names.join(", ")
     ));
     output.note(format_args!(
-        "hint: check this machine's clock; freezer prune {backup}@{} removes one that is not wanted",
+        "hint: check this machine's clock; freezer prune {backup}@{} removes one that is not \
+         wanted",
         first.level
     ));
 }

@@ -169,7 +169,7 @@ impl Drop for Mounted {
 }
 
 /// Mounts a forest and serves it until it is unmounted, or until the process gets `SIGINT`,
-/// `SIGTERM` or `SIGHUP`, which unmount it. Calls `ready` when the mount answers.
+/// `SIGTERM`, `SIGQUIT` or `SIGHUP`, which unmount it. Calls `ready` when the mount answers.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! The signals that a process that serves a mount obeys.
 
 use crossbeam_channel::{Receiver, bounded};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 use std::io;
 use std::thread;
@@ -9,7 +9,7 @@ use std::thread;
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// End the mount: `SIGINT`, `SIGTERM` or `SIGHUP`.
+    /// End the mount: `SIGINT`, `SIGTERM`, `SIGQUIT` or `SIGHUP`.
     End,
     /// Write the counts of requests: `SIGUSR1`.
     Report,
@@ -21,7 +21,7 @@ pub(super) enum Wish {
 ///
 /// When the system gives no thread.
 pub(super) fn watch_signals() -> io::Result<(Receiver<Wish>, Handle)> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1])?;
     let handle = signals.handle();
     let (sender, receiver) = bounded(16);
     thread::Builder::new()

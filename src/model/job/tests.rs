@@ -26,7 +26,8 @@ fn usual() -> Value {
         "job_actions": [{
             "action_id": "a", "max_retries": 5, "max_retries_interval": 6, "mandatory": false,
             "freezer_action": {
-                "action": "backup", "backup_name": "b", "mode": null, "nested": { "ü": [1.5, null] },
+                "action": "backup", "backup_name": "b", "mode": null,
+                "nested": { "ü": [1.5, null] },
             },
         }],
     })

@@ -165,7 +165,12 @@ mod tests {
         assert_eq!(
             password,
             json!({"auth": {
-                "identity": {"methods": ["password"], "password": {"user": {"name": "u", "domain": {"name": "Default"}, "password": "p"}}},
+                "identity": {
+                    "methods": ["password"],
+                    "password": {
+                        "user": {"name": "u", "domain": {"name": "Default"}, "password": "p"}
+                    },
+                },
                 "scope": {"project": {"name": "x", "domain": {"id": "d"}}},
             }})
         );
@@ -176,7 +181,14 @@ mod tests {
         ]);
         assert_eq!(
             credential.expect("enough"),
-            json!({"auth": {"identity": {"methods": ["application_credential"], "application_credential": {"id": "i", "secret": "s"}}}})
+            json!({
+                "auth": {
+                    "identity": {
+                        "methods": ["application_credential"],
+                        "application_credential": {"id": "i", "secret": "s"},
+                    }
+                }
+            })
         );
         let token = request(&[("TOKEN", "t"), ("TRUST_ID", "r")]).expect("enough");
         assert_eq!(
@@ -200,11 +212,21 @@ mod tests {
 
     #[test]
     fn the_object_store_is_found_by_region_and_interface() {
-        let at = |interface: &str, region: &str| json!({"interface": interface, "region": region, "region_id": region, "url": format!("http://{interface}.{region}/v1/x")});
+        let at = |interface: &str, region: &str| {
+            json!({
+                "interface": interface,
+                "region": region,
+                "region_id": region,
+                "url": format!("http://{interface}.{region}/v1/x"),
+            })
+        };
         let catalog = json!([
             {"type": "identity", "endpoints": [at("public", "one")]},
             {"type": "backup", "endpoints": [at("public", "one")]},
-            {"type": "object-store", "endpoints": [at("admin", "one"), at("public", "two"), at("internal", "two")]},
+            {
+                "type": "object-store",
+                "endpoints": [at("admin", "one"), at("public", "two"), at("internal", "two")],
+            },
         ]);
         assert_eq!(
             endpoint(&catalog, OpenStackService::ObjectStore, None, "public").expect("there"),
@@ -232,7 +254,13 @@ mod tests {
         )
         .expect_err("not there");
         let cause = error.to_string();
-        assert!(cause.contains("no object store internal in one; it has admin in one, public in two, internal in two"), "{cause}");
+        assert!(
+            cause.contains(
+                "no object store internal in one; it has admin in one, public in two, internal in \
+                 two"
+            ),
+            "{cause}",
+        );
         endpoint(&json!(null), OpenStackService::ObjectStore, None, "public")
             .expect_err("no catalog");
     }

@@ -1,6 +1,7 @@
 //! Reads a tree.
 
 use crate::model::{DataRun, Device, FileOffset, Kind, Name, Time};
+use crate::platform::calls::{CallKind, during};
 use crate::platform::{ListedName, Sort, Stat};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
@@ -45,11 +46,12 @@ impl DirHandle {
     /// Does not wait for the other end of a FIFO that has taken the file's place, so look at
     /// [`FileHandle::stat`] before reading.
     pub fn open_file(&self, name: &Name) -> io::Result<FileHandle> {
-        Ok(FileHandle(open_quietly(
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        Ok(FileHandle(Some(open_quietly(
             &self.0,
             name.as_bytes(),
-            OFlags::NOFOLLOW | OFlags::NONBLOCK,
-        )?))
+            flags,
+        )?)))
     }
 
     /// Returns all names except `.` and `..`, in the order of the file system. Only one thread at a
@@ -60,11 +62,14 @@ impl DirHandle {
     /// [`io::ErrorKind::InvalidData`] when the file system is damaged, and lists a name that is
     /// empty or has a slash.
     pub fn list(&self) -> io::Result<Vec<ListedName>> {
-        rustix::fs::seek(&self.0, SeekFrom::Start(0))?;
+        let about = self.0.as_raw_fd();
+        during(CallKind::List, about, || {
+            rustix::fs::seek(&self.0, SeekFrom::Start(0))
+        })?;
         let mut buffer = Vec::with_capacity(LIST_BUFFER_BYTES);
         let mut names = RawDir::new(&self.0, buffer.spare_capacity_mut());
         let mut listed = Vec::new();
-        while let Some(found) = names.next() {
+        while let Some(found) = during(CallKind::List, about, || names.next()) {
             let found = match found {
                 Err(Errno::INTR) => continue,
                 found => found?,
@@ -87,7 +92,10 @@ impl DirHandle {
 
     /// Returns the metadata of this directory.
     pub fn stat(&self) -> io::Result<Stat> {
-        Ok(stat_of(&rustix::fs::fstat(&self.0)?))
+        let stat = during(CallKind::Stat, self.0.as_raw_fd(), || {
+            rustix::fs::fstat(&self.0)
+        });
+        Ok(stat_of(&stat?))
     }
 
     /// Returns the number of the mount that this directory is in. The system may give it to another
@@ -103,20 +111,18 @@ impl DirHandle {
 
     /// Returns the metadata of an entry of this directory.
     pub fn stat_child(&self, name: &Name) -> io::Result<Stat> {
-        Ok(stat_of(&rustix::fs::statat(
-            &self.0,
-            name.as_bytes(),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?))
+        let stat = during(CallKind::Stat, self.0.as_raw_fd(), || {
+            rustix::fs::statat(&self.0, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)
+        });
+        Ok(stat_of(&stat?))
     }
 
     /// Returns the target of a symbolic link in this directory, of any length.
     pub fn read_link(&self, name: &Name) -> io::Result<Box<[u8]>> {
-        Ok(
-            rustix::fs::readlinkat(&self.0, name.as_bytes(), Vec::new())?
-                .into_bytes()
-                .into(),
-        )
+        let target = during(CallKind::ReadLink, self.0.as_raw_fd(), || {
+            rustix::fs::readlinkat(&self.0, name.as_bytes(), Vec::new())
+        });
+        Ok(target?.into_bytes().into())
     }
 }
 
@@ -129,18 +135,21 @@ impl AsFd for DirHandle {
 /// A file open for reading. Many threads may use it at once, except for
 /// [`data_runs`](Self::data_runs).
 #[derive(Debug)]
-pub struct FileHandle(OwnedFd);
+pub struct FileHandle(Option<OwnedFd>);
 
 impl FileHandle {
     /// Opens the file at `path`: a source that is a single file. Follows symbolic links, as a
     /// person named the path.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(open_quietly(CWD, path, OFlags::NONBLOCK)?))
+        Ok(Self(Some(open_quietly(CWD, path, OFlags::NONBLOCK)?)))
     }
 
     /// Returns the metadata of the file as it is now.
     pub fn stat(&self) -> io::Result<Stat> {
-        Ok(stat_of(&rustix::fs::fstat(&self.0)?))
+        let stat = during(CallKind::Stat, self.as_fd().as_raw_fd(), || {
+            rustix::fs::fstat(self)
+        });
+        Ok(stat_of(&stat?))
     }
 
     /// Reads from `offset` on until `buffer` is full or the file ends. Returns how many bytes it
@@ -148,7 +157,10 @@ impl FileHandle {
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match retry_on_intr(|| rustix::io::pread(&self.0, &mut *rest, offset + done as u64))? {
+            let read = during(CallKind::Read, self.as_fd().as_raw_fd(), || {
+                retry_on_intr(|| rustix::io::pread(self, &mut *rest, offset + done as u64))
+            });
+            match read? {
                 0 => break,
                 read => done += read,
             }
@@ -163,7 +175,7 @@ impl FileHandle {
     /// tell gives one run.
     pub fn data_runs(&self, stat: &Stat) -> DataRuns<'_> {
         DataRuns {
-            file: &self.0,
+            file: self.as_fd(),
             at: 0,
             size: stat.size,
             ask: stat.may_have_holes(),
@@ -171,16 +183,25 @@ impl FileHandle {
     }
 }
 
+impl Drop for FileHandle {
+    /// Closes the file. Some file systems ask their server then.
+    fn drop(&mut self) {
+        if let Some(open) = self.0.take() {
+            during(CallKind::Close, open.as_raw_fd(), || drop(open));
+        }
+    }
+}
+
 impl AsFd for FileHandle {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.0.as_ref().expect("open until it is dropped").as_fd()
     }
 }
 
 /// The runs of data in a file, in order. Ends after the first error.
 #[derive(Debug)]
 pub struct DataRuns<'file> {
-    file: &'file OwnedFd,
+    file: BorrowedFd<'file>,
     at: u64,
     size: u64,
     /// Whether to ask the file system; else the rest of the file is data.
@@ -196,7 +217,12 @@ impl DataRuns<'_> {
         if !self.ask {
             return Ok(rest);
         }
-        let offset = match rustix::fs::seek(self.file, SeekFrom::Data(self.at)) {
+        let seek = |to| {
+            during(CallKind::Seek, self.file.as_raw_fd(), || {
+                rustix::fs::seek(self.file, to)
+            })
+        };
+        let offset = match seek(SeekFrom::Data(self.at)) {
             Ok(offset) => offset.min(self.size),
             // No data from here to the end.
             Err(Errno::NXIO) => self.size,
@@ -205,7 +231,7 @@ impl DataRuns<'_> {
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(rest),
             Err(error) => return Err(error.into()),
         };
-        let end = match rustix::fs::seek(self.file, SeekFrom::Hole(offset)) {
+        let end = match seek(SeekFrom::Hole(offset)) {
             Ok(end) => end.min(self.size),
             // The file was cut off behind this point since its size was taken: reading will notice.
             Err(Errno::NXIO) => self.size,
@@ -241,11 +267,21 @@ fn open_quietly<P: rustix::path::Arg + Copy>(
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
-    let open = |flags| retry_on_intr(|| rustix::fs::openat(&directory, path, flags, Mode::empty()));
+    let about = directory.as_fd().as_raw_fd();
+    let open = |flags| {
+        during(CallKind::Open, about, || {
+            retry_on_intr(|| rustix::fs::openat(&directory, path, flags, Mode::empty()))
+        })
+    };
     match open(flags | OFlags::NOATIME) {
         Err(Errno::PERM) => open(flags),
         done => done,
     }
+}
+
+/// Returns the path of an open file or directory. Its file system is not asked.
+pub(in crate::platform) fn path_of_open(number: i32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{number}")).ok()
 }
 
 fn sort_of(file_type: FileType) -> Sort {

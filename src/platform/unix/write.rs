@@ -3,6 +3,7 @@
 use super::DirHandle;
 use crate::model::{Device, Kind, Name, Time, Xattr};
 use crate::platform::Attributes;
+use crate::platform::calls::{CallKind, during};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
 };
@@ -20,11 +21,10 @@ impl DirHandle {
     ///
     /// [`io::ErrorKind::AlreadyExists`] when anything has the name. So too for the other kinds.
     pub fn create_dir(&self, name: &Name, mode: u32) -> io::Result<()> {
-        Ok(rustix::fs::mkdirat(
-            self,
-            name.as_bytes(),
-            Mode::from_raw_mode(mode),
-        )?)
+        let made = during(CallKind::Write, self.as_fd().as_raw_fd(), || {
+            rustix::fs::mkdirat(self, name.as_bytes(), Mode::from_raw_mode(mode))
+        });
+        Ok(made?)
     }
 
     /// Makes a regular file and opens it for writing, whatever its mode allows.
@@ -32,7 +32,10 @@ impl DirHandle {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || rustix::fs::openat(self, name.as_bytes(), flags, Mode::from_raw_mode(mode));
-        Ok(NewFile(retry_on_intr(open)?))
+        let made = during(CallKind::Open, self.as_fd().as_raw_fd(), || {
+            retry_on_intr(open)
+        });
+        Ok(NewFile(made?))
     }
 
     /// Makes a symbolic link.
@@ -124,7 +127,9 @@ impl NewFile {
     /// Writes all of `data` from `offset` on. Bytes that no call writes are a hole.
     pub fn write_all_at(&self, mut data: &[u8], mut offset: u64) -> io::Result<()> {
         while !data.is_empty() {
-            let written = retry_on_intr(|| rustix::io::pwrite(&self.0, data, offset))?;
+            let written = during(CallKind::Write, self.0.as_raw_fd(), || {
+                retry_on_intr(|| rustix::io::pwrite(&self.0, data, offset))
+            })?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }

@@ -2,12 +2,12 @@
 
 use super::DirHandle;
 use crate::model::{Name, Xattr};
+use crate::platform::calls::{CallKind, during};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::{PoisonError, RwLock};
 
 /// Room in bytes for the names, and for most values, of an ordinary file, so that one call is
@@ -41,10 +41,14 @@ impl Xattrs {
         {
             return Ok(Vec::new());
         }
-        let mut small = [MaybeUninit::uninit(); USUAL_BYTES];
+        let mut small = [0; USUAL_BYTES];
         let mut large;
-        let names: &[u8] = match rustix::fs::flistxattr(open, &mut small[..]) {
-            Ok((names, _)) => names,
+        let about = open.as_fd().as_raw_fd();
+        let listed = during(CallKind::Xattrs, about, || {
+            rustix::fs::flistxattr(open, &mut small[..])
+        });
+        let names: &[u8] = match listed {
+            Ok(length) => small.get(..length).unwrap_or_default(),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
                 let mut without = self.without.write().unwrap_or_else(PoisonError::into_inner);
                 if !without.contains(&device) {
@@ -54,14 +58,14 @@ impl Xattrs {
             }
             Err(Errno::RANGE) => {
                 large = Vec::new();
-                fill(&mut large, |room| {
+                fill(&mut large, about, |room| {
                     rustix::fs::flistxattr(open, spare_capacity(room))
                 })?;
                 &large
             }
             Err(error) => return Err(error.into()),
         };
-        values(names, |name, room| {
+        values(names, about, |name, room| {
             rustix::fs::fgetxattr(open, name, spare_capacity(room))
         })
     }
@@ -74,14 +78,15 @@ impl Xattrs {
     /// [`io::ErrorKind::Unsupported`] when `/proc` is not mounted: before Linux 6.13 the call works
     /// relative to a directory only through `/proc`.
     pub fn of_child(&self, directory: &DirHandle, name: &Name) -> io::Result<Vec<Xattr>> {
-        let mut path = format!("/proc/self/fd/{}/", directory.as_fd().as_raw_fd()).into_bytes();
+        let about = directory.as_fd().as_raw_fd();
+        let mut path = format!("/proc/self/fd/{about}/").into_bytes();
         let through = path.len();
         path.extend_from_slice(name.as_bytes());
         let mut names = Vec::new();
-        match fill(&mut names, |room| {
+        match fill(&mut names, about, |room| {
             rustix::fs::llistxattr(path.as_slice(), spare_capacity(room))
         }) {
-            Ok(()) => values(&names, |attribute, room| {
+            Ok(()) => values(&names, about, |attribute, room| {
                 rustix::fs::lgetxattr(path.as_slice(), attribute, spare_capacity(room))
             }),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Vec::new()),
@@ -101,6 +106,7 @@ impl Xattrs {
 /// Reads the value of each name in a list as the kernel gives it, `name NUL name NUL`.
 fn values(
     names: &[u8],
+    about: RawFd,
     mut read: impl FnMut(&CStr, &mut Vec<u8>) -> Result<usize, Errno>,
 ) -> io::Result<Vec<Xattr>> {
     let mut found = Vec::new();
@@ -109,7 +115,7 @@ fn values(
             continue;
         };
         let mut value = Vec::new();
-        match fill(&mut value, |room| read(name, room)) {
+        match fill(&mut value, about, |room| read(name, room)) {
             Ok(()) => found.push(Xattr {
                 name: name.to_bytes().into(),
                 value: value.into(),
@@ -126,13 +132,14 @@ fn values(
 /// Calls `read` with more room until its result fits. The kernel limits lists and values to 64 KiB.
 fn fill(
     room: &mut Vec<u8>,
+    about: RawFd,
     mut read: impl FnMut(&mut Vec<u8>) -> Result<usize, Errno>,
 ) -> Result<(), Errno> {
     let mut bytes = USUAL_BYTES;
     loop {
         room.clear();
         room.reserve_exact(bytes);
-        match read(room) {
+        match during(CallKind::Xattrs, about, || read(room)) {
             Err(Errno::RANGE) if bytes < 1 << 20 => bytes *= 8,
             done => return done.map(|_| ()),
         }

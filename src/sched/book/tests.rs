@@ -46,7 +46,12 @@ fn after(seconds: i64) -> Timestamp {
 }
 
 fn job(id: &str, schedule: Value) -> Document {
-    let job = json!({"job_id": id, "client_id": "c", "job_schedule": schedule, "job_actions": [{"freezer_action": {"action": "backup"}}]});
+    let job = json!({
+        "job_id": id,
+        "client_id": "c",
+        "job_schedule": schedule,
+        "job_actions": [{"freezer_action": {"action": "backup"}}],
+    });
     job.as_object().expect("an object").clone()
 }
 

@@ -126,7 +126,11 @@ impl RunningRuns {
         let heard = self.heard.clone();
         std::thread::spawn(move || {
             if let Err(error) = wait() {
-                tracing::error!(%error, run = %run, "the scheduler cannot wait for the end of a run");
+                tracing::error!(
+                    %error,
+                    run = %run,
+                    "the scheduler cannot wait for the end of a run",
+                );
             }
             // Nobody listens when the scheduler has ended: the next one finds the run.
             heard.send(Heard::Ended { id, run }).ok();
@@ -262,7 +266,12 @@ impl RunningRuns {
         let outcome = match self.outcome(id, run, &folder, now) {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::error!(job = %id, run = %run, %error, "the outcome of a run cannot be read; it is tried again");
+                tracing::error!(
+                    job = %id,
+                    run = %run,
+                    %error,
+                    "the outcome of a run cannot be read; it is tried again",
+                );
                 self.left.push(LeftRun {
                     id: id.to_owned(),
                     run: run.to_owned(),
@@ -282,7 +291,12 @@ impl RunningRuns {
         match known.remember() {
             Ok(()) => remove(folder.path()),
             Err(error) => {
-                tracing::error!(job = %id, run = %run, error = &error as &dyn std::error::Error, "the end of a run cannot be written to the journal yet");
+                tracing::error!(
+                    job = %id,
+                    run = %run,
+                    error = &error as &dyn std::error::Error,
+                    "the end of a run cannot be written to the journal yet",
+                );
                 self.folders.push(folder.path().to_owned());
             }
         }
@@ -300,7 +314,12 @@ impl RunningRuns {
         let outcome = match folder.read::<RunOutcome>("outcome.json") {
             Ok(Some(outcome)) => outcome,
             missing => {
-                tracing::error!(job = %id, run = %run, damaged = missing.is_err(), "a run ended without an outcome: it counts as failed");
+                tracing::error!(
+                    job = %id,
+                    run = %run,
+                    damaged = missing.is_err(),
+                    "a run ended without an outcome: it counts as failed",
+                );
                 if let Some(process) = folder.read::<Running>("process.json").ok().flatten() {
                     kill_rest(&process, run)?;
                 }
@@ -466,7 +485,11 @@ fn kill_rest(process: &Running, run: &str) -> io::Result<()> {
 fn remove(folder: &Path) {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::error!(%error, folder = %folder.display(), "the folder of an ended run cannot be removed");
+            tracing::error!(
+                %error,
+                folder = %folder.display(),
+                "the folder of an ended run cannot be removed",
+            );
         }
         _ => {}
     }

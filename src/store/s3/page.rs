@@ -35,7 +35,8 @@ mod tests {
     #[test]
     fn a_page_of_a_listing_is_read_and_anything_else_refused() {
         let page = ListingPage::parse(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name>\
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+             <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name>\
              <IsTruncated>true</IsTruncated><Contents><Key>a&amp;b/%41</Key><Size>7</Size><ETag>\"x\"</ETag></Contents>\
              <Contents><Key>c</Key><LastModified>2026</LastModified><Size>0</Size></Contents>\
              <NextContinuationToken>t=</NextContinuationToken></ListBucketResult>",

@@ -2,6 +2,7 @@
 //! program.
 
 use super::wire::{self, Extensions, MAX_PACKET, Request, SftpAnswer};
+use crate::model::CallInProgress;
 use crate::platform::process::{self, Piped};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::HashMap;
@@ -22,6 +23,9 @@ const MOST_WORDS: usize = 4096;
 /// How long to wait for the last of them once `ssh` has ended: a program that it started may hold
 /// its output open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How often a caller that waits looks whether its call must be broken off.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The timeouts of a session.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +86,8 @@ pub(super) struct SessionCall {
     connection: Arc<Connection>,
     /// The moment at which it has taken too long.
     until: Option<Instant>,
+    /// Tells whether it must be broken off.
+    call: CallInProgress,
 }
 
 /// The state that callers share with the thread that reads answers.
@@ -176,6 +182,7 @@ pub(super) struct Awaited {
     idle: Duration,
     asked: Instant,
     until: Option<Instant>,
+    call: CallInProgress,
 }
 
 impl Awaited {
@@ -189,7 +196,7 @@ impl Awaited {
             let patience = self
                 .until
                 .map_or(patience, |until| patience.min(left(until)));
-            match self.answer.recv_timeout(patience) {
+            match self.answer.recv_timeout(patience.min(LOOK_EVERY)) {
                 Ok(answer) => return Ok(answer),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(self
@@ -201,13 +208,16 @@ impl Awaited {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let why = if self
+            let why = if self.call.check().is_err() {
+                // A later call gets a session of its own, in which no other answer delays its own.
+                SessionEnded("interrupted".to_owned())
+            } else if self
                 .until
                 .is_some_and(|until| until <= crate::platform::monotonic())
             {
                 // The late answers would still come, and delay those to later requests.
                 SessionEnded("the answers came too slowly".to_owned())
-            } else if *self.shared.heard() > silent_since {
+            } else if *self.shared.heard() > silent_since || silent_since.elapsed() < self.idle {
                 continue;
             } else {
                 SessionEnded(format!("no answer came within {} s", self.idle.as_secs()))
@@ -339,12 +349,16 @@ impl Connection {
 
 impl SessionCall {
     /// A call that began at a moment.
-    pub(super) fn new(connection: Arc<Connection>, began: Instant) -> Self {
+    pub(super) fn new(connection: Arc<Connection>, began: Instant, call: CallInProgress) -> Self {
         let until = connection
             .times
             .whole
             .and_then(|whole| began.checked_add(whole));
-        Self { connection, until }
+        Self {
+            connection,
+            until,
+            call,
+        }
     }
 
     pub(super) fn extensions(&self) -> Extensions {
@@ -362,6 +376,7 @@ impl SessionCall {
             idle: self.connection.times.idle,
             asked: crate::platform::monotonic(),
             until: self.until,
+            call: self.call.clone(),
         })
     }
 

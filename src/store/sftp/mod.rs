@@ -19,6 +19,7 @@ use super::{
     Created, Error, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
     StoreSettings,
 };
+use crate::model::Cancel;
 use connection::{Connection, SessionCall, SessionEnded, Times};
 use reading::{CHUNK, WINDOW, read_file};
 use requests::{attributes, done, open, settled};
@@ -41,6 +42,8 @@ pub(super) struct Sftp {
     /// The folder, without a slash at its end; empty for the root of the file system.
     folder: String,
     location: String,
+    /// Breaks off the calls under way.
+    cancel: Cancel,
     held: Mutex<HeldSession>,
     /// A session has begun, or failed to.
     changed: Condvar,
@@ -94,6 +97,7 @@ impl Sftp {
             times,
             folder,
             location: address.to_string(),
+            cancel: settings.cancel().clone(),
             held: Mutex::default(),
             changed: Condvar::new(),
         };
@@ -122,7 +126,7 @@ impl Sftp {
         };
         let mut held = self.held();
         if let Some(connection) = alive(&held) {
-            return Ok(SessionCall::new(connection, came));
+            return Ok(SessionCall::new(connection, came, self.cancel.call()));
         }
         if held.begins {
             let before = held.failures;
@@ -132,7 +136,7 @@ impl Sftp {
                 .wait_timeout_while(held, self.times.begin, begins)
                 .unwrap_or_else(PoisonError::into_inner);
             if let Some(connection) = alive(&held) {
-                return Ok(SessionCall::new(connection, came));
+                return Ok(SessionCall::new(connection, came, self.cancel.call()));
             }
             let failure = if held.failures == before {
                 held.connection.as_ref().and_then(|one| one.ended())
@@ -157,7 +161,7 @@ impl Sftp {
             }
         }
         drop(beginning);
-        begun.map(|connection| SessionCall::new(connection, came))
+        begun.map(|connection| SessionCall::new(connection, came, self.cancel.call()))
     }
 
     fn path_of(&self, name: &str) -> String {

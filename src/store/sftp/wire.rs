@@ -430,7 +430,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_is_read_or_refused(kind in prop_oneof![Just(101_u8), 102..=105_u8, any::<u8>()], rest in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn whatever_comes_is_read_or_refused(kind in prop_oneof![
+            Just(101_u8),
+            102..=105_u8,
+            any::<u8>(),
+        ], rest in proptest::collection::vec(any::<u8>(), 0..80)) {
             let packet = [&[kind][..], &rest].concat();
             let _read_or_refused = (decode(&packet).is_some(), decode_hello(&packet).is_some());
         }

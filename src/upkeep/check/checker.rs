@@ -110,9 +110,19 @@ impl<'run> Checker<'run> {
 
     /// Reads the manifest of a level; tells its damage, and returns `None` then.
     pub(super) fn manifest(&mut self, level: &LevelId) -> Result<Option<Manifest>, CheckError> {
+        let read = self.manifest_and_digest(level)?;
+        Ok(read.map(|(manifest, _)| manifest))
+    }
+
+    /// Reads the manifest of a level as [`manifest`](Self::manifest) does, with the digest by which
+    /// its children name it.
+    pub(super) fn manifest_and_digest(
+        &mut self,
+        level: &LevelId,
+    ) -> Result<Option<(Manifest, String)>, CheckError> {
         self.go_on()?;
-        match self.access().manifest(self.backup(), level) {
-            Ok(manifest) => Ok(Some(manifest)),
+        match self.access().manifest_and_digest(self.backup(), level) {
+            Ok(read) => Ok(Some(read)),
             Err(source) if source.is_outage() => Err(CheckError::Manifest {
                 level: level.clone(),
                 source,

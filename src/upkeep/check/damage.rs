@@ -4,8 +4,9 @@ use crate::catalog::stream::RepackedError;
 use crate::catalog::{AccessError, TreeError};
 use crate::format::frame::FrameError;
 use crate::index::IndexError;
-use crate::model::{NotUnderstood, TreePath};
+use crate::model::{Kind, LevelId, NotUnderstood, TreePath};
 use crate::store::{self, ObjectName};
+use std::fmt;
 
 /// Something in a store that is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -109,10 +110,62 @@ pub enum Damage {
         /// What this version does not know.
         source: NotUnderstood,
     },
+    /// A directory that the tree needs is missing, or is no directory. No mount or restore shows
+    /// what lies below it.
+    #[error("{}", NoDirectory(.path, *.found))]
+    NoDirectory {
+        /// The path of the directory.
+        path: TreePath,
+        /// What is there; `None` where nothing is.
+        found: Option<Kind>,
+    },
+    /// The manifest names a digest of its parent that the parent's manifest does not have.
+    #[error(
+        "it was made after another manifest of level {parent} than the one that is stored: one of \
+         the two was exchanged"
+    )]
+    Parent {
+        /// The level that it was compared with.
+        parent: LevelId,
+    },
+    /// The store has data of a level, and nothing that explains it.
+    #[error(
+        "{bytes} bytes of its data are stored, but its manifest is gone, and no prune and no run \
+         that was cut off explains that"
+    )]
+    NoManifest {
+        /// Length of the data in bytes.
+        bytes: u64,
+    },
     /// An extent names a level or a part of a stream that does not exist.
     #[error("{0:?} leans on a part of the stream that does not exist")]
     Extent(TreePath),
     /// A file's content is touched by damage that was told before.
     #[error("{0:?} cannot be read as a whole")]
     File(TreePath),
+}
+
+/// Says which directory is missing.
+struct NoDirectory<'path>(&'path TreePath, Option<Kind>);
+
+impl fmt::Display for NoDirectory<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(path, found) = self;
+        let what = match found {
+            None => "missing",
+            Some(Kind::Directory) => "a directory",
+            Some(Kind::File) => "a file",
+            Some(Kind::Symlink) => "a symbolic link",
+            Some(Kind::CharDevice | Kind::BlockDevice) => "a device",
+            Some(Kind::Fifo) => "a named pipe",
+        };
+        if path.is_root() {
+            write!(
+                f,
+                "the root of the tree, which must be a directory, is {what}"
+            )
+        } else {
+            write!(f, "there are entries below {path:?}, which is {what}")
+        }
+    }
 }

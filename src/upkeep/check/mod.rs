@@ -11,6 +11,8 @@
 //! | `streams` | are all segments there? |
 //! | `frames` | do the frames tile the stream and its segments? |
 //! | `frame_reader` | can each frame be read? |
+//! | `parents` | is each manifest the one that its children were made after? |
+//! | `structure` | does each entry lie in a directory? |
 //! | `trees` | can the trees be read, and which files does damage touch? |
 //! | `checker` | how is damage told, and to which points in time does it belong? |
 
@@ -18,8 +20,10 @@ mod checker;
 mod damage;
 mod frame_reader;
 mod frames;
+mod parents;
 mod portion;
 mod streams;
+mod structure;
 mod survey;
 mod trees;
 
@@ -32,6 +36,7 @@ use super::error::CheckError;
 use crate::catalog::Access;
 use crate::model::{BackupName, Cancel, LevelId, Progress, Ranges};
 use checker::Checker;
+use parents::check_parents;
 use streams::check_streams;
 use survey::{CheckedStream, Survey};
 use trees::check_trees;
@@ -87,10 +92,11 @@ pub(super) fn examine(
     progress.stage("reading the manifests");
     let mut survey = Survey::default();
     for level in levels {
-        if let Some(manifest) = checker.manifest(level)? {
-            survey.add(&mut checker, manifest);
+        if let Some((manifest, digest)) = checker.manifest_and_digest(level)? {
+            survey.add(&mut checker, manifest, digest);
         }
     }
+    check_parents(&mut checker, &survey)?;
     check_streams(&mut checker, &mut survey, depth)?;
     progress.stage("checking the trees");
     check_trees(&mut checker, &mut survey)?;

@@ -2,7 +2,7 @@
 
 use super::checker::Checker;
 use super::damage::Damage;
-use crate::format::manifest::{LevelParts, Manifest};
+use crate::format::manifest::{LevelParts, Manifest, Parent};
 use crate::index::TreeSeries;
 use crate::model::{LevelId, LevelSerial, Ranges};
 use std::collections::BTreeMap;
@@ -68,6 +68,10 @@ pub(super) struct CheckedPoint {
     pub(super) entries: u64,
     /// The streams that it leans on, as places in [`Survey::streams`].
     pub(super) streams: BTreeMap<LevelSerial, usize>,
+    /// The level that it was compared with, and the digest of that level's manifest.
+    pub(super) parent: Option<Parent>,
+    /// The digest of its own manifest as stored.
+    pub(super) digest: String,
 }
 
 /// What is to be looked at.
@@ -84,7 +88,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Adds a point in time, and tells if its tree cannot be opened.
-    pub(super) fn add(&mut self, checker: &mut Checker<'_>, manifest: Manifest) {
+    pub(super) fn add(&mut self, checker: &mut Checker<'_>, manifest: Manifest, digest: String) {
         let entries = match checker.open(&manifest) {
             Ok(tree) => {
                 self.series.push(Some(&tree));
@@ -107,6 +111,8 @@ impl Survey {
             level: manifest.id,
             entries,
             streams,
+            parent: manifest.parent,
+            digest,
         });
     }
 

@@ -2,6 +2,7 @@
 
 use super::checker::Checker;
 use super::damage::Damage;
+use super::structure::{LackingDirectory, StructureCheck, root_damage};
 use super::survey::{CheckedPoint, CheckedStream, Survey};
 use crate::index::{Tree, TreeSeries};
 use crate::model::{Content, Entry, Extent, Kind, LevelId, NodeId, TreePath};
@@ -23,25 +24,35 @@ pub(super) fn check_trees(
     let mut hurt = hurt_trees(checker, series)?;
     hurt.iter().for_each(|tree| series.leave_out(*tree));
     let mut counts = EntryCounts::new(points.len());
+    let mut structure = StructureCheck::new(series);
     for history in series.histories(|_| true) {
         checker.go_on()?;
         // Every run was read a moment ago; if one fails now, each tree is read by itself.
-        let Ok(history) = history else {
+        let read = history.and_then(|history| Ok((structure.lacking(&history)?, history)));
+        let Ok((lacking, history)) = read else {
             hurt.extend(0..points.len());
             break;
         };
+        for LackingDirectory { trees, damage } in lacking {
+            checker.tell_of(&levels_at(points, trees), damage);
+        }
         for spell in history.spells {
             counts.add(&spell.trees);
-            let touched = points.get(spell.trees).unwrap_or_default();
-            if let Some(point) = touched.first()
+            let first = points.get(spell.trees.start);
+            if let Some(point) = first
                 && let Some(damage) = damage_of(&spell.entry, point, streams)
             {
                 checker.checked.files_touched += 1;
-                let levels: Vec<LevelId> =
-                    touched.iter().map(|point| point.level.clone()).collect();
-                checker.tell_of(&levels, damage);
+                checker.tell_of(&levels_at(points, spell.trees), damage);
             }
         }
+    }
+    match structure.without_root(points) {
+        Ok(lacking) if hurt.len() < points.len() => lacking
+            .into_iter()
+            .for_each(|(level, damage)| checker.tell_of(std::slice::from_ref(&level), damage)),
+        Ok(_) => {}
+        Err(_) => hurt.extend(0..points.len()),
     }
     for (point, (place, found)) in points.iter().zip(counts.of_trees().enumerate()) {
         if hurt.contains(&place) {
@@ -60,6 +71,12 @@ pub(super) fn check_trees(
         }
     }
     Ok(())
+}
+
+/// Returns the levels of points in time.
+fn levels_at(points: &[CheckedPoint], places: Range<usize>) -> Vec<LevelId> {
+    let points = points.get(places).unwrap_or_default();
+    points.iter().map(|point| point.level.clone()).collect()
 }
 
 /// Returns the trees that have a run that cannot be read.
@@ -123,6 +140,11 @@ fn check_tree(
             return Ok(());
         }
     };
+    match root_damage(&tree) {
+        Ok(damage) => damage.into_iter().for_each(|damage| checker.tell(damage)),
+        // The walk tells it of the first directory, which is the root.
+        Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "no root"),
+    }
     let walked = walk(checker, &tree, point, streams)?;
     checker.checked.entries += walked.entries;
     // With a directory unreadable the count cannot be right, and that was told.

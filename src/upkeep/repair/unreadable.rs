@@ -4,7 +4,9 @@ use super::Repaired;
 use crate::catalog::{Access, Held, names};
 use crate::model::BackupName;
 use crate::store::Store;
+use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::RepairError;
+use crate::upkeep::grace::{GRACE, Grace};
 
 /// Removes the manifests of points in time that cannot be opened. Returns how many.
 ///
@@ -21,7 +23,17 @@ pub fn remove_unreadable(
 ) -> Result<u64, RepairError> {
     let mut removed = 0;
     held.check().map_err(RepairError::Lock)?;
-    for point in repaired.unreadable.iter().filter(|point| !point.is_newer) {
+    let points = || repaired.unreadable.iter().filter(|point| !point.is_newer);
+    // The note says why their data has no manifest.
+    let grace = Grace {
+        now: held.now(),
+        length: GRACE,
+    };
+    let levels = points().map(|point| point.level.clone()).collect();
+    grace
+        .keep(BackupIn::new(access, backup), &levels)
+        .map_err(RepairError::Note)?;
+    for point in points() {
         let level = &point.level;
         access
             .store()

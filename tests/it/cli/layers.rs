@@ -63,7 +63,11 @@ fn every_option_can_stand_in_a_file_and_lists_add_up() {
     user.write("docs/x.tmp", "");
     user.write("docs/y.bak", "");
     user.write("docs/z.old", "");
-    user.write("my.conf", "[any]\nexclude = *.tmp\n  *.bak\nBackup_Name = papers\nquiet = True\nallow_other = False\n");
+    user.write(
+        "my.conf",
+        "[any]\nexclude = *.tmp\n  *.bak\nBackup_Name = papers\nquiet = True\
+         \nallow_other = False\n",
+    );
     let said = user.succeeds("backup docs --config my.conf --exclude *.old");
     assert_eq!(said.err, "", "quiet");
     assert_eq!(user.succeeds("ls papers").out, "a.txt\nsub\n");

@@ -116,7 +116,11 @@ fn two_stores_that_were_made_apart_are_refused() {
 #[test]
 fn sections_of_the_configuration_describe_stores() {
     let user = User::with_docs();
-    user.write("many.conf", "container = ignored\n[storage:near]\nstorage = local\ncontainer = one\n[storage:far]\nstore = two\n");
+    user.write(
+        "many.conf",
+        "container = ignored\n[storage:near]\nstorage = local\ncontainer = one\n[storage:far]\
+         \nstore = two\n",
+    );
     user.succeeds("backup docs --hostname here -q --config many.conf");
     assert!(
         !user.path("ignored").exists(),

@@ -69,7 +69,11 @@ proptest! {
         writers in 1_usize..5,
         second_names in vec((any::<prop::sample::Index>(), "[A-Z]{1,2}"), 0..4),
     ) {
-        let mut tree = add(Tree::new(), "", &Thing::Directory(entries.into_iter().collect(), 0o755));
+        let mut tree = add(
+            Tree::new(),
+            "",
+            &Thing::Directory(entries.into_iter().collect(), 0o755),
+        );
         let files: Vec<String> = tree.memory().entries.iter()
             .filter(|entry| matches!(entry.content, Content::File { .. }))
             .map(|entry| String::from_utf8(entry.path.as_bytes().to_vec()).expect("text"))

@@ -140,15 +140,24 @@ proptest! {
     }
 
     #[test]
-    fn fields_of_the_calendar_are_refused_or_have_moments_in_order(fields in prop::collection::vec((0_usize..8, any_field()), 1..4)) {
+    fn fields_of_the_calendar_are_refused_or_have_moments_in_order(fields in prop::collection::vec(
+        (0_usize..8, any_field()),
+        1..4,
+    )) {
         let names = ["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"];
         let schedule: serde_json::Map<String, Value> =
-            fields.into_iter().map(|(name, text)| (format!("schedule_{}", names[name]), text.into())).collect();
+            fields.into_iter().map(
+                |(name, text)| (format!("schedule_{}", names[name]), text.into())
+            ).collect();
         entry::timetable(Value::Object(schedule).to_string().as_bytes());
     }
 
     #[test]
-    fn intervals_that_a_server_takes_are_read(count in any::<u64>(), unit in "(second|minute|hour|day|week)s?", space in " {1,3}") {
+    fn intervals_that_a_server_takes_are_read(
+        count in any::<u64>(),
+        unit in "(second|minute|hour|day|week)s?",
+        space in " {1,3}",
+    ) {
         let text = format!("{count}{space}{unit}");
         let schedule = json!({ "schedule_interval": text });
         let read = Timetable::read(&when(&schedule), &TimeZone::UTC);
@@ -158,7 +167,8 @@ proptest! {
 
     #[test]
     fn moments_that_a_server_takes_are_read(
-        text in "20[0-9]{2}-(0[1-9]|1[0-2])-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\\.[0-9]{1,9})?(Z|[+-][01][0-9](:?[0-5][0-9])?)?"
+        text in "20[0-9]{2}-(0[1-9]|1[0-2])-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\
+            (\\.[0-9]{1,9})?(Z|[+-][01][0-9](:?[0-5][0-9])?)?"
     ) {
         let schedule = json!({ "schedule_date": text });
         let read = Timetable::read(&when(&schedule), &TimeZone::UTC);

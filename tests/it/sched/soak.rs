@@ -121,7 +121,10 @@ fn a_day_of_many_short_jobs_runs_each_when_it_is_due_and_takes_no_more_than_its_
             ("ten", json!({ "schedule_interval": "10 minutes" })),
             (
                 "ten-too",
-                json!({ "schedule_interval": "10 minutes", "schedule_start_date": "2026-11-20T00:05:00Z" }),
+                json!({
+                    "schedule_interval": "10 minutes",
+                    "schedule_start_date": "2026-11-20T00:05:00Z",
+                }),
             ),
             ("quarter", json!({ "schedule_interval": "15 minutes" })),
             ("twenty", json!({ "schedule_minute": "*/20" })),
@@ -142,8 +145,14 @@ fn a_day_of_many_short_jobs_runs_each_when_it_is_due_and_takes_no_more_than_its_
                 )
             })
             .collect();
-        let backup = json!({ "action": "backup", "storage": "local", "container": node.path("store"), "backup_name": "docs",
-            "hostname": "web1", "path_to_backup": node.path("docs") });
+        let backup = json!({
+            "action": "backup",
+            "storage": "local",
+            "container": node.path("store"),
+            "backup_name": "docs",
+            "hostname": "web1",
+            "path_to_backup": node.path("docs"),
+        });
         jobs.push((
             "backup".to_owned(),
             make(

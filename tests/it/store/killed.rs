@@ -1,7 +1,8 @@
 //! A process that is killed in the middle of a put leaves no half object.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the test starts itself as the process to be killed, and tells it its store by a variable"
+    reason = "the test starts itself as the process to be killed, and tells it its store by a \
+        variable"
 )]
 
 use freezer::store::local::Local;
@@ -70,8 +71,7 @@ impl Drop for Killed {
 }
 
 #[test]
-fn a_put_that_is_killed_half_way_leaves_no_half_object_and_its_temporary_is_removed_by_the_next_writer()
- {
+fn a_killed_put_leaves_no_half_object_and_the_next_writer_removes_its_temporary() {
     let folder = tempfile::tempdir().expect("a folder");
     for round in 0..3 {
         let mut child = Command::new(std::env::current_exe().expect("this test"));

@@ -49,7 +49,8 @@ fn back_up(place: &Place, home: &Path, round: u64, lock: &str) {
 fn versions(server: &Server, place: &Place) -> Vec<String> {
     let script = "
 import boto3, sys
-c = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id=sys.argv[2], aws_secret_access_key=sys.argv[3], region_name='us-east-1')
+c = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id=sys.argv[2],
+                 aws_secret_access_key=sys.argv[3], region_name='us-east-1')
 print('\\n'.join(v['Key'] for v in c.list_object_versions(Bucket=sys.argv[4]).get('Versions', [])))";
     asked(server, place, script)
         .lines()
@@ -88,7 +89,8 @@ fn asked(server: &Server, place: &Place, script: &str) -> String {
 fn removed_by_force(server: &Server, place: &Place) -> (usize, usize) {
     let script = "
 import boto3, sys
-c = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id=sys.argv[2], aws_secret_access_key=sys.argv[3], region_name='us-east-1')
+c = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id=sys.argv[2],
+                 aws_secret_access_key=sys.argv[3], region_name='us-east-1')
 versions = c.list_object_versions(Bucket=sys.argv[4]).get('Versions', [])
 refused = 0
 for v in versions:

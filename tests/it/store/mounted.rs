@@ -27,8 +27,8 @@ const SHORT: u64 = 4;
 const SHORT_OVER_SSH: u64 = 8;
 /// And for one that comes right again.
 const LONG: u64 = 30;
-/// How many read timeouts looking at everything may take. Requests that are sent together are refused
-/// together, and a program sends a few one after the other before it is refused.
+/// How many read timeouts looking at everything may take. Requests that are sent together are
+/// refused together, and a program sends a few one after the other before it is refused.
 const IN_TIME: u64 = 3;
 
 /// Files of the tree, and how long they are: more than one frame each, and small ones that share
@@ -309,8 +309,8 @@ impl Drop for Mount {
     }
 }
 
-/// Returns every fault of a server or of the network, and the worst effect that it may have while it
-/// lasts.
+/// Returns every fault of a server or of the network, and the worst effect that it may have while
+/// it lasts.
 fn lasting() -> Vec<(Fault, Harm)> {
     vec![
         (Fault::Delay(Duration::from_millis(200)), Harm::Nothing),
@@ -423,7 +423,8 @@ fn swift_through(straight: &Place, proxy: &Proxy) -> Place {
 }
 
 #[test]
-#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right to mount"]
+#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right \
+        to mount"]
 fn a_mount_of_s3_gives_right_bytes_or_an_error_in_time_under_a_fault_of_each_sort() {
     let server = servers::openstack().swift;
     let straight = Place::s3(&server);
@@ -438,7 +439,8 @@ fn a_mount_of_s3_gives_right_bytes_or_an_error_in_time_under_a_fault_of_each_sor
 }
 
 #[test]
-#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right to mount"]
+#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right \
+        to mount"]
 fn a_mount_of_swift_gives_right_bytes_or_an_error_in_time_under_a_fault_of_each_sort() {
     let server = servers::openstack().swift;
     let straight = Place::swift(&server);
@@ -453,7 +455,8 @@ fn a_mount_of_swift_gives_right_bytes_or_an_error_in_time_under_a_fault_of_each_
 }
 
 #[test]
-#[ignore = "needs a WebDAV server, which tests/env/webdav.sh installs and starts, /dev/fuse and the right to mount"]
+#[ignore = "needs a WebDAV server, which tests/env/webdav.sh installs and starts, /dev/fuse and \
+        the right to mount"]
 fn a_mount_over_webdav_gives_right_bytes_or_an_error_in_time_under_a_fault_of_each_sort() {
     let server = servers::webdav();
     let straight = Place::webdav(&server);
@@ -475,7 +478,8 @@ fn a_mount_over_webdav_gives_right_bytes_or_an_error_in_time_under_a_fault_of_ea
 }
 
 #[test]
-#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right to mount"]
+#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right \
+        to mount"]
 fn nightly_a_mount_of_s3_gives_right_bytes_or_an_error_in_time_under_every_fault() {
     let server = servers::openstack().swift;
     let straight = Place::s3(&server);
@@ -489,7 +493,8 @@ fn nightly_a_mount_of_s3_gives_right_bytes_or_an_error_in_time_under_every_fault
 }
 
 #[test]
-#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right to mount"]
+#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right \
+        to mount"]
 fn nightly_a_mount_of_swift_gives_right_bytes_or_an_error_in_time_under_every_fault() {
     let server = servers::openstack().swift;
     let straight = Place::swift(&server);
@@ -561,15 +566,16 @@ fn under_faults_over_ssh(delays: &[Duration]) {
 }
 
 #[test]
-#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts, /dev/fuse and the right to mount"]
+#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts, /dev/fuse and the \
+        right to mount"]
 fn a_mount_over_ssh_gives_right_bytes_or_an_error_in_time_under_every_fault() {
     under_faults_over_ssh(&[Duration::ZERO]);
 }
 
 #[test]
-#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts, /dev/fuse and the right to mount"]
-fn nightly_a_mount_over_ssh_that_is_far_away_gives_right_bytes_or_an_error_in_time_under_every_fault()
- {
+#[ignore = "needs an SSH server, which tests/env/sshd.sh installs and starts, /dev/fuse and the \
+        right to mount"]
+fn nightly_a_far_mount_over_ssh_gives_right_bytes_or_an_error_in_time_under_every_fault() {
     under_faults_over_ssh(&[Duration::from_millis(20), Duration::from_millis(100)]);
 }
 
@@ -586,8 +592,8 @@ fn many_files(tree: &Path, count: u32) {
     (0..20).for_each(|file| fs::write(tree.join(format!("f{file}")), "content").expect("written"));
 }
 
-/// Checks that mounting a backup and listing its root take less than ten requests together, from the
-/// log-in on.
+/// Checks that mounting a backup and listing its root take less than ten requests together, from
+/// the log-in on.
 fn the_first_listing_takes_few_requests(
     straight: &Place,
     through: impl FnOnce(&Proxy) -> Place,
@@ -626,13 +632,15 @@ fn over_swift_and_s3(files: u32) {
 }
 
 #[test]
-#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right to mount"]
+#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right \
+        to mount"]
 fn a_mount_lists_the_root_of_many_files_with_few_requests() {
     over_swift_and_s3(10_000);
 }
 
 #[test]
-#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right to mount"]
+#[ignore = "needs Swift, which tests/env/swift.sh installs and starts, /dev/fuse and the right \
+        to mount"]
 fn nightly_a_mount_lists_the_root_of_half_a_million_files_with_few_requests() {
     over_swift_and_s3(500_000);
 }

@@ -390,9 +390,11 @@ fn a_client_that_may_only_add_to_s3_backs_up_and_reads_and_can_destroy_nothing()
         .expect("S3 knows no right to add alone");
     let script = "
 import boto3, sys
-c = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id=sys.argv[2], aws_secret_access_key=sys.argv[3], region_name='us-east-1')
+c = boto3.client('s3', endpoint_url=sys.argv[1], aws_access_key_id=sys.argv[2],
+                 aws_secret_access_key=sys.argv[3], region_name='us-east-1')
 v = c.list_object_versions(Bucket=sys.argv[4], Prefix=sys.argv[5])['Versions']
-c.delete_object(Bucket=sys.argv[4], Key=sys.argv[5], VersionId=[x for x in v if x['IsLatest']][0]['VersionId'])
+latest = [x for x in v if x['IsLatest']][0]['VersionId']
+c.delete_object(Bucket=sys.argv[4], Key=sys.argv[5], VersionId=latest)
 print(len(v))";
     let key = format!(
         "{}/{manifest}",

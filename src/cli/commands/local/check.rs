@@ -4,7 +4,7 @@ use crate::catalog::known::{Purpose, Witness};
 use crate::catalog::{Access, AccessError, Catalog};
 use crate::cli::commands::local::damage;
 use crate::cli::commands::local::remarks::{tell_locks, tell_remark};
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::{all, levels_in_order, levels_of};
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::{Completion, chain};
@@ -12,9 +12,10 @@ use crate::cli::show::output::OutputForm;
 use crate::config::{ByteSize, show_bytes};
 use crate::model::{BackupName, BackupRef, Cancel, LevelId};
 use crate::platform::Clock;
-use crate::upkeep::{self, Checked, Damage, Depth, Portion, Verdict};
+use crate::upkeep::{self, Checked, Damage, Depth, Portion, Remark, Verdict};
 use clap::Args;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 /// Verify that backups are complete, and show which files any damage touches
@@ -31,8 +32,8 @@ use std::str::FromStr;
   freezer check docs --read-data-subset 3/7
   freezer check docs@latest --read-data --json
 
-Exit codes: 0 no damage; 1 there is damage, or the check failed; 2 wrong usage; 130 interrupted. The leftovers of runs that were
-cut off are mentioned and are not damage.")]
+Exit codes: 0 no damage; 1 there is damage, there is no point in time, or the check failed; 2 wrong
+usage; 130 interrupted. The leftovers of runs that were cut off are mentioned and are not damage.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME; with @DATE only that point in time [default: all backups]
     #[arg(value_name = "BACKUP[@DATE]")]
@@ -122,7 +123,7 @@ pub(in crate::cli) fn run(
 ) -> anyhow::Result<Completion> {
     let access = session.access_for(Purpose::Checking)?;
     let parts = parts(arguments, session, &access)?;
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let depth = match arguments.read_data_subset {
         Some(Subset(portion)) => Depth::Data(portion),
         None if arguments.read_data => Depth::Data(Portion::All),
@@ -137,17 +138,35 @@ pub(in crate::cli) fn run(
         let checked = check_part(&access, part, depth, session, &cancel)?;
         verdict.add(part.levels.len(), &checked);
         if !arguments.backup.as_ref().is_some_and(is_one_point) {
-            let remarks = upkeep::remarks(&access, &part.backup, session.clock.now())?;
-            for remark in &remarks {
-                tell_remark(session, &part.backup, remark)?;
-            }
-            tell_locks(session, &part.backup, &remarks);
+            look_beside(&access, &part.backup, &mut verdict, session)?;
         }
     }
     tell(&verdict, depth, session)?;
     verdict.sound()?;
     expect_known(&access, session)?;
+    verdict.any()?;
     Ok(Completion::Done)
+}
+
+/// Looks at what a backup has beside its points in time. Data without a manifest is damage.
+fn look_beside(
+    access: &Access,
+    backup: &BackupName,
+    verdict: &mut Verdict,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    let remarks = upkeep::remarks(access, backup, session.clock.now())?;
+    for remark in &remarks {
+        if let Remark::NoManifest { level, bytes } = remark {
+            verdict.add_damage();
+            let damage = Damage::NoManifest { bytes: *bytes };
+            damage::tell(session, backup, std::slice::from_ref(level), &damage)?;
+        } else {
+            tell_remark(session, backup, remark)?;
+        }
+    }
+    tell_locks(session, backup, &remarks);
+    Ok(())
 }
 
 /// Fails if the store differs from what this machine remembers of it.
@@ -169,7 +188,7 @@ fn check_keys(access: &Access, verdict: &mut Verdict, session: &mut Session) -> 
         Err(error @ AccessError::Store(_)) => return Err(error.into()),
         Err(error) => chain(&error),
     };
-    verdict.add_damaged_key();
+    verdict.add_damage();
     match session.output.form {
         OutputForm::Json => session.output.json(&CheckEvent::DamagedKey { error })?,
         OutputForm::Text => session
@@ -216,7 +235,7 @@ fn tell(verdict: &Verdict, depth: Depth, session: &mut Session) -> anyhow::Resul
         })?;
     }
     session.output.flush()?;
-    if verdict.sound().is_ok() {
+    if verdict.sound().is_ok() && verdict.any().is_ok() {
         let how = match depth {
             Depth::Structure => "all is there (--read-data reads the data too)".to_owned(),
             Depth::Data(Portion::All) => "all data could be read".to_owned(),
@@ -252,7 +271,20 @@ fn parts(
             if let Some(witness) = access.witness() {
                 witness.compare_backups(&backups)?;
             }
-            backups.into_iter().map(with_levels).collect()
+            // Data without any manifest is looked at too.
+            let without_manifests = Catalog::new(access.store()).leftovers(None)?.into_iter();
+            let without_manifests: BTreeSet<BackupName> =
+                without_manifests.map(|of| of.backup).collect();
+            let others = without_manifests.into_iter();
+            let others = others.filter(|backup| !backups.contains(backup));
+            let others = others.map(|backup| LevelsToCheck {
+                backup,
+                levels: Vec::new(),
+            });
+            let others: Vec<LevelsToCheck> = others.collect();
+            let parts: Result<Vec<LevelsToCheck>, anyhow::Error> =
+                backups.into_iter().map(with_levels).collect();
+            Ok(parts?.into_iter().chain(others).collect())
         }
     }
 }

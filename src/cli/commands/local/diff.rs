@@ -4,7 +4,6 @@ use crate::cli::open::path::tree_path;
 use crate::cli::open::point::OpenStore;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
-use crate::cli::show::names::NamePrinter;
 use crate::cli::show::output::OutputForm;
 use crate::format::manifest::PathText;
 use crate::fs::timeline::EntryDifference;
@@ -118,8 +117,8 @@ fn tell(change: &PathChange<'_>, path: &TreePath, session: &mut Session) -> anyh
         };
         return Ok(output.json_line(&document)?);
     }
-    output.bytes(format!("{} ", change.sign).as_bytes())?;
-    output.bytes(&NamePrinter::default().path(path))?;
+    output.text(format_args!("{} ", change.sign))?;
+    output.path(path)?;
     let words = match &change.differs_in[..] {
         [] => String::new(),
         words => format!("  ({})", words.join(", ")),

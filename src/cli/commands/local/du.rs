@@ -4,7 +4,6 @@ use crate::cli::open::path::{lookup, tree_path};
 use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
-use crate::cli::show::names::NamePrinter;
 use crate::cli::show::output::OutputForm;
 use crate::config::show_bytes;
 use crate::format::manifest::PathText;
@@ -167,9 +166,7 @@ fn tell(done: &Summed, session: &mut Session) -> anyhow::Result<()> {
     }
     session
         .output
-        .bytes(format!("{:>10}  ", show_bytes(done.bytes).to_string()).as_bytes())?;
-    session
-        .output
-        .bytes(&NamePrinter::default().path(&done.path))?;
+        .text(format_args!("{:>10}  ", show_bytes(done.bytes).to_string()))?;
+    session.output.path(&done.path)?;
     Ok(session.output.line("")?)
 }

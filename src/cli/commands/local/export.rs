@@ -1,6 +1,6 @@
 //! `freezer export`.
 
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
@@ -52,7 +52,7 @@ pub(in crate::cli) fn run(
         outside_stores("an archive", path)?;
     }
     let point = PointView::open(&arguments.backup, session)?;
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let progress = session.progress();
     let exported = match &arguments.output {
         None => restore::export(&point.view, session.output.writer(), &progress, &cancel).map_err(

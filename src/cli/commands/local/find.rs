@@ -4,7 +4,6 @@ use crate::cli::open::path::tree_path;
 use crate::cli::open::point::timeline;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::{Completion, Usage};
-use crate::cli::show::names::NamePrinter;
 use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
 use crate::config::ByteSize;
@@ -28,7 +27,8 @@ use std::ffi::OsString;
   freezer find docs report --size +10M --newer 2026-11-01
   freezer find docs@yesterday 'letters/*' --json
 
-A PATTERN without / is compared with names; one with / is compared with paths, from any directory on. * and ? match / too.")]
+A PATTERN without / is compared with names; one with / is compared with paths, from any directory \
+    on. * and ? match / too.")]
 pub(in crate::cli) struct FindArguments {
     /// NAME or HOST/NAME; with @DATE only that point in time
     #[arg(value_name = "BACKUP[@DATE]")]
@@ -217,12 +217,11 @@ fn tell(version: &Version, levels: &[LevelId], session: &mut Session) -> anyhow:
             when::show(last.started(), &session.zone)
         )
     };
-    session
-        .output
-        .bytes(format!("{:>12} {mtime}  {text}  ", entry.content.size()).as_bytes())?;
-    session
-        .output
-        .bytes(&NamePrinter::default().path(&entry.path))?;
+    session.output.text(format_args!(
+        "{:>12} {mtime}  {text}  ",
+        entry.content.size()
+    ))?;
+    session.output.path(&entry.path)?;
     Ok(session.output.line("")?)
 }
 

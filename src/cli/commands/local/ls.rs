@@ -4,7 +4,6 @@ use crate::cli::open::path::{lookup, tree_path};
 use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
-use crate::cli::show::names::NamePrinter;
 use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
 use crate::format::manifest::PathText;
@@ -52,11 +51,7 @@ pub(in crate::cli) fn run(
         paths.push(TreePath::root());
     }
     let view = PointView::open(&arguments.backup, session)?.view;
-    let mut listing = ListingPrinter {
-        arguments,
-        names: NamePrinter::default(),
-        session,
-    };
+    let mut listing = ListingPrinter { arguments, session };
     for path in paths {
         let (node, entry) = lookup(&view, &path)?;
         if entry.content.kind() == Kind::Directory {
@@ -70,7 +65,6 @@ pub(in crate::cli) fn run(
 
 struct ListingPrinter<'run> {
     arguments: &'run Arguments,
-    names: NamePrinter,
     session: &'run mut Session,
 }
 
@@ -104,14 +98,14 @@ impl ListingPrinter<'_> {
             return Ok(output.json_line(&EntryDocument::of(entry))?);
         }
         if self.arguments.long {
-            output.bytes(long(entry, &self.session.zone).as_bytes())?;
+            output.text(long(entry, &self.session.zone))?;
         }
-        output.bytes(&self.names.name(name))?;
+        output.name(name)?;
         if let (true, Content::Symlink(target)) = (self.arguments.long, &entry.content) {
-            output.bytes(b" -> ")?;
-            output.bytes(&self.names.name(target))?;
+            output.text(" -> ")?;
+            output.name(target)?;
         }
-        Ok(output.bytes(b"\n")?)
+        Ok(output.line("")?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `freezer mount` and `freezer umount`.
 
 use crate::catalog::{Access, Catalog, Order, OrderMemory, locate};
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::point::view_of;
 use crate::cli::open::session::Session;
@@ -40,7 +41,8 @@ const IN_BACKGROUND: &str = "--in-background";
   freezer mount 'docs@yesterday 14:00' /mnt --foreground
   freezer umount /mnt
 
-The process in the background logs what could not be read, and why, to --log-file or ~/.local/state/freezer/mount.log.")]
+The process in the background logs what could not be read, and why, \
+    to --log-file or ~/.local/state/freezer/mount.log.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE
     #[arg(value_name = "BACKUP[@DATE]")]
@@ -197,6 +199,7 @@ fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Complet
         // After every question: a process without a terminal cannot ask.
         process::leave_session().context("could not leave the terminal")?;
     }
+    interrupt::watch(ProcessKind::Mount, &session.screen)?;
     let mut told = Ok(());
     mount::serve(&options, forest, || {
         told = if arguments.in_background {

@@ -3,7 +3,7 @@
 use crate::catalog::{Access, Catalog, locate};
 use crate::cli::commands::local::removal::{self, RemovedDocument};
 use crate::cli::commands::local::repacking::{self, RepackTerms, RepackingDocument, parse_part};
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::{all, refuse_twice};
 use crate::cli::open::session::Session;
 use crate::cli::options::retention::RetentionArguments;
@@ -38,7 +38,8 @@ use serde::Serialize;
   freezer prune web-1/docs --remove-older-than 90 --keep-tag release --yes
   freezer prune docs@20261122T223450.123Z-1a2b3c4d
 
-It asks before it removes anything. Without a terminal it needs --yes; otherwise it removes nothing and the exit code is 2.")]
+It asks before it removes anything. Without a terminal it needs --yes; otherwise it removes \
+    nothing and the exit code is 2.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME; with @DATE exactly that point in time is removed, whatever the rules are
     #[arg(value_name = "BACKUP[@DATE]")]
@@ -118,7 +119,7 @@ pub(in crate::cli) fn run(
             confirm(&question(&plans, session)?, "nothing was removed")?;
         }
         // Not before: an interrupt at the question, or while nothing is changed, ends at once.
-        let cancel = interrupt::watch()?;
+        let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
         for plan in &mut plans {
             carried.push(carry_out(arguments, &access, plan, session, &cancel)?);
         }

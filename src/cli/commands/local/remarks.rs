@@ -55,6 +55,7 @@ fn kind_of(remark: &Remark) -> &'static str {
         Remark::UnderWay { .. } => "under_way",
         Remark::CutOff { .. } => "cut_off",
         Remark::Unneeded { .. } => "unneeded",
+        Remark::NoManifest { .. } => "no_manifest",
         Remark::WrongDate { .. } => "wrong_date",
         Remark::Stray { .. } => "stray",
         Remark::Locked { .. } => "locked",
@@ -66,6 +67,7 @@ fn level_of(remark: &Remark) -> Option<&LevelId> {
     match remark {
         Remark::UnderWay { level, .. }
         | Remark::CutOff { level, .. }
+        | Remark::NoManifest { level, .. }
         | Remark::WrongDate { level, .. }
         | Remark::Locked { level, .. } => Some(level),
         Remark::Unneeded { .. } | Remark::Stray { .. } | Remark::Notes { .. } => None,
@@ -76,6 +78,7 @@ fn bytes_of(remark: &Remark) -> Option<u64> {
     match remark {
         Remark::UnderWay { bytes, .. }
         | Remark::CutOff { bytes, .. }
+        | Remark::NoManifest { bytes, .. }
         | Remark::Unneeded { bytes, .. } => Some(*bytes),
         Remark::WrongDate { .. }
         | Remark::Stray { .. }
@@ -99,6 +102,10 @@ fn text_of(remark: &Remark, backup: &BackupName, session: &Session) -> String {
             "no point in time needs {} of {}; freezer prune removes them",
             show_bytes(*bytes),
             several(*levels, "level", "levels")
+        ),
+        Remark::NoManifest { level, bytes } => format!(
+            "level {level} has {} of data and no manifest",
+            show_bytes(*bytes)
         ),
         Remark::WrongDate { level, date, wrong } => {
             let what = match wrong {

@@ -5,7 +5,7 @@ use crate::cli::commands::local::removal::{self, RemovedDocument};
 use crate::cli::commands::local::repacking::{
     self, RepackResult, RepackTerms, RepackingDocument, parse_part,
 };
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::{all, refuse_twice};
 use crate::cli::open::session::Session;
 use crate::cli::options::times::with_unit;
@@ -34,7 +34,8 @@ use serde::Serialize;
   freezer repack --all --below 70% --yes
   freezer prune docs --keep-daily 14 --repack-below 50%    both in one
 
-It asks before it changes anything. Without a terminal it needs --yes; otherwise it changes nothing and the exit code is 2.")]
+It asks before it changes anything. Without a terminal it needs --yes; otherwise it changes \
+    nothing and the exit code is 2.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME
     #[arg(value_name = "BACKUP")]
@@ -104,7 +105,7 @@ pub(in crate::cli) fn run(
             confirm(&question(&plans, session)?, "nothing was changed")?;
         }
         // Not before: an interrupt at the question, or while nothing is changed, ends at once.
-        let cancel = interrupt::watch()?;
+        let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
         let terms = RepackTerms {
             below: arguments.below,
             patience: arguments.wait.patience(),

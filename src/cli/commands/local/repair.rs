@@ -3,7 +3,7 @@
 use crate::catalog::{Access, Catalog};
 use crate::cli::commands::local::damage;
 use crate::cli::commands::local::repair_report::RepairReport;
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::levels_in_order;
 use crate::cli::open::lock::{LockTerms, holding};
 use crate::cli::open::session::Session;
@@ -33,7 +33,8 @@ use std::sync::Arc;
   freezer repair docs
   freezer repair web-1/docs --yes --json
 
-Exit codes: 0 no damage is left; 3 everything possible is repaired, and something is lost; 1 it failed; 2 wrong usage; 130 interrupted.")]
+Exit codes: 0 no damage is left; 3 everything possible is repaired, and something is lost; \
+    1 it failed; 2 wrong usage; 130 interrupted.")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME
     #[arg(value_name = "BACKUP")]
@@ -62,7 +63,7 @@ pub(in crate::cli) fn run(
     }
     let access = session.access_for_writing()?;
     let backup = Catalog::new(access.store()).find(&arguments.backup)?;
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let (repaired, removed) = if arguments.dry_run {
         let trial = access.through(Arc::new(Trial::new(access.store())));
         (mend(&trial, &backup, session, &cancel)?, 0)

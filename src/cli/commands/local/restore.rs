@@ -1,7 +1,7 @@
 //! `freezer restore`.
 
 use crate::catalog::{is_store, store_around};
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::path::{lookup, tree_path};
 use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
@@ -90,7 +90,7 @@ pub(in crate::cli) fn run(
     if arguments.dry_run {
         return rehearse(&point.view, &paths, session);
     }
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let progress = session.progress();
     if paths.is_empty() {
         let totals = point.view.totals();
@@ -171,21 +171,20 @@ fn rehearse(view: &View, paths: &[TreePath], session: &mut Session) -> anyhow::R
     restore::list(view, paths, |entry| {
         count += 1;
         bytes += entry.content.size();
-        let path = if entry.path.is_root() {
-            b"."
-        } else {
-            entry.path.as_bytes()
-        };
         if printed.is_ok() {
             printed = match session.output.form {
                 OutputForm::Json => session.output.json_line(&WouldRestore {
-                    path: path.to_vec().into(),
+                    path: if entry.path.is_root() {
+                        b".".to_vec().into()
+                    } else {
+                        entry.path.as_bytes().to_vec().into()
+                    },
                     size: entry.content.size(),
                 }),
                 OutputForm::Text => session
                     .output
-                    .bytes(path)
-                    .and_then(|()| session.output.bytes(b"\n")),
+                    .path(&entry.path)
+                    .and_then(|()| session.output.line("")),
             };
         }
     })?;

@@ -2,7 +2,7 @@
 
 use crate::catalog::known::Purpose;
 use crate::catalog::{Access, AccessError, Catalog};
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::all;
 use crate::cli::open::lock::{LockTerms, holding};
 use crate::cli::open::session::Session;
@@ -33,7 +33,8 @@ use std::ffi::OsString;
   freezer sync /srv/b swift:offsite docs web-1/www
   freezer sync swift:offsite /mnt/disk --dry-run
 
-Exit code 3: everything was copied but points in time whose manifests are damaged; each was named.")]
+Exit code 3: everything was copied but points in time whose manifests are damaged; \
+    each was named.")]
 pub(in crate::cli) struct Arguments {
     /// The store to copy from: a path, a URL or the name of a store in the configuration
     #[arg(value_name = "FROM")]
@@ -106,7 +107,7 @@ pub(in crate::cli) fn run(
     let backups = backups(arguments, &Catalog::new(from.store()))?;
     let to = copy(arguments, &from, session)?;
     let stores = Stores { from, to };
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let mut is_whole = true;
     for backup in backups {
         let missing = missing(arguments, &stores, &backup, session)?;

@@ -19,9 +19,11 @@ use std::path::PathBuf;
   freezer backup ~/docs
   freezer backup ~/docs -N docs --store /srv/b --encrypt-pass-file key
   freezer backup ~/docs --store /srv/b --store sftp://backup@far.example/srv/b
-  freezer backup /etc /srv/www -N server --exclude '*.tmp' --exclude ./srv/www/cache --compression zstd --compression-level 9
+  freezer backup /etc /srv/www -N server --exclude '*.tmp' --exclude ./srv/www/cache \
+    --compression zstd --compression-level 9
 
-A PATTERN means the same as for tar --exclude: * matches / too, and a match may begin after any /. A pattern that begins
+A PATTERN means the same as for tar --exclude: * matches / too, and a match may begin after any /. \
+    A pattern that begins
 with ./ matches only from the top of the tree, one that begins with / only the absolute path.")]
 pub(in crate::cli) struct Arguments {
     /// Directories or files to back up

@@ -8,7 +8,7 @@ pub(in crate::cli) use arguments::Arguments;
 
 use crate::backup;
 use crate::cli::commands::local::removal;
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::destinations::{Destinations, MirrorPolicy};
 use crate::cli::open::outside::outside_stores;
 use crate::cli::open::place::StorePlace;
@@ -50,7 +50,7 @@ pub(in crate::cli) fn run(
     if arguments.sync {
         flush_file_systems().context("could not flush the file systems")?;
     }
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let progress = session.progress();
     let report = backup::run(&request, access, &session.clock, &progress, &cancel)?;
     drop(progress);

@@ -192,7 +192,8 @@ pub(super) enum Command {
     Tokens,
     /// Make a token, and print it
     #[command(
-        after_help = "Examples:\n  freezer api add-token --project tecs --days 90 --comment 'the dashboard'\n  freezer api add-token --project tecs --client tecs_web1"
+        after_help = "Examples:\n  freezer api add-token --project tecs --days 90 --comment 'the \
+            dashboard'\n  freezer api add-token --project tecs --client tecs_web1"
     )]
     AddToken {
         /// Name of the project

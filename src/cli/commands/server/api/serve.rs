@@ -6,7 +6,7 @@ use crate::api::{
     ApiService, KeystoneSettings, NewToken, ServerSettings, TlsFiles, TokenScope, Tokens,
     token_name,
 };
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Usage;
 use crate::cli::show::output::{Closed, Output, OutputForm};
@@ -46,7 +46,7 @@ pub(super) fn serve(
         .then(|| DevToken::new(service, session))
         .transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let output = &mut session.output;
     service.serve(settings, listen, tls.as_ref(), &cancel, |address| {
         let url = format!("{scheme}://{address}");

@@ -42,9 +42,9 @@ enum Command {
         id: String,
     },
     /// Make an action from a file, and print its id
-    #[command(
-        after_help = "Example:\n  freezer action create --file action.json\n\nA file is JSON: {\"freezer_action\": {\"action\": \"backup\", …}, \"max_retries\": 2}"
-    )]
+    #[command(after_help = "Example:\n  freezer action create --file action.json\
+            \n\nA file is JSON: {\"freezer_action\": {\"action\": \"backup\", …}, \"max_retries\": \
+            2}")]
     Create {
         /// The file to read; - is standard input
         #[arg(long, value_name = "FILE")]

@@ -46,7 +46,8 @@ enum Command {
     },
     /// Make a record from a file, as a scheduler does by itself, and print its id
     #[command(
-        after_help = "Example:\n  freezer backup-list create --file backup.json\n\nA file is what `freezer backup --metadata-out FILE` writes."
+        after_help = "Example:\n  freezer backup-list create --file backup.json\
+            \n\nA file is what `freezer backup --metadata-out FILE` writes."
     )]
     Create {
         /// The file to read; - is standard input

@@ -42,9 +42,9 @@ enum Command {
         id: String,
     },
     /// Register a client from a file, as its scheduler does by itself
-    #[command(
-        after_help = "Example:\n  freezer client register --file client.json\n\nA file is JSON: {\"client_id\": \"tecs_web1\", \"hostname\": \"web1\", \"description\": \"…\"}"
-    )]
+    #[command(after_help = "Example:\n  freezer client register --file client.json\
+            \n\nA file is JSON: {\"client_id\": \"tecs_web1\", \"hostname\": \"web1\", \
+            \"description\": \"…\"}")]
     Register {
         /// The file to read; - is standard input
         #[arg(long, value_name = "FILE")]

@@ -10,6 +10,7 @@ use crate::cli::options::server::ServerOptions;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
 use crate::model::job::{Documented, Job, JobEvent, RunResult, Words};
+use crate::model::printable_json;
 use crate::sched::connection::{ApiConnection, Resource};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -31,9 +32,8 @@ pub(in crate::cli) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the jobs
-    #[command(
-        after_help = "Examples:\n  freezer job list --client tecs_web1\n  freezer job list --search nightly --json"
-    )]
+    #[command(after_help = "Examples:\n  freezer job list --client tecs_web1\
+            \n  freezer job list --search nightly --json")]
     List {
         #[command(flatten)]
         part: ListOptions,
@@ -67,7 +67,8 @@ enum Command {
 
 A file is JSON, as the original has it:
   {\"description\": \"nightly\", \"job_schedule\": {\"schedule_interval\": \"1 day\"},
-   \"job_actions\": [{\"freezer_action\": {\"action\": \"backup\", \"backup_name\": \"home\", \"path_to_backup\": \"/home\"}}]}")]
+   \"job_actions\": [{\"freezer_action\": {\"action\": \"backup\", \"backup_name\": \"home\", \
+       \"path_to_backup\": \"/home\"}}]}")]
     Create {
         /// The file to read; - is standard input
         #[arg(long, value_name = "FILE", required_unless_present = "edit")]
@@ -81,7 +82,8 @@ A file is JSON, as the original has it:
     },
     /// Change a job: the values of the file replace those of the job
     #[command(
-        after_help = "Examples:\n  freezer job update 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 patch.json\n  freezer job update 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 --edit"
+        after_help = "Examples:\n  freezer job update 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 patch.json\
+            \n  freezer job update 0c9f1d7f5cf44ee5a06f1f2bd7bfa9a7 --edit"
     )]
     Update {
         /// Id of the job
@@ -144,7 +146,8 @@ pub(in crate::cli) fn run(
         }
         Command::Get { id } => {
             let job = wanted(&server, JOBS, &id)?;
-            session.output.line(serde_json::to_string_pretty(&job)?)?;
+            let text = serde_json::to_string_pretty(&job)?;
+            session.output.line(printable_json(&text))?;
         }
         Command::Create { file, edit, client } => {
             let file = file.as_deref().map(read_document).transpose()?;

@@ -54,9 +54,9 @@ enum Command {
         id: String,
     },
     /// Make a session from a file, and print its id
-    #[command(
-        after_help = "Example:\n  freezer session create --file session.json\n\nA file is JSON: {\"description\": \"nightly\", \"hold_off\": 60, \"schedule\": {\"schedule_hour\": \"3\"}}"
-    )]
+    #[command(after_help = "Example:\n  freezer session create --file session.json\
+            \n\nA file is JSON: {\"description\": \"nightly\", \"hold_off\": 60, \"schedule\": \
+            {\"schedule_hour\": \"3\"}}")]
     Create {
         /// The file to read; - is standard input
         #[arg(long, value_name = "FILE")]
@@ -86,12 +86,14 @@ enum Command {
     AddJob(JobOfSession),
     /// Take a job out of a session
     #[command(
-        after_help = "Example:\n  freezer session remove-job --session-id 5fe01d4c --job-id 0c9f1d7f"
+        after_help = "Example:\n  freezer session remove-job --session-id 5fe01d4c --job-id \
+            0c9f1d7f"
     )]
     RemoveJob(JobOfSession),
     /// Tell the server that a job of a session starts; nodes do this by themselves
     #[command(
-        after_help = "Example:\n  freezer session start --session-id 5fe01d4c --job-id 0c9f1d7f --job-tag 3"
+        after_help = "Example:\n  freezer session start --session-id 5fe01d4c --job-id 0c9f1d7f \
+            --job-tag 3"
     )]
     Start {
         #[command(flatten)]

@@ -14,8 +14,10 @@ use std::time::Duration;
 /// that it knows. Stopping or restarting the scheduler ends no run: the next scheduler finds it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  freezer scheduler start                                 with the server of freezer api --dev, or of OpenStack
-  freezer scheduler start --foreground --api-url https://freezer:9090 --api-token-file /etc/freezer/token
+  freezer scheduler start                                 \
+    with the server of freezer api --dev, or of OpenStack
+  freezer scheduler start --foreground --api-url https://freezer:9090 \
+    --api-token-file /etc/freezer/token
   freezer scheduler once --no-api --jobs-dir ./jobs
   freezer scheduler status")]
 pub(in crate::cli) struct Arguments {

@@ -6,7 +6,7 @@ mod status;
 
 pub(in crate::cli) use arguments::Arguments;
 
-use crate::cli::interrupt;
+use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
@@ -82,7 +82,7 @@ pub(in crate::cli) fn run(
         }
         Command::RunJob { folder } => {
             process::leave_session().context("could not leave the session")?;
-            let cancel = interrupt::watch()?;
+            let cancel = interrupt::watch(ProcessKind::ScheduledRun, &session.screen)?;
             runner::run(&RunFolder::at(folder.clone()), &session.clock, &cancel)
                 .context("could not carry out the order")?;
             Ok(Completion::Done)
@@ -140,7 +140,7 @@ fn work(
         process::leave_session().context("could not leave the terminal")?;
     }
     let signals = Signals {
-        cancel: interrupt::watch()?,
+        cancel: interrupt::watch(ProcessKind::Scheduler, &session.screen)?,
         reload: Arc::new(AtomicBool::new(false)),
     };
     signal_hook::flag::register(SIGHUP, Arc::clone(&signals.reload))
@@ -188,7 +188,7 @@ fn stop(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Completi
     };
     process::end(&process, End::Gently).context("could not tell the scheduler to end")?;
     let until = crate::platform::monotonic() + TIME_TO_STOP;
-    let cancel = interrupt::watch()?;
+    let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     while daemon::running(&folder)?.is_some() {
         if cancel.is_requested() {
             return Err(Interrupted.into());

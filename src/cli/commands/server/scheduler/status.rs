@@ -6,6 +6,7 @@ use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Closed, Column, Output, OutputForm};
 use crate::cli::show::when;
+use crate::model::printable;
 use crate::sched::book::Book;
 use crate::sched::daemon::{self, DaemonError};
 use crate::sched::journal::Journal;
@@ -129,7 +130,7 @@ impl Status {
         let has_warning = self.last_of(id).is_some_and(has_warning);
         [
             id.to_owned(),
-            printable(description),
+            printable(description.as_bytes()).into_owned(),
             state.unwrap_or_default(),
             next.unwrap_or_default(),
             started.unwrap_or_default(),
@@ -162,15 +163,10 @@ fn show_failures(run: &Value, output: &mut Output) -> Result<(), Closed> {
         ))?;
         let lines: Vec<&str> = text("log").lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {
-            output.line(format_args!("    {}", printable(line)))?;
+            output.line(format_args!("    {}", printable(line.as_bytes())))?;
         }
     }
     Ok(())
-}
-
-/// Returns a text without control characters.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 fn actions(run: &Value) -> impl Iterator<Item = &Value> {
