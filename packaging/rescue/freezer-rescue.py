@@ -30,7 +30,7 @@ STREAM, INDEX, FRAMES, MANIFEST, REPACKED = 0, 1, 2, 3, 5  # 4: lanes
 METHODS = {"none": 0, "gzip": 1, "bzip2": 2, "xz": 3, "zstd": 4}
 NAMES = {number: name for name, number in METHODS.items()}
 FILE, DIRECTORY, SYMLINK, CHARACTER, BLOCK, PIPE = range(6)
-GONE = b"\x01\x06"
+GONE = b"\x01\x06", b"\x02\x06"
 FILLER = b"[damaged: see freezer-rescue]\n"  # not zeros: to tar these are the end
 DAMAGED = b".damaged-by-freezer-rescue"  # at the end of the name of a file that has filler in it
 LEVEL = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}")
@@ -564,6 +564,7 @@ class Stream:
         self.method, self.bytes = METHODS[parts["compression"]], parts["stream_bytes"]
         self.repacked = parts.get("repacked", 0)
         self.rows, self.starts, self.last = [], [], (None, b"")
+        self.next = 0, 0  # the number of the next whole frame, and where it begins at the earliest
         self.load_table(self.newest_table())
         self.starts = [row[0] for row in self.rows]
 
@@ -614,36 +615,43 @@ class Stream:
     def row(self, rank, key, value):  # R1 to R4
         need(len(key) == 8, "has a key that is no place")
         row = Bytes(value)
-        need(row.number(1) == 1, "is of a newer format")
+        kind = row.number(1)
+        need(kind in (1, 2), "is of a newer format")
         start, number, raw = int.from_bytes(key, "big"), row.varint(), row.varint(32)
         segment, offset, stored = row.varint(32), row.varint(), row.varint(32)
+        whole, skip = (row.varint(32), row.varint(32)) if kind == 2 else (raw, 0)
         checksum = row.take(0 if self.store.encryption else 16)
         row.end()
-        need(0 < raw <= MAX_RAW_BYTES and start + raw <= self.bytes, "has a length that is none")
+        need(0 < raw and skip + raw <= whole <= MAX_RAW_BYTES, "has a length that is none")
+        need(start + raw <= self.bytes, "has a length that is none")
         need(segment < self.parts["segments"], "lies in a segment that there is not")
         if self.rows:
-            before, _, length, last = self.rows[-1][:4]
-            left_out = number - last - 1
-            need(left_out >= 0 and start >= before + length + left_out, "overlaps the one before")
-            tight = start == before + length
+            before, _, length = self.rows[-1][:3]
+            need(start >= before + length, "overlaps the one before")
+        if kind == 2:
+            need(number >= 1 << 32, "has a number that no joined frame has")
         else:
-            left_out, tight = number, start == 0
-        need(number >= rank and (left_out or tight), "does not begin where the one before it ends")
+            left_out = number - self.next[0]
+            need(left_out >= 0 and start >= self.next[1] + left_out, "overlaps the one before")
+            tight = left_out or start == self.next[1]
+            need(tight, "does not begin where the one before it ends")
+            self.next = number + 1, start + raw
+        need(start >= rank, "does not begin where the one before it ends")
         if not self.repacked and number != rank:
             self.trouble.report("row %d of a frame table is that of frame %d" % (rank, number))
-        return start, segment, raw, number, offset, stored, checksum
+        return start, segment, raw, number, offset, stored, checksum, whole, skip
 
     def frame(self, row):
-        start, segment, raw, number, offset, stored, checksum = row
+        start, segment, raw, number, offset, stored, checksum, whole, skip = row
         name = self.folder + "segments/" + object_name(segment)
         try:
             data = self.store.read(name, offset, stored)
             if self.store.encryption:
                 data = self.store.open_sealed(self.level, STREAM, number, data)
             else:
-                data = self.store.open_bare(self.level, self.method, number, raw, checksum, data)
-            need(len(data) == raw, "has another length than its row says")
-            return data
+                data = self.store.open_bare(self.level, self.method, number, whole, checksum, data)
+            need(len(data) == whole, "has another length than its row says")
+            return data[skip : skip + raw]
         except Refused as e:
             raise Refused("frame %d in segment %s %s" % (number, object_name(segment), e)) from None
         except FileNotFoundError:
@@ -679,9 +687,9 @@ Entry = collections.namedtuple(
 def read_entry(value):  # T5 and T6
     """An entry; `extents` are (place in the file, level, place in the stream, length)."""
     b = Bytes(value)
-    need(b.number(1) == 1, "is of a newer format")
-    kind, flags = b.number(1), b.number(1)
-    need(kind <= PIPE and flags < 64, "is of a newer format")
+    version, kind, flags = b.number(1), b.number(1), b.number(1)
+    need(version in (1, 2) and kind <= PIPE, "is of a newer format")
+    need(flags < 64 * version, "is of a newer format")
     need(not (flags & 38 and kind != FILE) and flags & 6 != 6, "has flags that contradict its kind")
     mode, uid, gid = b.varint(), b.varint(32), b.varint(32)
     need(mode <= 0o7777, "has a mode that is none")
@@ -696,7 +704,9 @@ def read_entry(value):  # T5 and T6
     need(kind != SYMLINK or target and b"\0" not in target, "has a target that is none")
     numbers = (b.varint(32), b.varint(32)) if kind in (CHARACTER, BLOCK) else (0, 0)
     b.varint()  # space allocated
-    first = b.varint() if flags & 8 else None
+    first = (None, b.varint()) if flags & 8 else None
+    if flags & 64:
+        first = read_extensions(Bytes(b.sized()), first)
     xattrs = read_xattrs(b) if flags & 16 else []
     extents = []
     if flags & 2:
@@ -724,6 +734,22 @@ def read_entry(value):  # T5 and T6
         first,
         same,
     )
+
+
+def read_extensions(b, first):
+    """The number of the run and the rank there of the record that the names of a file share."""
+    last = None
+    need(b.at < len(b.data), "has an area of no extensions")
+    while b.at < len(b.data):
+        number, value = b.varint(), Bytes(b.sized())
+        need(last is None or last < number, "has extensions out of order")
+        need(number % 2 == 0, "needs a newer program: extension %d" % number)
+        if number == 4:
+            need(first is None, "names two first names")
+            first = value.varint(), value.varint(34)
+            value.end()
+        last = number
+    return first
 
 
 def read_xattrs(b):
@@ -809,7 +835,7 @@ class Point:
             number, here = len(runs) - 1 - age, set()
             for rank, key, value in self.run(number, run):
                 if key.endswith(b"\0"):  # T4
-                    is_one = number > 0 and value == GONE
+                    is_one = number > 0 and value in GONE
                     if not is_one:
                         self.trouble.report("the index says that %r is gone" % shown(key))
                         continue
@@ -835,7 +861,7 @@ class Point:
         for key, (value, number, rank) in sorted(self.decided().items()):
             try:
                 place = path_of(key)
-                if value == GONE:
+                if value in GONE:
                     need(number > 0, "is gone in the oldest run")
                     continue
                 entry = read_entry(value)
@@ -858,9 +884,14 @@ class Point:
         if first is None:
             groups[own] = entry.same
             return entry._replace(first=own)
-        need(first < rank, "names a first name that is not before it")
+        run, first = first
+        if run is None:
+            run = number
+            need(first < rank, "names a first name that is not before it")
+        else:
+            need(run < number, "names a first name that is in no older run")
         need(entry.kind != DIRECTORY, "is a directory with several names")
-        group = number, first
+        group = run, first
         if group not in groups:  # a newer run has something else in the first one's place
             groups[group] = entry.same
         need(groups[group] == entry.same, "is another file than its first name")

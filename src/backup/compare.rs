@@ -225,7 +225,7 @@ mod tests {
             blocks,
             xattrs: Vec::new(),
             signatures: Vec::new(),
-            extensions: Extensions::default(),
+            extensions: crate::model::Extensions::default(),
         };
         Entry {
             path: TreePath::root(),

@@ -1,6 +1,8 @@
 //! The stages of a run and the threads that they work on: one function for each stage.
 
-use super::archive::{Archive, Archived, BlockMembers, EntryIndex, IndexedEntries, Tally};
+use super::archive::{
+    Archive, Archived, ArchivedLevel, BlockMembers, EntryIndex, IndexedEntries, Tally,
+};
 use super::base::Base;
 use super::blocks::EarlierStreams;
 use super::checkpoint::{CheckpointTimer, CheckpointWriter};
@@ -102,7 +104,8 @@ pub(super) fn write(
         resumed: plan.resumed.as_ref(),
         stored: compares_content.then_some(&stored),
     };
-    let reader = EntryReader::new(earlier, request.engine, context.progress);
+    let hashing = context.access.protection().content_hashing();
+    let reader = EntryReader::new(earlier, request.engine, hashing, context.progress);
     let (uploads, uploader) = Uploads::new();
     let pipeline = Pipeline {
         context,
@@ -286,9 +289,12 @@ impl<'env> Pipeline<'env> {
         let mut archive = Archive::new(
             stream,
             EntryIndex::new(index, live, unfinished.collect(), progress),
-            plan.own.serial,
+            ArchivedLevel {
+                serial: plan.own.serial,
+                same_content: self.context.request.levels.same_content,
+                hashing: self.context.access.protection().content_hashing(),
+            },
             BlockMembers::new(self.context.request.engine.block_options(), self.streams),
-            self.context.request.levels.same_content,
             CheckpointTimer::new(plan.checkpoints, self.context.clock),
             progress,
             stop,

@@ -5,7 +5,7 @@
 //! [`ContentHasher`] for data that comes in order, and a [`PieceHasher`] for data that several
 //! threads have at once, in pieces.
 
-use crate::model::{CONTENT_HASH_BYTES, ContentHash, Extent};
+use crate::model::{CONTENT_HASH_BYTES, Content, ContentHash, Entry, Extent};
 use blake3::hazmat::{
     ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root,
 };
@@ -144,6 +144,57 @@ impl ContentHasher {
     }
 }
 
+/// Compares the content of an entry, as it is read in order, with the hash that the index has.
+pub struct ContentCheck<'entry> {
+    hasher: ContentHasher,
+    expected: ContentHash,
+    size: u64,
+    /// The extents whose data has not come to its end.
+    extents: &'entry [Extent],
+}
+
+impl<'entry> ContentCheck<'entry> {
+    /// Begins with the content of an entry; `None` if the index has no hash of it.
+    pub fn of(entry: &'entry Entry, hashing: &ContentHashing) -> Option<Self> {
+        match &entry.content {
+            Content::File { size, extents } => Some(Self {
+                hasher: hashing.hasher(),
+                expected: entry.metadata.extensions.content_hash?,
+                size: *size,
+                extents,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Takes the bytes at a place in the file, which come after all before. What lies in a hole is
+    /// passed over.
+    pub fn see(&mut self, at: u64, bytes: &[u8]) {
+        let end = at.saturating_add(bytes.len() as u64);
+        while let Some(extent) = self.extents.first() {
+            let (from, to) = (extent.at.0.max(at), extent.end().min(end));
+            if from < to {
+                let part = [from - at, to - at].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+                let part = bytes.get(part[0]..part[1]).unwrap_or_default();
+                self.hasher.update(from, part);
+            }
+            if extent.end() > end {
+                break;
+            }
+            self.extents = self.extents.get(1..).unwrap_or_default();
+        }
+    }
+
+    /// Ends the comparison, once all bytes have come.
+    ///
+    /// # Errors
+    ///
+    /// [`OtherContent`].
+    pub fn finish(self) -> Result<(), OtherContent> {
+        self.hasher.compare(self.size, self.expected)
+    }
+}
+
 fn same(found: ContentHash, expected: ContentHash) -> Result<(), OtherContent> {
     if found == expected {
         Ok(())
@@ -231,7 +282,11 @@ impl PieceHasher {
         while subtrees.len() > 1 {
             right = merge_subtrees_non_root(&subtrees.pop()?, &right, mode);
         }
-        Some(shortened(&merge_subtrees_root(&subtrees.pop()?, &right, mode)))
+        Some(shortened(&merge_subtrees_root(
+            &subtrees.pop()?,
+            &right,
+            mode,
+        )))
     }
 
     /// Compares the hash with the one that the index has.
@@ -240,8 +295,7 @@ impl PieceHasher {
     ///
     /// [`OtherContent`].
     pub fn compare(&self, expected: ContentHash) -> Result<(), OtherContent> {
-        self.finish()
-            .map_or(Ok(()), |found| same(found, expected))
+        self.finish().map_or(Ok(()), |found| same(found, expected))
     }
 
     fn put(&self, number: u64, hash: ChainingValue) {

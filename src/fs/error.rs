@@ -1,6 +1,7 @@
 //! Errors of reading a point in time.
 
 use crate::catalog::stream::RepackedError;
+use crate::format::content_hash::OtherContent;
 use crate::format::frame::{FrameError, Lane};
 use crate::index::IndexError;
 use crate::model::{FrameNo, LevelId, LevelSerial, NotUnderstood};
@@ -56,6 +57,9 @@ pub enum ReadError {
     /// Only a newer version of freezer can read the entry.
     #[error(transparent)]
     NotUnderstood(#[from] NotUnderstood),
+    /// The content of a file is not what was stored.
+    #[error(transparent)]
+    OtherContent(#[from] OtherContent),
     /// The store did not hand over the bytes.
     #[error("could not fetch {frame}")]
     Fetch {
@@ -162,6 +166,7 @@ impl ReadError {
             | Self::Repacked { .. }
             | Self::NoSuchLevel(_)
             | Self::NotUnderstood(_)
+            | Self::OtherContent(_)
             | Self::Deadline
             | Self::Panicked
             | Self::Open { .. } => Errno::Io,

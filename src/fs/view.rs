@@ -8,6 +8,7 @@ use super::recent::RecentLayouts;
 use super::{CacheCounts, FilePiece};
 use crate::catalog::names::Folder;
 use crate::catalog::{TreeError, open_tree};
+use crate::format::content_hash::ContentHashing;
 use crate::format::frame::{Lane, Opener, Protection};
 use crate::format::manifest::{Manifest, RootNode};
 use crate::index::{Difference, FrameTable, RunRoot, Tree};
@@ -57,6 +58,7 @@ struct ViewState {
     reader: Arc<FileReader>,
     recent: RecentLayouts,
     has_xattrs: bool,
+    hashing: ContentHashing,
     totals: Totals,
 }
 
@@ -138,6 +140,7 @@ impl View {
             reader: Arc::clone(reader),
             recent: RecentLayouts::default(),
             has_xattrs: manifest.has_xattrs,
+            hashing: protection.content_hashing(),
             totals,
         };
         Ok(Self {
@@ -161,6 +164,11 @@ impl View {
     /// Whether any entry has extended attributes.
     pub fn has_xattrs(&self) -> bool {
         self.shared.has_xattrs
+    }
+
+    /// Returns how the content of its files was hashed.
+    pub fn hashing(&self) -> &ContentHashing {
+        &self.shared.hashing
     }
 
     /// Returns how many entries and bytes it holds.

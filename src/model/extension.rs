@@ -26,6 +26,48 @@ impl fmt::Debug for ContentHash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct InodeFlags(pub u32);
 
+/// The flags that a user can set, and the letters that `chattr` has for them.
+const LETTERS: [(u32, char); 16] = [
+    (0x1, 's'),
+    (0x2, 'u'),
+    (0x4, 'c'),
+    (0x8, 'S'),
+    (0x10, 'i'),
+    (0x20, 'a'),
+    (0x40, 'd'),
+    (0x80, 'A'),
+    (0x400, 'm'),
+    (0x4000, 'j'),
+    (0x8000, 't'),
+    (0x1_0000, 'D'),
+    (0x2_0000, 'T'),
+    (0x80_0000, 'C'),
+    (0x200_0000, 'x'),
+    (0x2000_0000, 'P'),
+];
+
+impl InodeFlags {
+    /// The entry cannot be changed or removed.
+    pub const IMMUTABLE: u32 = 0x10;
+    /// The entry can only grow.
+    pub const APPEND_ONLY: u32 = 0x20;
+
+    /// Returns those of the flags that a user can set; `None` if there is none.
+    pub fn settable(flags: u32) -> Option<Self> {
+        let all = LETTERS.iter().fold(0, |all, (flag, _)| all | flag);
+        Some(Self(flags & all)).filter(|flags| flags.0 != 0)
+    }
+}
+
+impl fmt::Display for InodeFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        LETTERS
+            .iter()
+            .filter(|(flag, _)| self.0 & flag != 0)
+            .try_for_each(|(_, letter)| write!(f, "{letter}"))
+    }
+}
+
 /// An extension that this version of freezer does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UnknownExtension {

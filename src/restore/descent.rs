@@ -3,12 +3,12 @@
 
 use super::attributes::{Start, TargetMetadata};
 use super::directory::TargetDirectory;
-use super::file::{LargeFile, PIECE_BYTES, pieces};
+use super::file::{FilePiece, LargeFile, PIECE_BYTES, pieces};
 use super::run::{RestoreRun, Summary};
 use super::selection::{RestoreSelection, SelectedTree, listing};
 use super::target::{PRIVATE, open_target};
 use super::{Attempt, EntryError, Existing, RestoreError, RestoreSource};
-use crate::model::{Content, Entry, Extent, Kind, Name, NodeId, TreePath};
+use crate::model::{Content, Entry, Kind, Name, NodeId, TreePath};
 use crate::platform::{Attributes, DirHandle, Sort, raise_open_files_limit};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
@@ -32,8 +32,8 @@ const WAITING_PER_WRITER: usize = 4;
 enum WriterJob<C> {
     /// Entries to make, each with its directory.
     Batch(Vec<(Arc<TargetDirectory>, Entry)>),
-    /// Extents of a large file to write.
-    Piece(Arc<LargeFile<C>>, Vec<Extent>),
+    /// A piece of a large file to write.
+    Piece(Arc<LargeFile<C>>, FilePiece),
 }
 
 /// A directory that was made or was there, and is not entered yet.
@@ -111,7 +111,7 @@ fn write<S: RestoreSource>(run: &RestoreRun<'_, S>, jobs: &Receiver<WriterJob<S:
                     run.leave(&directory);
                 }
             }
-            WriterJob::Piece(large, extents) => run.write_piece(&large, &extents),
+            WriterJob::Piece(large, piece) => run.write_piece(&large, Some(&piece)),
         }
     }
 }
@@ -301,11 +301,12 @@ impl<S: RestoreSource> Descent<'_, S> {
                 self.hand_out_batch();
                 match self.run.begin_large(directory, &entry, *size) {
                     Ok(large) => {
-                        for piece in pieces(extents) {
+                        for (number, extents) in (0..).zip(pieces(extents)) {
+                            let piece = FilePiece { number, extents };
                             large.enter();
                             self.hand_out(WriterJob::Piece(Arc::clone(&large), piece));
                         }
-                        self.run.write_piece(&large, &[]);
+                        self.run.write_piece(&large, None);
                     }
                     Err(error) => self.run.trouble(&entry.path, error),
                 }

@@ -4,6 +4,7 @@
 //! entries in order of names without the directories among them, then each subdirectory with all
 //! below it. GNU tar needs that order to give directories their times.
 
+use crate::format::content_hash::ContentCheck;
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder, TarError, padding};
 use crate::fs::view::{FileContent, ROOT, ReadError, View};
 use crate::model::{
@@ -192,11 +193,15 @@ impl Export<'_> {
             }
         };
         let runs = self.member(entry, None, &runs_of(entry))?;
+        let mut check = ContentCheck::of(entry, self.view.hashing());
         let mut data_bytes = 0;
         for run in runs {
-            self.copy(entry, &content, run)?;
+            self.copy(entry, &content, run, check.as_mut())?;
             data_bytes += run.length;
         }
+        check
+            .map_or(Ok(()), ContentCheck::finish)
+            .map_err(|error| ExportError::Cut(entry.path.clone(), error.into()))?;
         self.write_zeros(padding(data_bytes))?;
         Ok(true)
     }
@@ -210,14 +215,19 @@ impl Export<'_> {
     /// Returns the content of a file after reading it: all of it, or the beginning of a large file.
     fn readable(&mut self, entry: &Entry) -> Result<FileContent, ReadError> {
         let content = self.view.content(entry)?;
+        let mut check = ContentCheck::of(entry, self.view.hashing());
         let mut at = content.next_data(0);
         while let Some(from) = at.filter(|from| *from < content.size().min(WHOLE_BYTES)) {
             let read = content.read(from, &mut self.piece)?;
+            if let Some(check) = &mut check {
+                check.see(from, self.piece.get(..read).unwrap_or_default());
+            }
             at = content.next_data(from + read as u64).filter(|_| read > 0);
             if content.size() > WHOLE_BYTES {
-                break;
+                return Ok(content);
             }
         }
+        check.map_or(Ok(()), ContentCheck::finish)?;
         Ok(content)
     }
 
@@ -226,6 +236,7 @@ impl Export<'_> {
         entry: &Entry,
         content: &FileContent,
         run: DataRun,
+        mut check: Option<&mut ContentCheck<'_>>,
     ) -> Result<(), ExportError> {
         let (mut at, mut left) = (run.at.0, run.length);
         while left > 0 {
@@ -242,9 +253,11 @@ impl Export<'_> {
             if read == 0 {
                 break;
             }
-            self.out
-                .write_all(piece.get(..read).unwrap_or_default())
-                .map_err(ExportError::Write)?;
+            let data = piece.get(..read).unwrap_or_default();
+            if let Some(check) = &mut check {
+                check.see(at, data);
+            }
+            self.out.write_all(data).map_err(ExportError::Write)?;
             at += read as u64;
             left -= read as u64;
             self.exported.bytes += read as u64;

@@ -149,6 +149,7 @@ impl<'run, S: RestoreSource> RestoreRun<'run, S> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::RestoreRun;
+    use crate::format::content_hash::ContentHashing;
     use crate::model::progress::Collected;
     use crate::model::{Cancel, Entry, NodeId, TreePath};
     use crate::restore::{Attempt, EntryError, Options, RestoreError, RestoreSource};
@@ -172,6 +173,10 @@ pub(super) mod tests {
 
         fn content(&self, _: &Entry) -> io::Result<()> {
             Ok(())
+        }
+
+        fn hashing(&self) -> ContentHashing {
+            ContentHashing::default()
         }
 
         fn read(

@@ -488,7 +488,8 @@ class Level:
     def row(self, k, v):
         need(len(k) == 8, "key of frame")
         r = R(v)
-        need(r.u8() == 1, "version of frame row")
+        kind = r.u8()
+        need(kind in (1, 2), "kind of frame row")
         t = (
             int.from_bytes(k, "big"),
             r.varint(),
@@ -498,27 +499,29 @@ class Level:
             r.varint(1 << 32),
         )
         need(t[2] > 0, "empty frame")
+        whole, skip = (r.varint(1 << 32), r.varint(1 << 32)) if kind == 2 else (t[2], 0)
+        need(skip + t[2] <= whole, "stretch of frame")
         ck = r.take(0 if self.st.enc else 16)
         r.end()
-        return t + (ck,)
+        return t + (ck, whole, skip)
 
     def read_row(self, t):
-        b, no, n, seg, off, ln, ck = t
+        b, no, n, seg, off, ln, ck, whole, skip = t
         key = (self.serial, no)
         if key in self.cache:
             self.cache.move_to_end(key)
-            return self.cache[key]
+            return self.cache[key][skip : skip + n]
         raw = self.st.pread("%s/segments/%s" % (self.base, num(seg)), off, ln)
         out = (
             self.st.sealed(raw, self.id, 0, no)
             if self.st.enc
-            else self.st.bare(raw, self.id, no, self.comp, n, ck)
+            else self.st.bare(raw, self.id, no, self.comp, whole, ck)
         )
-        need(len(out) == n, "bytes of frame")
+        need(len(out) == whole, "bytes of frame")
         self.cache[key] = out
         while sum(map(len, self.cache.values())) > 128 << 20 and len(self.cache) > 1:
             self.cache.popitem(False)
-        return out
+        return out[skip : skip + n]
 
     def frame_(self, pos):
         need(pos < self.d["stream_bytes"], "place behind the end of the stream")
@@ -547,9 +550,32 @@ class E:
 KIND = "-dlcbp"
 
 
+def extensions(r, e):
+    last = -1
+    need(r.p < r.e, "no extensions")
+    while r.p < r.e:
+        number, v = r.varint(), R(r.sized())
+        need(number > last, "extensions sorted")
+        last = number
+        if number == 2:
+            e.hash = v.take(20)
+        elif number == 4:
+            need(e.first is None, "two first names")
+            e.first = (v.varint(), v.varint(1 << 34))
+        elif number == 6:
+            need(v.varint(1 << 32), "no inode flags")
+        elif number == 8:
+            v.diff(0), v.diff(0)
+        else:
+            need(number % 2 == 0, "critical extension %d" % number)
+            continue
+        v.end()
+
+
 def entry(v, serial_of_run):
     r = R(v)
-    need(r.u8() == 1, "version of entry")
+    version = r.u8()
+    need(version in (1, 2), "version of entry")
     e = E()
     e.kind = r.u8()
     if e.kind == 6:
@@ -557,7 +583,7 @@ def entry(v, serial_of_run):
         return None
     need(e.kind <= 5, "kind")
     f = e.flags = r.u8()
-    need(f < 64, "flags")
+    need(f < 64 * version, "flags")
     need(not (f & 2 and f & 4), "flags 2 and 4")
     need(e.kind == 0 or not f & (2 | 4 | 32), "flags of kind")
     e.mode = r.varint()
@@ -579,7 +605,10 @@ def entry(v, serial_of_run):
         need(e.target and b"\0" not in e.target, "target")
     e.rdev = (r.varint(1 << 32), r.varint(1 << 32)) if e.kind in (3, 4) else None
     e.blocks = r.diff(8 * -(-e.size // 4096) if e.kind == 0 else 0)
-    e.first = r.varint() if f & 8 else None
+    e.first = (None, r.varint()) if f & 8 else None
+    e.hash = None
+    if f & 64:
+        extensions(R(r.sized()), e)
     e.xattrs = []
     if f & 16:
         n = r.varint()
@@ -693,7 +722,7 @@ class Point:
                 if k.endswith(b"\0"):
                     sub_of(k)
                     need(i != oldest, "gone in the oldest run")
-                    need(v == b"\1\6", "value of a subtree key")
+                    need(v in (b"\1\6", b"\2\6"), "value of a subtree key")
                     seen_subs[i] += 1
                     if i <= lim:
                         hidden.append((k, i))
@@ -719,6 +748,7 @@ class Point:
     def tree(self):
         """walk, with the checks of a tree and hard links resolved: yields comps, entry, comps of the first name or None"""
         dirs, firsts, root = set(), {}, False
+        oldest = len(self.runs) - 1
         for comps, e, i, rank, k in self.walk():
             if not comps:
                 need(e.kind == 1, "root is no directory")
@@ -732,8 +762,14 @@ class Point:
                 dirs.add(tuple(comps))
             link = None
             if e.first is not None:
-                need(e.first < rank, "rank of first name")
-                link = firsts.get((i, e.first))
+                run, first = e.first
+                if run is None:
+                    need(first < rank, "rank of first name")
+                    record = (oldest - i, first)
+                else:
+                    need(run < oldest - i, "run of first name")
+                    record = (run, first)
+                link = firsts.get(record)
                 if link is not None:
                     need(
                         (link[1].kind, link[1].ino, link[1].dev, link[1].size, link[1].ext)
@@ -742,7 +778,8 @@ class Point:
                     )
                     link = link[0]
             if e.kind != 1:
-                firsts[(i, rank)] = (comps, e)
+                record = (oldest - i, rank) if e.first is None else record
+                firsts.setdefault(record, (comps, e))
             yield comps, e, link
         need(root, "no root")
 

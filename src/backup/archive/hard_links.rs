@@ -2,9 +2,7 @@
 
 use crate::backup::compare::UNSURE;
 use crate::backup::read_step::SourceInode;
-use crate::model::{
-    Content, ContentHash, Entry, Extent, Kind, NodeId, SignaturePlace, Time, TreePath,
-};
+use crate::model::{Entry, NodeId, TreePath};
 use std::collections::HashMap;
 
 /// The first name of each hard-linked file, until its last name has come.
@@ -15,13 +13,9 @@ pub(super) struct HardLinks {
 
 struct FirstLink {
     node: NodeId,
-    path: TreePath,
-    kind: Kind,
-    size: u64,
-    mtime: Time,
-    extents: Vec<Extent>,
-    signatures: Vec<SignaturePlace>,
-    content_hash: Option<ContentHash>,
+    /// The entry of the name. The other names get its content, and its metadata: what was changed
+    /// while the run was under way is for the next one to see.
+    entry: Entry,
     /// Whether this level's stream has the name.
     is_stored: bool,
     /// Number of names that are still to come.
@@ -44,12 +38,9 @@ impl HardLinks {
             .get_mut(&inode)
             .filter(|first| first.is_still(entry))?;
         entry.link_to = Some(first.node);
-        if let Content::File { extents, .. } = &mut entry.content {
-            extents.clone_from(&first.extents);
-        }
-        entry.metadata.signatures.clone_from(&first.signatures);
-        entry.metadata.extensions.content_hash = first.content_hash;
-        let path = first.path.clone();
+        entry.metadata.clone_from(&first.entry.metadata);
+        entry.content.clone_from(&first.entry.content);
+        let path = first.entry.path.clone();
         first.names_left = first.names_left.saturating_sub(1);
         if first.names_left == 0 {
             self.first_names.remove(&inode);
@@ -69,22 +60,11 @@ impl HardLinks {
         if entry.metadata.links <= 1 || entry.metadata.inode == UNSURE {
             return;
         }
-        let (kind, size) = (entry.content.kind(), entry.content.size());
-        let extents = match entry.content {
-            Content::File { extents, .. } => extents,
-            _ => Vec::new(),
-        };
         let first = FirstLink {
             node,
-            path: entry.path,
-            kind,
-            size,
-            mtime: entry.metadata.mtime,
-            extents,
-            signatures: entry.metadata.signatures,
-            content_hash: entry.metadata.extensions.content_hash,
-            is_stored,
             names_left: entry.metadata.links - 1,
+            entry,
+            is_stored,
         };
         self.first_names.insert(inode, first);
     }
@@ -94,8 +74,16 @@ impl FirstLink {
     /// Returns whether an entry of the same inode has the same content. It has not if the file was
     /// written to since, or if it was deleted and its inode given to a new file.
     fn is_still(&self, entry: &Entry) -> bool {
-        let (kind, size) = (entry.content.kind(), entry.content.size());
-        (self.kind, self.size, self.mtime) == (kind, size, entry.metadata.mtime)
+        let first = &self.entry;
+        (
+            first.content.kind(),
+            first.content.size(),
+            first.metadata.mtime,
+        ) == (
+            entry.content.kind(),
+            entry.content.size(),
+            entry.metadata.mtime,
+        )
     }
 }
 
@@ -153,15 +141,15 @@ mod tests {
             assert_eq!(of, extents(), "{name} has other content");
         }
         // All names have come: a new file may have this inode.
-        assert_eq!(links.join(&mut file("d", 3, 0, Vec::new(), inode())), None);
+        assert_eq!(links.join(&mut file("d", 3, 0, Vec::new()), inode()), None);
     }
 
     #[test]
     fn a_name_of_a_file_that_was_written_to_is_no_link() {
         let mut links = HardLinks::default();
         links.remember(NodeId(7), file("a", 2, 0, extents()), inode(), false);
-        assert_eq!(links.join(&mut file("b", 2, 1, Vec::new(), inode())), None);
+        assert_eq!(links.join(&mut file("b", 2, 1, Vec::new()), inode()), None);
         links.remember(NodeId(8), file("single", 1, 9, extents()), inode(), false);
-        assert_eq!(links.join(&mut file("c", 1, 9, Vec::new(), inode())), None);
+        assert_eq!(links.join(&mut file("c", 1, 9, Vec::new()), inode()), None);
     }
 }

@@ -2,10 +2,11 @@
 
 use super::Archive;
 use super::data_runs::FileData;
+use super::file_hash::FileHash;
 use crate::backup::compare::UNSURE;
 use crate::backup::error::BackupError;
 use crate::backup::read_step::ContentSource;
-use crate::backup::unread::{Unread, report_if_changed};
+use crate::backup::unread::{Unread, stayed_the_same};
 use crate::format::signature::SignatureWriter;
 use crate::format::tar::padding;
 use crate::model::{Content, DataRun, Entry, Extent, FileOffset, TreePath, Trouble};
@@ -48,7 +49,12 @@ impl Archive<'_> {
                 file
             }
         };
-        report_if_changed(&entry.path, &file);
+        let hash = self.hash.take();
+        if stayed_the_same(&entry.path, &file)
+            && let Some(hash) = hash
+        {
+            hash.finish(entry);
+        }
         Ok(0)
     }
 
@@ -72,6 +78,7 @@ impl Archive<'_> {
     ) -> Result<(), BackupError> {
         let runs = self.header(entry, None, &data.runs)?;
         self.set_extents(entry, &runs);
+        self.hash = Some(FileHash::new(&self.level.hashing));
         self.in_hand = Some(entry.clone()).filter(|_| !data.shrank);
         let mut data_bytes = 0;
         for run in &runs {
@@ -105,7 +112,7 @@ impl Archive<'_> {
             for run in runs {
                 extents.push(Extent {
                     at: run.at,
-                    level: self.serial,
+                    level: self.level.serial,
                     stream,
                     length: run.length,
                 });
@@ -171,13 +178,16 @@ impl Archive<'_> {
         left: u64,
         signature: Option<&mut SignatureWriter>,
     ) -> Result<io::Result<CopiedPiece>, BackupError> {
-        let mut wanted = 0;
+        let (mut wanted, hash) = (0, &mut self.hash);
         let file_bytes = data.file.stat.size;
         let read = self.stream.append_read(left, file_bytes, |space| {
             wanted = space.len();
             let read = data.file.handle.read_at(space, at)?;
             if let Some(signature) = signature {
                 signature.update(space.get(..read).unwrap_or_default());
+            }
+            if let Some(hash) = hash {
+                hash.store(at, space.get(..read).unwrap_or_default());
             }
             Ok(read)
         })?;

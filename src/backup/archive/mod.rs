@@ -8,6 +8,7 @@
 mod by_blocks;
 mod data_runs;
 mod entry_index;
+mod file_hash;
 mod hard_links;
 mod members;
 
@@ -22,8 +23,10 @@ use super::read_step::{ReadEntry, ReadStep};
 use super::stop::StopSignal;
 use super::stream::TarStream;
 use super::unread::Unread;
+use crate::format::content_hash::ContentHashing;
 use crate::format::tar::{BLOCK, DumpDir, END_OF_ARCHIVE, MemberEncoder};
 use crate::model::{Content, Entry, LevelSerial, Name, Progress, TreePath, Trouble};
+use file_hash::FileHash;
 use hard_links::HardLinks;
 use std::collections::HashSet;
 
@@ -32,7 +35,7 @@ pub(super) struct Archive<'run> {
     stream: TarStream,
     entries: EntryIndex<'run>,
     members: MemberEncoder,
-    serial: LevelSerial,
+    level: ArchivedLevel,
     blocks: BlockMembers<'run>,
     /// The directory that the walk is in.
     current: Option<CurrentDirectory>,
@@ -42,12 +45,20 @@ pub(super) struct Archive<'run> {
     /// Whether the current directory is in the index.
     is_inside: bool,
     links: HardLinks,
-    same_content: SameContent,
     checkpoints: CheckpointTimer<'run>,
     /// The large file that is being written, with all extents that it is to have.
     in_hand: Option<Entry>,
+    /// The hash of the file whose content is being written.
+    hash: Option<FileHash>,
     progress: &'run dyn Progress,
     stop: StopSignal<'run>,
+}
+
+/// The level that an archive is written for.
+pub(super) struct ArchivedLevel {
+    pub(super) serial: LevelSerial,
+    pub(super) same_content: SameContent,
+    pub(super) hashing: ContentHashing,
 }
 
 /// How large files are stored by blocks.
@@ -93,9 +104,8 @@ impl<'run> Archive<'run> {
     pub(super) fn new(
         stream: TarStream,
         entries: EntryIndex<'run>,
-        serial: LevelSerial,
+        level: ArchivedLevel,
         blocks: BlockMembers<'run>,
-        same_content: SameContent,
         checkpoints: CheckpointTimer<'run>,
         progress: &'run dyn Progress,
         stop: StopSignal<'run>,
@@ -104,15 +114,15 @@ impl<'run> Archive<'run> {
             stream,
             entries,
             members: MemberEncoder::new(),
-            serial,
+            level,
             blocks,
             current: None,
             awaited: HashSet::new(),
             is_inside: false,
             links: HardLinks::default(),
-            same_content,
             checkpoints,
             in_hand: None,
+            hash: None,
             progress,
             stop,
         }
@@ -224,7 +234,8 @@ impl<'run> Archive<'run> {
     /// Returns whether an entry that is as it was needs a member nevertheless. Where the streams alone
     /// make the tree, it must be linked to the name that its file was stored again under.
     fn needs_link(&self, found: &ReadEntry) -> bool {
-        self.same_content == SameContent::Store && self.links.has_stored(&found.entry, found.inode)
+        self.level.same_content == SameContent::Store
+            && self.links.has_stored(&found.entry, found.inode)
     }
 
     /// Writes the member of the current directory, unless it is written and nothing is new in it.
@@ -282,7 +293,7 @@ impl<'run> Archive<'run> {
         let begun = self
             .in_hand
             .as_ref()
-            .and_then(|entry| begun_file(entry, self.serial, position));
+            .and_then(|entry| begun_file(entry, self.level.serial, position));
         let index = self.entries.so_far()?;
         self.checkpoints.taken(position);
         self.stream.cut_with(Mark { index, begun })

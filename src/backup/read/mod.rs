@@ -17,6 +17,7 @@ use super::read_step::{ContentSource, ReadEntry, ReadStep, SourceInode};
 use super::resume::Resumed;
 use super::step::{DirectoryAccess, WalkStep, WalkedDirectory};
 use super::unread::Unread;
+use crate::format::content_hash::ContentHashing;
 use crate::model::{
     Content, Entry, Extensions, Kind, Metadata, Name, Progress, TreePath, Trouble, Xattr,
 };
@@ -30,6 +31,7 @@ pub(super) struct EntryReader<'run> {
     xattrs: Xattrs,
     earlier: EarlierContent<'run>,
     engine: Engine,
+    hashing: ContentHashing,
     progress: &'run dyn Progress,
 }
 
@@ -49,6 +51,7 @@ impl<'run> EntryReader<'run> {
     pub(super) fn new(
         earlier: EarlierContent<'run>,
         engine: Engine,
+        hashing: ContentHashing,
         progress: &'run dyn Progress,
     ) -> Self {
         Self {
@@ -56,6 +59,7 @@ impl<'run> EntryReader<'run> {
             xattrs: Xattrs::new(),
             earlier,
             engine,
+            hashing,
             progress,
         }
     }

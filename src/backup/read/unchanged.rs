@@ -169,6 +169,7 @@ impl EntryReader<'_> {
             .metadata
             .signatures
             .clone_from(&earlier.metadata.signatures);
+        entry.metadata.extensions.content_hash = earlier.metadata.extensions.content_hash;
         entry
     }
 }
