@@ -153,6 +153,7 @@ fn is_same_but_for_ctime(previous: &Entry, now: &Entry) -> bool {
     owner
         && (before.mode, before.links) == (after.mode, after.links)
         && before.xattrs == after.xattrs
+        && before.extensions.inode_flags == after.extensions.inode_flags
 }
 
 fn has_same_shape(previous: &Content, now: &Stat) -> bool {

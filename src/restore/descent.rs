@@ -92,9 +92,10 @@ pub(super) fn restore<S: RestoreSource>(
             batch_bytes: 0,
             first_names: HashMap::new(),
         };
-        descent.walk(tree.root, directory, &tree.selection);
+        descent.walk(tree.root, Arc::clone(&directory), &tree.selection);
         Ok(())
     })?;
+    run.set_flags(&directory.handle);
     run.finish()
 }
 
@@ -279,6 +280,9 @@ impl<S: RestoreSource> Descent<'_, S> {
         self.run.counts.directory();
         let wanted =
             (new || *selection == RestoreSelection::All).then(|| self.run.wanted(&entry.metadata));
+        if wanted.is_some() {
+            self.run.flag_later(entry);
+        }
         Ok(Subdirectory {
             node,
             name,

@@ -298,7 +298,9 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
         self.apply(node, entry.content.kind(), &wanted, start, |error| {
             self.trouble(&entry.path, error)
         });
-        placed.settle(directory)
+        placed.settle(directory)?;
+        self.flag_later(entry);
+        Ok(())
     }
 
     fn create_file(

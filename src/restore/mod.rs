@@ -26,6 +26,7 @@ mod directory;
 mod error;
 mod export;
 mod file;
+mod inode_flags;
 mod options;
 mod run;
 mod selection;

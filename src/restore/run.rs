@@ -1,11 +1,12 @@
 //! The state that all threads of one restore share.
 
+use super::inode_flags::FlaggedEntry;
 use super::{EntryError, Options, RestoreError, RestoreSource};
 use crate::model::{Cancel, Interrupted, Name, Progress, TreePath, Trouble};
 use crate::platform::{Owners, ProcessIdentity};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How much a restore did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub(super) struct RestoreRun<'run, S> {
     pub identity: ProcessIdentity,
     pub owners: Owners,
     pub counts: RestoreTally,
+    /// Guards the entries that get inode flags in the end.
+    flagged: Mutex<Vec<FlaggedEntry>>,
     progress: &'run dyn Progress,
     cancel: &'run Cancel,
     /// Makes temporary names differ from those of other runs.
@@ -63,6 +66,11 @@ pub(super) struct RestoreRun<'run, S> {
 }
 
 impl<'run, S: RestoreSource> RestoreRun<'run, S> {
+    /// Returns the entries that get inode flags in the end.
+    pub(super) fn flagged(&self) -> MutexGuard<'_, Vec<FlaggedEntry>> {
+        self.flagged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn new(
         source: &'run S,
         options: &'run Options,
@@ -75,6 +83,7 @@ impl<'run, S: RestoreSource> RestoreRun<'run, S> {
             identity: ProcessIdentity::of_process(),
             owners: Owners::new(),
             counts: RestoreTally::default(),
+            flagged: Mutex::default(),
             progress,
             cancel,
             salt: std::process::id(),

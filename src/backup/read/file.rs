@@ -1,11 +1,11 @@
 //! Reads files whose content is to be stored.
 
-use super::EntryReader;
 use super::child::ListedChild;
+use super::{EntryReader, extensions};
 use crate::backup::blocks::EarlierVersion;
 use crate::backup::read_step::{ContentSource, ReadEntry, ReadStep, SourceFile, SourceInode};
 use crate::backup::unread::{Unread, stayed_the_same};
-use crate::model::{Content, ContentHash, Extent, TreePath};
+use crate::model::{Content, ContentHash, Extensions, Extent, TreePath};
 use crate::platform::Stat;
 use std::ops::Range;
 
@@ -26,6 +26,7 @@ impl EntryReader<'_> {
     ) -> Result<(), Unread> {
         let mut stat = file.stat.clone();
         let xattrs = self.attributes(child.path, self.xattrs.of_open(&file.handle, stat.device));
+        let extensions = extensions::of_file(child.path, &file.handle);
         let has_room = stat.size <= SMALL_FILE_BYTES as u64
             && read.bytes.len() + SMALL_FILE_BYTES <= STEP_BYTES;
         let mut content_hash = None;
@@ -54,7 +55,10 @@ impl EntryReader<'_> {
         let size = stat.size;
         let extents = Vec::new();
         let mut entry = self.entry(child.path, &stat, xattrs, Content::File { size, extents });
-        entry.metadata.extensions.content_hash = content_hash;
+        entry.metadata.extensions = Extensions {
+            content_hash,
+            ..extensions
+        };
         read.entries.push(ReadEntry {
             entry,
             content,

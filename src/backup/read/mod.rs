@@ -5,6 +5,7 @@
 //! have is opened (`file`).
 
 mod child;
+mod extensions;
 mod file;
 mod unchanged;
 
@@ -120,13 +121,15 @@ impl<'run> EntryReader<'run> {
         if let Some(same) = previous.and_then(|previous| self.same(previous, &stat)) {
             return Some(same);
         }
-        let xattrs = match &directory.access {
-            DirectoryAccess::Open(handle) => {
-                self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device))
-            }
-            DirectoryAccess::ByName { .. } => Vec::new(),
+        let (xattrs, extensions) = match &directory.access {
+            DirectoryAccess::Open(handle) => (
+                self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device)),
+                extensions::of_directory(&directory.path, handle),
+            ),
+            DirectoryAccess::ByName { .. } => (Vec::new(), Extensions::default()),
         };
-        let entry = self.entry(&directory.path, &stat, xattrs, Content::Directory);
+        let mut entry = self.entry(&directory.path, &stat, xattrs, Content::Directory);
+        entry.metadata.extensions = extensions;
         Some(self.same_after_all(previous, entry, &stat))
     }
 
@@ -181,8 +184,9 @@ impl<'run> EntryReader<'run> {
                 return Ok(());
             }
         };
-        let xattrs = self.child_attributes(child, &stat);
-        let entry = self.entry(child.path, &stat, xattrs, content);
+        let (xattrs, extensions) = self.child_attributes(child, &stat);
+        let mut entry = self.entry(child.path, &stat, xattrs, content);
+        entry.metadata.extensions = extensions;
         read.entries
             .push(self.same_after_all(previous, entry, &stat));
         Ok(())
@@ -211,18 +215,22 @@ impl<'run> EntryReader<'run> {
         }
     }
 
-    fn child_attributes(&self, child: &ListedChild<'_>, stat: &Stat) -> Vec<Xattr> {
+    fn child_attributes(&self, child: &ListedChild<'_>, stat: &Stat) -> (Vec<Xattr>, Extensions) {
         if stat.sort == Sort::Kept(Kind::Directory) {
             // The walk reports a directory that cannot be opened.
-            let read = child
-                .directory
-                .open_child(child.name)
-                .and_then(|directory| self.xattrs.of_open(&directory, stat.device));
-            return read.unwrap_or_default();
+            let Ok(directory) = child.directory.open_child(child.name) else {
+                return (Vec::new(), extensions::of_unopened(child));
+            };
+            let xattrs = self.xattrs.of_open(&directory, stat.device);
+            return (
+                xattrs.unwrap_or_default(),
+                extensions::of_directory(child.path, &directory),
+            );
         }
-        self.attributes(
-            child.path,
-            self.xattrs.of_child(child.directory, child.name),
+        let xattrs = self.xattrs.of_child(child.directory, child.name);
+        (
+            self.attributes(child.path, xattrs),
+            extensions::of_unopened(child),
         )
     }
 

@@ -1,12 +1,12 @@
 //! Finds files whose content earlier levels, or interrupted runs, have stored.
 
-use super::EntryReader;
 use super::child::ListedChild;
+use super::{EntryReader, extensions};
 use crate::backup::base::Base;
 use crate::backup::compare::{Change, Likeness, Previous, SameContent};
 use crate::backup::read_step::{ReadEntry, SourceFile};
 use crate::backup::unread::Unread;
-use crate::model::{Entry, Kind};
+use crate::model::{Entry, Extensions, Kind};
 use crate::platform::Stat;
 
 impl EntryReader<'_> {
@@ -158,6 +158,15 @@ impl EntryReader<'_> {
         })
     }
 
+    /// Returns the extensions of a file whose content need not be read. A file that this user may not
+    /// open keeps no flags.
+    fn extensions_of(child: &ListedChild<'_>) -> Extensions {
+        child.directory.open_file(child.name).map_or_else(
+            |_| extensions::of_unopened(child),
+            |file| extensions::of_file(child.path, &file),
+        )
+    }
+
     /// Returns the entry of a file as it is now, with the content of an earlier one.
     fn with_content_of(&self, earlier: &Entry, child: &ListedChild<'_>, stat: &Stat) -> Entry {
         let xattrs = self.attributes(
@@ -169,7 +178,10 @@ impl EntryReader<'_> {
             .metadata
             .signatures
             .clone_from(&earlier.metadata.signatures);
-        entry.metadata.extensions.content_hash = earlier.metadata.extensions.content_hash;
+        entry.metadata.extensions = Extensions {
+            content_hash: earlier.metadata.extensions.content_hash,
+            ..Self::extensions_of(child)
+        };
         entry
     }
 }
