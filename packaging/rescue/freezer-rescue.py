@@ -578,7 +578,8 @@ class Stream:
         try:
             data = self.store.read(self.folder + "repacked/" + name)
             says = json.loads(self.store.open_sealed(self.level, REPACKED, number, data))
-            is_it = (says["version"], says["level"], says["number"]) == (1, self.level, number)
+            is_it = (says["level"], says["number"]) == (self.level, number)
+            is_it = is_it and says["version"] in (1, 2) and not says.get("requires")
             need(is_it, "is of a newer format or of another level")
             if number <= self.repacked:
                 return self.parts["frame_table"]

@@ -211,6 +211,7 @@ fn shortened(hash: &blake3::Hash) -> ContentHash {
 
 /// The hash of a file whose data several threads have at once, each a piece of
 /// [`HASH_PIECE_BYTES`]. Holes do not count: the data of all extents, end to end, is cut.
+#[derive(Debug)]
 pub struct PieceHasher {
     hashing: ContentHashing,
     /// What follows the data.
@@ -397,8 +398,8 @@ mod tests {
                 return Ok(());
             };
             let piece_bytes = usize::try_from(HASH_PIECE_BYTES).expect("small");
-            let cut: Vec<&[u8]> = data.chunks(piece_bytes).collect();
-            for (number, data) in (0..).zip(cut).rev() {
+            let cut: Vec<(u64, &[u8])> = (0..).zip(data.chunks(piece_bytes)).collect();
+            for (number, data) in cut.into_iter().rev() {
                 prop_assert_eq!(pieces.finish(), None);
                 let mut piece = pieces.piece(number);
                 data.chunks(100_000).for_each(|data| piece.update(data));

@@ -4,7 +4,7 @@ use super::attributes::Start;
 use super::directory::TargetDirectory;
 use super::run::RestoreRun;
 use super::{Attempt, EntryError, Existing, RestoreSource};
-use crate::format::content_hash::{HASH_PIECE_BYTES, OtherContent, PieceHasher};
+use crate::format::content_hash::{ContentCheck, HASH_PIECE_BYTES, OtherContent, PieceHasher};
 use crate::model::{Content, Device, Entry, Extent, Kind, Metadata, Name};
 use crate::platform::{Attributes, DirHandle, NewFile};
 use std::io;
@@ -150,16 +150,20 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
         extents: &[Extent],
     ) -> Result<(), EntryError> {
         let (file, placed, start) = self.create_file(directory, entry)?;
-        let mut hasher = self.source.hashing().hasher();
+        let mut check = ContentCheck::of(entry, &self.source.hashing());
         let written = self
             .content(entry)
             .and_then(|content| {
-                self.copy(&content, extents, &file, |at, data| hasher.update(at, data))
+                self.copy(&content, extents, &file, |at, data| {
+                    if let Some(check) = &mut check {
+                        check.see(at, data);
+                    }
+                })
             })
             .and_then(|written| {
-                if let Some(expected) = entry.metadata.extensions.content_hash {
-                    hasher.compare(size, expected).map_err(other_content)?;
-                }
+                check
+                    .map_or(Ok(()), ContentCheck::finish)
+                    .map_err(other_content)?;
                 if extents.last().map_or(0, Extent::end) != size {
                     file.set_size(size)
                         .map_err(|error| EntryError::new(Attempt::Write, error))?;

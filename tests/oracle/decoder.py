@@ -470,7 +470,7 @@ class Level:
             return False
         no, name = ns[-1]
         j = json.loads(self.st.sealed(self.st.get(self.base + "/repacked/" + name), self.id, 5, no))
-        need(j["version"] == 1 and j["level"] == self.id and j["number"] == no, "repacked object")
+        need(j["version"] in (1, 2) and not j.get("requires") and j["level"] == self.id and j["number"] == no, "repacked object")
         for k in ("stream_bytes", "segments", "frame_table", "frame_table_segments"):
             self.d[k] = j[k]
         self.gen, self.table = no, None

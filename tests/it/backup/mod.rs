@@ -4,6 +4,7 @@
 mod blocks;
 mod changing;
 mod checksum;
+mod hashes;
 mod index_runs;
 pub(crate) mod levels;
 mod linked;

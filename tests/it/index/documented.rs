@@ -2,7 +2,7 @@
 
 use super::{directory, file, open, path, write};
 use freezer::index::{
-    BlockCache, DeltaWriter, FrameRow, FrameTable, FrameTableWriter, MemoryBlocks, RunRoot,
+    BlockCache, DeltaWriter, FrameRow, FrameTable, FrameTableWriter, MemoryBlocks, RunRoot, Stretch,
 };
 use freezer::model::{
     Content, ContentHash, Entry, Extensions, Extent, FileOffset, FrameNo, InodeFlags, LevelSerial,
@@ -157,6 +157,31 @@ fn a_mark_that_an_entry_is_gone_is_as_documented() {
     let run = writer.finish(&mut blocks).expect("memory takes all");
     assert_bytes(&run.root.node, "delta");
     assert_eq!((run.root.entries, run.subtrees), (3, 1));
+}
+
+#[test]
+fn a_stretch_is_as_documented() {
+    let row = FrameRow {
+        number: FrameNo(1 << 32),
+        start: StreamOffset(70_000),
+        raw_length: 1000,
+        segment: 4,
+        offset: SegmentOffset(0),
+        stored_length: 2048,
+        checksum: None,
+        stretch: Some(Stretch {
+            skip: 512,
+            frame_bytes: 8192,
+        }),
+    };
+    let (mut writer, mut blocks) = (FrameTableWriter::new(), MemoryBlocks::default());
+    writer.push_later(&row, &mut blocks).expect("in order");
+    let root = writer.finish(&mut blocks).expect("memory takes all");
+    assert!(
+        root.node.ends_with(&example("stretch-row")),
+        "{:02x?}",
+        root.node
+    );
 }
 
 #[test]
