@@ -21,6 +21,7 @@
 //!   ends the run.
 
 mod attributes;
+mod contents;
 mod descent;
 mod directory;
 mod error;
@@ -34,6 +35,7 @@ mod source;
 mod target;
 mod view;
 
+pub use contents::{ContentsError, OtherFile, compare_contents};
 pub use error::{Attempt, EntryError, RestoreError};
 pub use export::{ExportError, Exported, export};
 pub use options::{Existing, KeepOut, Options, Ownership};
