@@ -7,7 +7,7 @@ use freezer::fs::ReadError;
 use freezer::fs::view::View;
 use freezer::model::progress::Collected;
 use freezer::model::{Cancel, ContentHash, TreePath, UnknownExtension};
-use freezer::restore::{ExportError, Options, export, restore};
+use freezer::restore::{ExportError, Options, OtherFile, compare_contents, export, restore};
 use freezer::store::memory::MemoryStore;
 use std::fs;
 use std::sync::Arc;
@@ -132,6 +132,24 @@ fn other_content_than_was_stored_is_told_and_never_left_on_disk() {
         matches!(cut, Err(ExportError::Cut(_, ReadError::OtherContent(_)))),
         "{cut:?}"
     );
+}
+
+#[test]
+fn a_check_of_contents_names_each_file_that_differs() {
+    let differing = |view: &View, later: Option<&View>| {
+        let mut names = Vec::new();
+        let mut found = |other: OtherFile| names.push(other.path.to_string());
+        compare_contents(view, later, &mut found, &Cancel::new()).expect("compared");
+        names
+    };
+    assert_eq!(differing(&view_of(files(true)), None), Vec::<String>::new());
+    let wrong = view_of(files(false));
+    let all = ["large", "large with holes", "small", "small with holes"];
+    assert_eq!(differing(&wrong, None), all);
+    // What a later point in time has too was compared there.
+    assert_eq!(differing(&wrong, Some(&wrong)), Vec::<String>::new());
+    let without_two = view_of(files(false).split_off(2));
+    assert_eq!(differing(&wrong, Some(&without_two))[..2], all[..2]);
 }
 
 /// Makes a file with an extension that nobody knows.
