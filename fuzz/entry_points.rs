@@ -2,13 +2,14 @@
 //! package call the same functions with sound inputs that were changed
 //! (`tests/it/format/mutated.rs`).
 
+use freezer::catalog::known::{KnownStores, Purpose};
 use freezer::catalog::names::{self, Meaning};
 use freezer::format::checkpoint::Checkpoint;
-use freezer::format::claim::Claim;
+use freezer::format::claim::{Claim, MachineDigest};
 use freezer::format::frame::{
     Compression, Decoder, ExpectedFrame, FrameKeys, Lane, Opener, Protection, Sealer,
 };
-use freezer::format::identity::Identity;
+use freezer::format::identity::{Cipher, Identity};
 use freezer::format::keys::KeySlot;
 use freezer::format::live;
 use freezer::format::lost::Lost;
@@ -21,11 +22,13 @@ use freezer::index::{BlockCache, MemoryBlocks, RunRoot, Tree};
 use freezer::model::{
     BackupName, BackupRef, Excludes, FrameNo, LevelId, PointInTime, StoreId, TreePath,
 };
+use freezer::platform::Running;
 use freezer::store::ObjectName;
 use freezer::store::memory::MemoryStore;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, LazyLock};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex};
 
 const STORE: StoreId = StoreId([3; 16]);
 const NUMBER: u64 = 7;
@@ -296,7 +299,39 @@ pub fn claim(json: &[u8]) {
             claim
         );
         claim.process.has_surely_ended();
+        let digest = MachineDigest::new(None, STORE);
+        let this = digest.counterpart(&claim.process, &Running::this_process());
+        claim.process.has_surely_ended_for(&this);
+        digest.conceal(&claim.process);
     }
+}
+
+/// Reads any bytes as what this machine remembers of a store: refused, or it can be asked, and
+/// what is written of it can be read.
+pub fn known_store(json: &[u8]) {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let name = format!("freezer-fuzz-known-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        folder
+    });
+    // Tests of one process may come here at once.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock();
+    let file = FOLDER.join(format!("{STORE}.json"));
+    std::fs::write(&file, json).expect("written");
+    let known = KnownStores::new(FOLDER.clone());
+    let identity = Identity::new(STORE, Cipher::None, jiff::Timestamp::UNIX_EPOCH);
+    let there = known.surprise_of_nothing_at("/srv/backup").is_ok();
+    assert_eq!(known.surprise_at("/srv/backup", &identity).is_ok(), there);
+    if let Ok(witness) = known.watch("/srv/backup", &identity, Purpose::Writing) {
+        assert!(there);
+        witness.keep().expect("it can be written");
+        known
+            .watch("/srv/backup", &identity, Purpose::Writing)
+            .expect("it was just written");
+    }
+    known.forget(STORE).expect("it can be removed");
 }
 
 /// Reads any bytes as a note of lost bytes: refused, or it reads back as it is written, with ranges
@@ -420,7 +455,7 @@ pub fn excludes(data: &[u8]) {
     };
     let excludes = Excludes::new(&lines);
     let out = excludes.matches(&path, || [b"/source/", path.as_bytes()].concat());
-    assert!(!(out && (path.is_root() || excludes.is_empty())));
+    assert!(!(out && (path.is_root() || excludes.has_no_patterns())));
     let literal: Vec<u8> = path
         .as_bytes()
         .iter()

@@ -30,12 +30,14 @@ STREAM, INDEX, FRAMES, MANIFEST, REPACKED = 0, 1, 2, 3, 5  # 4: lanes
 METHODS = {"none": 0, "gzip": 1, "bzip2": 2, "xz": 3, "zstd": 4}
 NAMES = {number: name for name, number in METHODS.items()}
 FILE, DIRECTORY, SYMLINK, CHARACTER, BLOCK, PIPE = range(6)
-GONE = b"\x01\x06", b"\x02\x06"
+GONE = (b"\x01\x06", b"\x02\x06")
 FILLER = b"[damaged: see freezer-rescue]\n"  # not zeros: to tar these are the end
 DAMAGED = b".damaged-by-freezer-rescue"  # at the end of the name of a file that has filler in it
 LEVEL = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}")
 KEY = re.compile(r"[0-9a-f]{8}\.json")
 NUMBER = re.compile(r"\d{8}|A\d{10}")
+MAGICS = (b"FzF2", b"FzF1")
+FEATURES = {"hidden-names"}  # 14: those of stores
 ENCRYPTED = "aes-256-cfb+hmac-sha256"
 
 
@@ -137,17 +139,23 @@ def base64_of(value, length=None):
 
 
 def unwrap(slot, name, store_id, passphrase):
-    """The master key, or None if the slot is another passphrase's."""
-    need(slot["version"] == 1 and slot["kdf"] == "argon2id", "has a newer format")
+    """The master keys of all epochs, or None if the slot is another passphrase's."""
+    need(slot["version"] in (1, 2) and slot["kdf"] == "argon2id", "has a newer format")
+    epoch = slot["epoch"] if slot["version"] == 2 else 1
+    need(is_number(epoch) and 1 <= epoch <= 255, "has an epoch that is none")
     is_here = slot["store"] == store_id.hex() and slot["id"] + ".json" == name
     need(is_here, "belongs to another store, or has another name")
     salt, iv = base64_of(slot["salt"], 16), base64_of(slot["iv"], 16)
-    wrapped, tag = base64_of(slot["wrapped"], 32), base64_of(slot["tag"], 32)
+    wrapped, tag = base64_of(slot["wrapped"], 32 * epoch), base64_of(slot["tag"], 32)
     k = argon2id(passphrase, salt, slot["cost"])
-    want = hmac.new(
-        k[32:], b"freezer-key-1\0" + store_id + iv + wrapped + slot["id"].encode(), hashlib.sha256
-    ).digest()
-    return aes_256_cfb_decrypt(k[:32], iv, wrapped) if hmac.compare_digest(want, tag) else None
+    bound = b"freezer-key-1\0" + store_id + iv + wrapped + slot["id"].encode()
+    if slot["version"] == 2:
+        bound = b"freezer-key-2\0" + store_id + bytes([epoch]) + iv + wrapped + slot["id"].encode()
+    want = hmac.new(k[32:], bound, hashlib.sha256).digest()
+    if not hmac.compare_digest(want, tag):
+        return None
+    keys = aes_256_cfb_decrypt(k[:32], iv, wrapped)
+    return [keys[at : at + 32] for at in range(0, len(keys), 32)]
 
 
 def passphrase_of(pass_file):
@@ -266,21 +274,59 @@ def decompress_by_python(method, data, length):
 class Store:
     def __init__(self, path, pass_file):
         self.path = path
-        document = self.document("freezer.json")
-        need(document["format"] == "freezer store", "%s is no store of Freezer" % path)
-        need(
-            document["version"] == 1,
-            "%s is a store of version %s; this script reads version 1"
-            % (path, document["version"]),
-        )
-        need(re.fullmatch("[0-9a-f]{32}", document["id"]), "the id of the store is no id")
-        self.id, self.encryption, self.authentication = bytes.fromhex(document["id"]), None, None
+        document, found = self.identity()
+        self.id, self.keys = bytes.fromhex(document["id"]), []
         if document["cipher"] == ENCRYPTED:
-            master = self.master_key(pass_file)
-            self.encryption = hkdf_sha256(master, self.id, b"freezer frame encryption 1")
-            self.authentication = hkdf_sha256(master, self.id, b"freezer frame authentication 1")
+            masters, slot_version = self.master_keys(pass_file)
+            self.keys = [
+                (
+                    hkdf_sha256(master, self.id, b"freezer frame encryption 1"),
+                    hkdf_sha256(master, self.id, b"freezer frame authentication 1"),
+                )
+                for master in masters
+            ]
+            need(slot_version <= document["version"], found + " is older than the store's keys")
         else:
             need(document["cipher"] == "none", "the store has a cipher that is not known")
+        hides = "hidden-names" in document.get("requires", [])
+        need(self.keys or not hides, "only an encrypted store hides names")
+        self.name_key = hkdf_sha256(masters[0], self.id, b"freezer names 2") if hides else None
+        self.hash_key = None
+        if self.keys:
+            self.hash_key = hkdf_sha256(masters[0], self.id, b"freezer content hash 2")
+        need(self.vouches_for(document), found + " is not the one that the key vouches for")
+
+    def identity(self):
+        """The identity of the store: the first copy that can be used, and its name."""
+        for name in ("freezer.json", "freezer-copy.json"):
+            try:
+                document = self.document(name)
+                need(document["format"] == "freezer store", "%s is no store" % self.path)
+                need(re.fullmatch("[0-9a-f]{32}", document["id"]), "the store's id is no id")
+            except (OSError, Refused, KeyError, TypeError, ValueError) as e:
+                say("%s cannot be used: %r" % (name, e))
+                continue
+            version = document["version"]
+            need(version in (1, 2), "the store is of version %s: too new" % version)
+            unknown = set(document.get("requires", [])) - FEATURES
+            need(not unknown, "the store has features that are not known: %s" % sorted(unknown))
+            return document, name
+        raise Refused("%s is no store of Freezer" % self.path)
+
+    def vouches_for(self, document):  # 2: the tag
+        if document["version"] == 1:
+            return True
+        lines = [document["cipher"], document["created"], *document["requires"], ""]
+        text = "".join(line + "\n" for line in lines + document["allows"]).encode()
+        epoch = document["epoch"]
+        bound = b"freezer-store-2\0" + self.id + bytes([epoch]) + text
+        if not self.keys:
+            right = hashlib.sha256(bound).digest()
+        elif 1 <= epoch <= len(self.keys):
+            right = hmac.new(self.keys[epoch - 1][1], bound, hashlib.sha256).digest()
+        else:
+            return False
+        return hmac.compare_digest(right, base64_of(document["tag"]))
 
     def read(self, name, offset=0, length=None, limit=MAX_STORED_BYTES):
         """Bytes of an object. Waits for nothing: an object is a file, and no link."""
@@ -306,21 +352,47 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def master_key(self, pass_file):
+    def master_keys(self, pass_file):
         passphrase, names = passphrase_of(pass_file), self.listed("keys")
         names = list(filter(KEY.fullmatch, names))
+        found = []
         for name in names:
             try:
-                master = unwrap(self.document("keys/" + name), name, self.id, passphrase)
+                slot = self.document("keys/" + name)
+                masters = unwrap(slot, name, self.id, passphrase)
             except Refused as e:
                 say("key %s: %s" % (name, e))
                 continue
             except (KeyError, TypeError, ValueError) as e:
                 say("key %s is not in the format: %r" % (name, e))
                 continue
-            if master:
-                return master
+            if masters:
+                found.append((masters, slot["version"]))
+        if found:
+            return max(found, key=lambda keys: len(keys[0]))
         raise Refused("wrong passphrase: it opens none of the %d keys" % len(names))
+
+    def paths(self, host, name):  # 1: where the objects of a backup lie
+        host, name = component(host), component(name)
+        yield host + "/" + name
+        if self.name_key:
+            bound = b"name\0%s/%s" % (host.encode(), name.encode())
+            yield self.hidden(b"host\0" + host.encode()) + "/" + self.hidden(bound)
+
+    def shown(self, backup, levels):
+        """HOST/NAME of a backup; what stands in names of objects where that is not hidden, or
+        where no manifest can be read."""
+        for of, level in levels if self.name_key else ():
+            if of == backup:
+                try:
+                    m = self.manifest(backup, level)
+                    return m["host"] + "/" + m["name"]
+                except (Refused, OSError):
+                    pass
+        return backup
+
+    def hidden(self, text):
+        return "%~" + hmac.new(self.name_key, text, hashlib.sha256).hexdigest()[:32]
 
     def levels(self):
         """(HOST/NAME as stored, LEVEL) of every level, by id within a backup."""
@@ -331,31 +403,36 @@ class Store:
                     yield backup, level
 
     # ------------------------------------------------------------ frames: section 4
-    def tag(self, level, data):
-        bound = b"freezer-frame-1\0" + self.id + level.encode() + data
-        if self.authentication:
-            return hmac.new(self.authentication, bound, hashlib.sha256).digest()
+    def tag(self, level, data, epoch=0):
+        context = b"freezer-frame-2\0" if data[:4] == b"FzF2" else b"freezer-frame-1\0"
+        bound = context + self.id + level.encode() + data
+        if epoch:
+            return hmac.new(self.keys[epoch - 1][1], bound, hashlib.sha256).digest()
         return hashlib.sha256(bound).digest()
 
     def open_sealed(self, level, lane, number, data):
         """What a sealed frame holds. Nothing is decompressed unless the tag holds, and the frame
         is that of this lane and number."""
-        need(len(data) >= HEADER.size + TAG_BYTES and data[:4] == b"FzF1", "is no frame")
+        need(len(data) >= HEADER.size + TAG_BYTES and data[:4] in MAGICS, "is no frame")
         header, payload, tag = (
             data[: HEADER.size],
             data[HEADER.size : -TAG_BYTES],
             data[-TAG_BYTES:],
         )
-        _, in_lane, method, cipher, flags, of_number, raw, length, iv = HEADER.unpack(header)
+        magic, in_lane, method, cipher, epoch, of_number, raw, length, iv = HEADER.unpack(header)
         need(length == len(payload), "has another length than its header says")
-        authentic = hmac.compare_digest(self.tag(level, header + payload), tag)
+        if magic == b"FzF1":
+            need(epoch == 0, "is of a newer format")
+            epoch = 1 if self.keys else 0
+        need((epoch > 0) == bool(self.keys), "is not encrypted as the store is")
+        need(epoch <= len(self.keys), "is encrypted under a key that this passphrase does not open")
+        authentic = hmac.compare_digest(self.tag(level, header + payload, epoch), tag)
         need(authentic, "fails authentication")
         is_here = in_lane == lane and of_number == number
         need(is_here, "is another frame: number %d of lane %d" % (of_number, in_lane))
-        need(cipher == (1 if self.encryption else 0), "is not encrypted as the store is")
-        need(flags == 0, "is of a newer format")
+        need(cipher == (1 if self.keys else 0), "is not encrypted as the store is")
         if cipher:
-            payload = aes_256_cfb_decrypt(self.encryption, iv, payload)
+            payload = aes_256_cfb_decrypt(self.keys[epoch - 1][0], iv, payload)
         return decompress(method, payload, raw)
 
     def open_bare(self, level, method, number, raw, checksum, data):
@@ -377,9 +454,11 @@ class Store:
             raise Refused(what + "is not in the format: %r" % e) from None
 
     def check_manifest(self, manifest, backup, level):  # M1 to M5
-        need(manifest["version"] == 1, "is of a newer format")
+        need(manifest["version"] in (1, 2), "is of a newer format")
+        unknown = manifest.get("requires", [])
+        need(not unknown, "has features that are not known: %s" % unknown)
         need(manifest["store"] == self.id.hex(), "belongs to another store")
-        is_here = component(manifest["host"]) + "/" + component(manifest["name"]) == backup
+        is_here = backup in self.paths(manifest["host"], manifest["name"])
         need(is_here and manifest["id"] == level, "belongs to another backup or level")
         levels, runs = manifest["levels"], manifest["index"]
         need(1 <= len(runs) <= MAX_RUNS, "has %d runs" % len(runs))
@@ -555,6 +634,11 @@ class Trouble:
 
 
 # ---------------------------------------------------------------- streams: section 8
+Row = collections.namedtuple(
+    "Row", "start length segment number offset stored checksum raw skip skips"
+)
+
+
 class Stream:
     """The tar stream of one level, found through its frame table."""
 
@@ -564,9 +648,8 @@ class Stream:
         self.method, self.bytes = METHODS[parts["compression"]], parts["stream_bytes"]
         self.repacked = parts.get("repacked", 0)
         self.rows, self.starts, self.last = [], [], (None, b"")
-        self.next = 0, 0  # the number of the next whole frame, and where it begins at the earliest
         self.load_table(self.newest_table())
-        self.starts = [row[0] for row in self.rows]
+        self.starts = [row.start for row in self.rows]
 
     def newest_table(self):
         """The root of the frame table: of the newest, if the level was repacked (section 11)."""
@@ -609,7 +692,7 @@ class Stream:
                 raise
             damaged(e, b"", None)
         if self.rows and not self.repacked:
-            end = self.rows[-1][0] + self.rows[-1][2]
+            end = self.rows[-1].start + self.rows[-1].length
             if end != self.bytes:
                 damaged("it ends at byte %d of %d" % (end, self.bytes), b"", None)
 
@@ -617,50 +700,56 @@ class Stream:
         need(len(key) == 8, "has a key that is no place")
         row = Bytes(value)
         kind = row.number(1)
+        need(kind != 3, "says that its bytes have moved, which this script cannot follow")
         need(kind in (1, 2), "is of a newer format")
-        start, number, raw = int.from_bytes(key, "big"), row.varint(), row.varint(32)
+        start, number, length = int.from_bytes(key, "big"), row.varint(), row.varint(32)
         segment, offset, stored = row.varint(32), row.varint(), row.varint(32)
-        whole, skip = (row.varint(32), row.varint(32)) if kind == 2 else (raw, 0)
-        checksum = row.take(0 if self.store.encryption else 16)
+        raw, skip = (row.varint(32), row.varint()) if kind == 2 else (length, 0)
+        checksum = row.take(0 if self.store.keys else 16)
         row.end()
-        need(0 < raw and skip + raw <= whole <= MAX_RAW_BYTES, "has a length that is none")
-        need(start + raw <= self.bytes, "has a length that is none")
+        need(0 < length <= raw - skip and raw <= MAX_RAW_BYTES, "has a length that is none")
+        need(start + length <= self.bytes, "has a length that is none")
         need(segment < self.parts["segments"], "lies in a segment that there is not")
-        if self.rows:
-            before, _, length = self.rows[-1][:3]
-            need(start >= before + length, "overlaps the one before")
+        before = self.rows[-1] if self.rows else None
+        end = before.start + before.length if before else 0
+        need(start >= end, "overlaps the one before")
         if kind == 2:
-            need(number >= 1 << 32, "has a number that no joined frame has")
+            need(self.repacked and number >= 1 << 32, "is a stretch where there can be none")
         else:
-            left_out = number - self.next[0]
-            need(left_out >= 0 and start >= self.next[1] + left_out, "overlaps the one before")
-            tight = left_out or start == self.next[1]
-            need(tight, "does not begin where the one before it ends")
-            self.next = number + 1, start + raw
-        need(start >= rank, "does not begin where the one before it ends")
+            last = next((row.number for row in reversed(self.rows) if not row.skips), -1)
+            left_out = number - last - 1
+            need(
+                left_out >= 0
+                and start >= end + (left_out if before is None or not before.skips else 0),
+                "overlaps the one before",
+            )
+            need(left_out or self.repacked or start == end, "does not begin where another ends")
+            need(number or start == 0, "is the first and does not begin at 0")
         if not self.repacked and number != rank:
             self.trouble.report("row %d of a frame table is that of frame %d" % (rank, number))
-        return start, segment, raw, number, offset, stored, checksum, whole, skip
+        return Row(start, length, segment, number, offset, stored, checksum, raw, skip, kind == 2)
 
     def frame(self, row):
-        start, segment, raw, number, offset, stored, checksum, whole, skip = row
-        name = self.folder + "segments/" + object_name(segment)
+        """The bytes of a row: of its frame, or of a stretch of it."""
+        name = self.folder + "segments/" + object_name(row.segment)
         try:
-            data = self.store.read(name, offset, stored)
-            if self.store.encryption:
-                data = self.store.open_sealed(self.level, STREAM, number, data)
+            data = self.store.read(name, row.offset, row.stored)
+            if self.store.keys:
+                data = self.store.open_sealed(self.level, STREAM, row.number, data)
             else:
-                data = self.store.open_bare(self.level, self.method, number, whole, checksum, data)
-            need(len(data) == whole, "has another length than its row says")
-            return data[skip : skip + raw]
+                data = self.store.open_bare(
+                    self.level, self.method, row.number, row.raw, row.checksum, data
+                )
+            need(len(data) == row.raw, "has another length than its row says")
+            return data[row.skip : row.skip + row.length]
         except Refused as e:
-            raise Refused("frame %d in segment %s %s" % (number, object_name(segment), e)) from None
+            what = "frame %d in segment %s %s" % (row.number, object_name(row.segment), e)
+            raise Refused(what) from None
         except FileNotFoundError:
-            raise Refused(
-                "segment %s of %s is missing" % (object_name(segment), self.level)
-            ) from None
+            what = "segment %s of %s is missing" % (object_name(row.segment), self.level)
+            raise Refused(what) from None
         except OSError as e:
-            raise Refused("segment %s: %s" % (object_name(segment), e)) from None
+            raise Refused("segment %s: %s" % (object_name(row.segment), e)) from None
 
     def read(self, offset, length):
         """Bytes of the stream, from the frames they lie in."""
@@ -668,12 +757,12 @@ class Stream:
         need(end <= self.bytes, "an extent lies behind the stream of level %s" % self.level)
         while offset < end:
             at = bisect.bisect_right(self.starts, offset) - 1
-            row = self.rows[at] if at >= 0 else (0, 0, 0)
-            inside = row[0] <= offset < row[0] + row[2]
+            row = self.rows[at] if at >= 0 else None
+            inside = row and row.start <= offset < row.start + row.length
             need(inside, "byte %d of level %s is in no frame" % (offset, self.level))
             if self.last[0] != at:
                 self.last = at, self.frame(row)
-            piece = self.last[1][offset - row[0] :][: end - offset]
+            piece = self.last[1][offset - row.start :][: end - offset]
             yield piece
             offset += len(piece)
 
@@ -681,23 +770,24 @@ class Stream:
 # ---------------------------------------------------------------- the tree: format/index.md
 Entry = collections.namedtuple(
     "Entry",
-    "kind mode uid gid user group mtime size target numbers xattrs extents first same",
+    "kind mode uid gid user group mtime size target numbers xattrs extents first record digest",
 )
 
 
 def read_entry(value):  # T5 and T6
     """An entry; `extents` are (place in the file, level, place in the stream, length)."""
     b = Bytes(value)
-    version, kind, flags = b.number(1), b.number(1), b.number(1)
-    need(version in (1, 2) and kind <= PIPE, "is of a newer format")
-    need(flags < 64 * version, "is of a newer format")
+    version = b.number(1)
+    need(version in (1, 2), "is of a newer format")
+    kind, flags = b.number(1), b.number(1)
+    need(kind <= PIPE and flags < 64 * version, "is of a newer format")
     need(not (flags & 38 and kind != FILE) and flags & 6 != 6, "has flags that contradict its kind")
     mode, uid, gid = b.varint(), b.varint(32), b.varint(32)
     need(mode <= 0o7777, "has a mode that is none")
-    user, group, device, links = b.sized(), b.sized(), b.varint(), b.varint(32)
+    user, group, _, _ = b.sized(), b.sized(), b.varint(), b.varint(32)
     whole_level = b.varint() if flags & 2 else None
     seconds, ctime = b.signed(), b.signed() if flags & 1 else None
-    inode, whole_at = b.number(8), b.number(8) if flags & 2 else None
+    _, whole_at = b.number(8), b.number(8) if flags & 2 else None
     mtime = seconds, b.number(4)
     ctime = (ctime, b.number(4)) if flags & 1 else None
     need(ctime != mtime and max(mtime[1], (ctime or mtime)[1]) < 10**9, "has a time that is none")
@@ -705,9 +795,9 @@ def read_entry(value):  # T5 and T6
     need(kind != SYMLINK or target and b"\0" not in target, "has a target that is none")
     numbers = (b.varint(32), b.varint(32)) if kind in (CHARACTER, BLOCK) else (0, 0)
     b.varint()  # space allocated
-    first = (None, b.varint()) if flags & 8 else None
-    if flags & 64:
-        first = read_extensions(Bytes(b.sized()), first)
+    first = b.varint() if flags & 8 else None
+    more = read_extensions(b.sized(), kind, size) if flags & 64 else {}
+    need(first is None or 4 not in more, "has two common records")
     xattrs = read_xattrs(b) if flags & 16 else []
     extents = []
     if flags & 2:
@@ -718,39 +808,31 @@ def read_entry(value):  # T5 and T6
     if flags & 32:
         read_signatures(b)
     b.end()
-    same = (kind, size, tuple(extents), target, device, inode, mode, uid, gid, mtime)
+    need(not any(of & 1 for of in more), "has something that this script does not know and must")
     return Entry(
-        kind,
-        mode,
-        uid,
-        gid,
-        user,
-        group,
-        mtime,
-        size,
-        target,
-        numbers,
-        xattrs,
-        extents,
-        first,
-        same,
+        *(kind, mode, uid, gid, user, group, mtime, size, target, numbers, xattrs, extents),
+        *(first, more.get(4), more.get(2)),
     )
 
 
-def read_extensions(b, first):
-    """The number of the run and the rank there of the record that the names of a file share."""
-    last = None
-    need(b.at < len(b.data), "has an area of no extensions")
-    while b.at < len(b.data):
-        number, value = b.varint(), Bytes(b.sized())
-        need(last is None or last < number, "has extensions out of order")
-        need(number % 2 == 0, "needs a newer program: extension %d" % number)
-        if number == 4:
-            need(first is None, "names two first names")
-            first = value.varint(), value.varint(34)
-            value.end()
-        last = number
-    return first
+def read_extensions(area, kind, size):
+    """The extensions of an entry by their types; those that are not known too."""
+    b, found = Bytes(area), {}
+    need(area, "has extensions and has none")
+    while b.at < len(area):
+        of, value = b.varint(), b.sized()
+        need(not found or of > max(found), "has extensions out of order")
+        if of == 2:
+            need(len(value) == 20 and kind == FILE and size, "has a hash that is none")
+        elif of in (4, 6, 8):
+            inner = Bytes(value)
+            one, two = inner.varint(), inner.varint() if of != 6 else 0
+            inner.end()
+            need(of != 4 or two < 1 << RANK_BITS, "has a common record that is none")
+            need(of != 6 or 0 < one < 1 << 32, "has inode flags that are none")
+            value = one, two
+        found[of] = value
+    return found
 
 
 def read_xattrs(b):
@@ -858,15 +940,15 @@ class Point:
     def tree(self):
         """The entries of each directory, by its path: lists of (name, entry). None: the root.
         What breaks a rule is reported and left out."""
-        tree, groups = {}, {}
-        for key, (value, number, rank) in sorted(self.decided().items()):
+        tree, decided = {}, self.decided()
+        self.load_records(decided)
+        for key, (value, number, rank) in sorted(decided.items()):
             try:
                 place = path_of(key)
                 if value in GONE:
                     need(number > 0, "is gone in the oldest run")
                     continue
-                entry = read_entry(value)
-                entry = self.joined(entry, number, rank, groups)
+                entry = self.joined(read_entry(value), number, rank)
             except Refused as e:
                 self.trouble.report("%r: the entry %s" % (shown(key.replace(b"\0", b"/")), e))
                 continue
@@ -879,24 +961,44 @@ class Point:
         self.leave_out_orphans(tree)
         return tree
 
-    def joined(self, entry, number, rank, groups):  # T7
-        """The entry, with the group of names that it belongs to in the place of a rank."""
-        own, first = (number, rank), entry.first
-        if first is None:
-            groups[own] = entry.same
-            return entry._replace(first=own)
-        run, first = first
-        if run is None:
-            run = number
-            need(first < rank, "names a first name that is not before it")
-        else:
-            need(run < number, "names a first name that is in no older run")
+    def load_records(self, decided):
+        """Reads the common records of files with several names, also such as the tree has under no
+        name any more."""
+        wanted, self.records = collections.defaultdict(set), {}
+        for value, number, _ in decided.values():
+            try:
+                entry = None if value in GONE else read_entry(value)
+            except Refused:
+                continue  # told later, with its name
+            if entry and entry.record:
+                wanted[entry.record[0]].add(entry.record[1])
+            elif entry and entry.first is not None:
+                wanted[number].add(entry.first)
+        runs = self.manifest["index"]
+        for number, ranks in wanted.items():
+            if number >= len(runs):
+                continue
+            for rank, _, value in self.run(number, runs[len(runs) - 1 - number]):
+                if rank in ranks and value not in GONE:
+                    try:
+                        self.records[number, rank] = read_entry(value)
+                    except Refused:
+                        pass  # its names stand for themselves
+
+    def joined(self, entry, number, rank):  # T7
+        """The entry, with the place of its common record in the place of a rank."""
+        record = entry.record or ((number, entry.first) if entry.first is not None else None)
+        if record is None:
+            return entry._replace(first=(number, rank))
+        need(record < (number, rank), "has a common record that is not before it")
         need(entry.kind != DIRECTORY, "is a directory with several names")
-        group = run, first
-        if group not in groups:  # a newer run has something else in the first one's place
-            groups[group] = entry.same
-        need(groups[group] == entry.same, "is another file than its first name")
-        return entry._replace(first=group)
+        if record not in self.records:
+            return entry._replace(first=(number, rank))
+        what = self.records[record]
+        same = (what.kind, what.size) == (entry.kind, entry.size)
+        same = same and (what.digest == entry.digest or not (what.digest and entry.digest))
+        need(same, "is another file than its other names")
+        return entry._replace(first=record)
 
     def leave_out_orphans(self, tree):  # T2
         directories = {b""}
@@ -911,17 +1013,24 @@ class Point:
             inside = above + b"/" if above else b""
             directories |= {inside + name for name, e in tree[above] if e.kind == DIRECTORY}
 
-    def content(self, entry, begin, end):
-        """The bytes of a file from `begin` to `end`; holes are zeros."""
+    def content(self, entry, begin, end, hasher=None):
+        """The bytes of a file from `begin` to `end`; holes are zeros, and are not hashed."""
         at = begin
         for place, level, offset, length in entry.extents:
             low, high = max(place, at), min(place + length, end)
             if low >= high:
                 continue
             yield from zeros(low - at)
-            yield from self.stream(level).read(offset + low - place, high - low)
+            for piece in self.stream(level).read(offset + low - place, high - low):
+                if hasher:
+                    hasher.update(piece)
+                yield piece
             at = high
         yield from zeros(end - at)
+
+    def hasher(self, entry):
+        """What checks the hash of a file's content; None where it has none."""
+        return ContentHash(entry, self.store.hash_key) if entry.digest else None
 
     def filled(self, entry, begin, end):
         """The same, with filler for what cannot be read. Reports it."""
@@ -936,6 +1045,72 @@ class Point:
                 step = min(end - at, 512 - at % 512)
                 yield (FILLER * (step // len(FILLER) + 1))[:step]
                 at += step
+
+
+class ContentHash:
+    """The hash of a file's content: BLAKE3 by the package blake3, or by the program b3sum. The
+    frames were checked whether there is one or not: this shows that they are the right ones."""
+
+    tool, program = None, None
+
+    @classmethod
+    def look_for_a_tool(cls):
+        try:
+            import blake3
+
+            cls.tool = blake3.blake3
+        except ImportError:
+            found = any(
+                os.access(os.path.join(folder, "b3sum"), os.X_OK) for folder in os.get_exec_path()
+            )
+            cls.tool = "b3sum" if found else None
+
+    def __init__(self, entry, key):
+        self.entry, self.key, self.state = entry, key, None
+        if self.tool == "b3sum":
+            self.start()
+        elif self.tool:
+            self.state = self.tool(key=key) if key else self.tool()
+
+    def start(self):
+        command = ["b3sum", "--no-names", "--length", "20"]
+        if not self.key:
+            self.program = subprocess.Popen(command, stdin=-1, stdout=-1)
+            self.to = self.program.stdin
+            return
+        read, write = os.pipe()
+        command += ["--keyed", "/dev/fd/%d" % read]
+        self.program = subprocess.Popen(command, stdin=-1, stdout=-1, pass_fds=[read])
+        os.close(read)
+        self.program.stdin.write(self.key)
+        self.program.stdin.close()
+        self.to = os.fdopen(write, "wb")
+
+    def update(self, data):
+        if self.program:
+            self.to.write(data)
+        elif self.state:
+            self.state.update(data)
+
+    def check(self):
+        """Refuses the content if it is another than was stored."""
+        if not self.tool:
+            return
+        runs = []
+        for place, _, _, length in self.entry.extents:
+            if runs and runs[-1][0] + runs[-1][1] == place:
+                runs[-1] = runs[-1][0], runs[-1][1] + length
+            else:
+                runs.append((place, length))
+        if runs != [(0, self.entry.size)]:
+            self.update(b"".join(struct.pack(">QQ", *run) for run in runs))
+        if self.program:
+            self.to.close()
+            with self.program:
+                digest = bytes.fromhex(self.program.stdout.read().decode().strip())
+        else:
+            digest = self.state.digest(20)
+        need(digest == self.entry.digest, "has another content than its hash says")
 
 
 def zeros(count):
@@ -1052,7 +1227,14 @@ class Archive:
             data = b"".join(record(key, value) for key, value in records)
             self.write(header(b"././@PaxHeader", b"x", len(data)))
             self.write(data.ljust(-(-len(data) // 512) * 512, b"\0"))
-        fields = dict(mode=entry.mode, uid=entry.uid, gid=entry.gid, mtime=entry.mtime[0])
+        mode = entry.mode
+        # Nobody has that number, and tar takes it for "leave the owner as it is": the member would
+        # act as whoever extracts it.
+        if 2**32 - 1 in (entry.uid, entry.gid) and mode & 0o6000:
+            mode &= ~0o6000
+            if problem:
+                problem("its owner is none that there can be: it has no setuid and setgid")
+        fields = dict(mode=mode, uid=entry.uid, gid=entry.gid, mtime=entry.mtime[0])
         fields.update(user=entry.user, group=entry.group, numbers=entry.numbers, link=target)
         self.write(header(stored_name, kind, size, **fields))
         self.write(stored_map)
@@ -1158,38 +1340,54 @@ class TreeWriter:
 
     def file(self, name, path, entry, problem):
         """Writes a file. Where it cannot be read whole, it gets another name, and filler."""
-        read, small = self.point.content, None
-        if self.trouble.keep_going:
-            try:
-                if entry.size <= 8 << 20:
-                    small = b"".join(read(entry, 0, entry.size))
-                else:
-                    for _, offset, length in (
-                        (0, o, n) for o, n in runs_of(entry) or [(0, entry.size)]
-                    ):
-                        collections.deque(read(entry, offset, offset + length), maxlen=0)
-            except (Refused, OSError) as e:
-                name += DAMAGED
-                problem("%s; what is left of it is in %r" % (e, shown(name[2:])))
-                read, small = self.point.filled, None
-        runs = runs_of(entry)
-        size = self.archive.member(name, entry, runs=runs, problem=problem)
+        read, small, hasher = self.point.content, None, None
+        parts = runs_of(entry) or [(0, entry.size)]
         try:
-            pieces = (
-                piece
-                for offset, length in runs or [(0, entry.size)]
-                for piece in (
-                    [small[offset : offset + length]]
-                    if small is not None
-                    else read(entry, offset, offset + length)
-                )
+            hasher = self.point.hasher(entry)
+            if self.trouble.keep_going:
+                small = self.look_through(entry, parts, hasher)
+                hasher = None
+        except (Refused, OSError) as e:
+            if not self.trouble.keep_going:
+                raise
+            name += DAMAGED
+            problem("%s; what is left of it is in %r" % (e, shown(name[2:])))
+            read, small, hasher = self.point.filled, None, None
+        size = self.archive.member(name, entry, runs=runs_of(entry), problem=problem)
+        more = {"hasher": hasher} if hasher else {}
+        try:
+            self.archive.data(
+                (
+                    piece
+                    for at, length in parts
+                    for piece in (
+                        [small[at : at + length]]
+                        if small is not None
+                        else read(entry, at, at + length, **more)
+                    )
+                ),
+                size,
             )
-            self.archive.data(pieces, size)
+            if hasher:
+                hasher.check()
         except (Refused, OSError) as e:
             # Its header has promised bytes that are not there.
             what = "%r: %s; what was written so far is no whole archive"
             raise Refused(what % (shown(path), e)) from None
         return name
+
+    def look_through(self, entry, parts, hasher):
+        """Reads a file before its header is written. Returns its bytes if they are few."""
+        read = self.point.content
+        if entry.size <= 8 << 20:
+            small = b"".join(read(entry, 0, entry.size, hasher))
+        else:
+            small = None
+            for at, length in parts:
+                collections.deque(read(entry, at, at + length, hasher), maxlen=0)
+        if hasher:
+            hasher.check()
+        return small
 
 
 # ---------------------------------------------------------------- the raw stream: section 6
@@ -1201,15 +1399,15 @@ def write_level(store, backup, level, trouble):
         say("this level leans on others: its own stream is not all of the tree; --tree is")
     stream, at = Stream(store, backup, own, trouble), 0
     for row in stream.rows:
-        if row[0] > at:
-            trouble.report("bytes %d to %d of the stream are in no frame" % (at, row[0]))
-            fill(out, row[0] - at)
+        if row.start > at:
+            trouble.report("bytes %d to %d of the stream are in no frame" % (at, row.start))
+            fill(out, row.start - at)
         try:
             out.write(stream.frame(row))
         except Refused as e:
             trouble.report("%s%s" % (e, ": filler takes its place" if trouble.keep_going else ""))
-            fill(out, row[2])
-        at = row[0] + row[2]
+            fill(out, row.length)
+        at = row.start + row.length
     if at < own["stream_bytes"]:
         trouble.report("the stream ends at byte %d and should have %d" % (at, own["stream_bytes"]))
     out.flush()
@@ -1245,7 +1443,8 @@ def list_levels(store, trouble):
 def choose(store, wanted, trouble):
     """The level that is meant: the newest by its serial where only the backup is named."""
     levels = list(store.levels())
-    names = lambda backup: {backup, urllib.parse.unquote(backup)}
+    shown = {backup: store.shown(backup, levels) for backup in {b for b, _ in levels}}
+    names = lambda backup: {backup, urllib.parse.unquote(backup), shown[backup]}
     exact = [(b, l) for b, l in levels if wanted in {name + "/" + l for name in names(b)}]
     of_backup = exact or [(b, l) for b, l in levels if wanted in names(b)]
     need(of_backup, "there is no level %s; without it this program lists what there is" % wanted)
@@ -1292,6 +1491,7 @@ def options():
 
 def run(args):
     trouble = Trouble(args.keep_going)
+    ContentHash.look_for_a_tool()
     store = Store(args.store, args.pass_file)
     if not args.level:
         list_levels(store, trouble)
@@ -1309,6 +1509,8 @@ def run(args):
     if trouble.count:
         say("NOT ALL IS RIGHT: %d troubles were named above" % trouble.count)
         return 3
+    if args.tree and not ContentHash.tool:
+        say("the hashes of contents were not checked: they need b3sum, or the package blake3")
     say("done: all that was written has been checked")
     return 0
 

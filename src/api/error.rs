@@ -1,5 +1,4 @@
-//! What a client is told when a request does not succeed. The one place where failures become
-//! status codes.
+//! The answers to requests that do not succeed. The one place where failures become status codes.
 
 use super::db;
 use crate::model::job::WrongField;

@@ -2,8 +2,8 @@
 //! `{"_index": …, "_type": …, "_id": …, "_source": {…}}`, which is what its dump tools write and
 //! read.
 //!
-//! What is read back needs no look: an import runs the same checks on ids and on the size of a
-//! document as the API, but keeps the document as it is.
+//! An import checks ids and the size of each document as the API does, and otherwise keeps the
+//! document as it is.
 
 use super::db::documents::{
     ACTIONS, BACKUPS, Beside, CLIENTS, Collection, Document, JOBS, RowKey, SESSIONS, link_actions,

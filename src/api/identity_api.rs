@@ -2,7 +2,7 @@
 //! users.
 //!
 //! `OS_AUTH_URL=http://server:9090/v3` with a name and a password, or a token, makes them work
-//! where there is no OpenStack. With a real Keystone none of it is there.
+//! where there is no OpenStack. A server that uses a real Keystone does not offer it.
 
 use super::answer::failed;
 use super::auth::accounts::{self, NewToken};

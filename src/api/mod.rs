@@ -2,14 +2,17 @@
 //! It holds no backup data.
 //!
 //! Speaks versions 1 and 2 of the Freezer API, so that the clients people have work with it;
-//! `docs/api.md` says where it is better than the original and what it does otherwise. Start
-//! reading at `routes`, the table of addresses, then at one resource, such as `jobs`.
+//! `docs/api.md` says where it is better than the original, and where it differs. Start reading at
+//! `routes`, the table of addresses, then at one resource, such as `jobs`.
 //!
-//! Invariants: a process holds no state but caches, and any number of them stand before one
-//! database; every change is one transaction, and one that met another's is run again as a whole;
-//! every query is bound to a project, but for those whose policy rule says otherwise; nothing that
-//! a client sends is answered with a 500; a request that has begun comes to its end, also when its
-//! client does not wait, and none waits for the database without an end.
+//! Invariants:
+//!
+//! - A process holds no state but caches, so that any number of them can serve one database.
+//! - Every change is one transaction. One that conflicts with another is run again as a whole.
+//! - Every query is bound to a project, except where the rule of the policy allows more.
+//! - Nothing that a client sends is answered with a 500.
+//! - A request that has begun is finished, even when its client no longer waits. No request waits
+//!   for the database without a bound.
 
 mod actions;
 mod answer;

@@ -37,21 +37,24 @@ pub(super) async fn authenticate(
         .and_then(|token| token.to_str().ok())
         .or_else(bearer)
         .unwrap_or("");
-    let asker = if token.is_empty() {
-        peer.map(|peer| peer.to_string()).unwrap_or_default()
-    } else {
-        accounts::digest(token)
-    };
-    if !server
-        .rate
-        .take(&asker, server.clock.now().as_microsecond())
-    {
+    let now_us = server.clock.now().as_microsecond();
+    let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let own = accounts::digest(token);
+    // Each wrong token would otherwise be an asker of its own, and none of them limited.
+    let is_known = !token.is_empty() && server.authenticator.was_good(token);
+    let asker = if is_known { &own } else { &peer };
+    if !server.rate.take(asker, now_us) {
         return Err(Failure::TooMany);
     }
-    server
+    let caller = server
         .authenticator
         .identify(&server.database, &*server.clock, token)
-        .await
+        .await?;
+    if !is_known {
+        server.rate.give_back(&peer);
+        server.rate.take(&own, now_us);
+    }
+    Ok(caller)
 }
 
 /// The body as JSON; nothing sent is nothing.

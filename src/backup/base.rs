@@ -72,6 +72,13 @@ impl Base {
             mut manifest,
             digest,
         } = parent;
+        let features = manifest.read_only_for();
+        if !features.is_empty() {
+            let features = features.join(", ");
+            return Err(
+                format!("it has features that this freezer does not know: {features}").into(),
+            );
+        }
         let mut notes = lost_parts(&access.store(), backup)?;
         let mut lost = BTreeMap::new();
         for parts in &mut manifest.levels {

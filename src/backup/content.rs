@@ -5,10 +5,11 @@ use super::blocks::{EarlierStreams, StoredFrames, Unusable};
 use super::read_step::SourceFile;
 use crate::format::frame::Decoder;
 use crate::model::{
-    Cancel, Content, DataRun, Entry, Extent, FileOffset, LevelSerial, Progress, StreamOffset,
+    Cancel, Content, DataRun, Entry, Extent, FileOffset, LevelSerial, StreamOffset,
 };
 use crate::platform::FileHandle;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Most frames that are kept. The readers go through a stream nearly in order, so these are the
@@ -19,10 +20,11 @@ const FRAMES_KEPT: usize = 8;
 const PIECE_BYTES: usize = 256 << 10;
 
 /// The content that earlier levels have stored. Several threads use it at once.
-pub(super) struct StoredContent<'run> {
-    streams: &'run EarlierStreams,
-    progress: &'run dyn Progress,
-    cancel: &'run Cancel,
+pub(super) struct StoredContent {
+    streams: Arc<EarlierStreams>,
+    cancel: Cancel,
+    /// Bytes that were compared and not yet reported.
+    compared: AtomicU64,
     /// Guards the streams that are open.
     opened: Mutex<HashMap<LevelSerial, Arc<StoredFrames>>>,
     /// Guards the frames that are kept, the newest last.
@@ -38,19 +40,20 @@ struct SharedFrame {
     bytes: Arc<OnceLock<Option<Vec<u8>>>>,
 }
 
-impl<'run> StoredContent<'run> {
-    pub(super) fn new(
-        streams: &'run EarlierStreams,
-        progress: &'run dyn Progress,
-        cancel: &'run Cancel,
-    ) -> Self {
+impl StoredContent {
+    pub(super) fn new(streams: &Arc<EarlierStreams>, cancel: &Cancel) -> Self {
         Self {
-            streams,
-            progress,
-            cancel,
+            streams: Arc::clone(streams),
+            cancel: cancel.clone(),
+            compared: AtomicU64::new(0),
             opened: Mutex::default(),
             frames: Mutex::default(),
         }
+    }
+
+    /// Returns how many bytes were compared since the last question.
+    pub(super) fn take_compared(&self) -> u64 {
+        self.compared.swap(0, Ordering::Relaxed)
     }
 
     /// Returns whether a file has the content of an earlier entry. If it cannot be compared, the
@@ -120,7 +123,7 @@ impl<'run> StoredContent<'run> {
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
             let space = piece.get_mut(..wanted).ok_or("no room")?;
             let read = file.read_at(space, at)?;
-            self.progress.advance(0, read as u64);
+            self.compared.fetch_add(read as u64, Ordering::Relaxed);
             if read < wanted || !passes(at, space)? {
                 return Ok(false);
             }

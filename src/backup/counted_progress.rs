@@ -3,7 +3,7 @@
 use crate::model::{Progress, Trouble};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Passes everything on, and counts and logs troubles.
+/// Passes everything on, and counts troubles.
 pub(super) struct CountedProgress<'run> {
     progress: &'run dyn Progress,
     troubles: AtomicU64,
@@ -38,7 +38,6 @@ impl Progress for CountedProgress<'_> {
     }
 
     fn trouble(&self, trouble: Trouble) {
-        tracing::warn!(%trouble, "could not be backed up completely");
         self.troubles.fetch_add(1, Ordering::Relaxed);
         self.progress.trouble(trouble);
     }

@@ -7,7 +7,7 @@ use crate::format::manifest::ManifestError;
 use crate::format::segment::TooManySegments;
 use crate::format::tar::TarError;
 use crate::index::IndexError;
-use crate::model::{Advice, Interrupted, hints};
+use crate::model::{Advice, BackupName, Interrupted, hints};
 use crate::store;
 
 /// Why there is no new level.
@@ -16,6 +16,20 @@ pub enum BackupError {
     /// The sources cannot be backed up.
     #[error("nothing was backed up")]
     Source(#[source] SourceError),
+    /// The sources hold no file, and the newest point in time had some.
+    #[error(
+        "{} no file any more, and the newest point in time of {backup} has {files}; no point in \
+         time was added",
+        if *.sources == 1 { "the source holds" } else { "the sources hold" }
+    )]
+    Emptied {
+        /// The backup.
+        backup: Box<BackupName>,
+        /// How many sources there are.
+        sources: usize,
+        /// How many files the newest point in time has.
+        files: u64,
+    },
     /// The store did not take an object.
     #[error("could not store the backup")]
     Store(#[source] store::Error),
@@ -63,6 +77,10 @@ impl Advice for BackupError {
             Self::Interrupted(_) => {
                 Some("run it again: it goes on from its last checkpoint, if it had reached one")
             }
+            Self::Emptied { .. } => Some(
+                "is the disk mounted, and is this the right path? If all is well, --allow-empty \
+                 makes the point in time",
+            ),
             Self::Thread(_) => Some(hints::THREADS),
             Self::Segments(_) => Some("allow larger segments: --max-segment-size"),
             Self::Base(_) => {

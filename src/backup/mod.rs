@@ -19,6 +19,7 @@
 //! | `run`, `request`, `plan`, `pipeline`, `publish` | the run, its parts and the request |
 //! | `levels`, `base`, `resume` | the level to build on; interrupted runs to take content from |
 //! | `sources`, `walk`, `earlier_names` | lists the tree beside the earlier one |
+//! | `left_out` | leaves out stores, mounts of backups and the kernel's file systems |
 //! | `read/`, `compare`, `content`, `moved` | reads entries; finds what has not changed |
 //! | `step`, `read_step`, `handover` | what goes from the walk over the readers to the archive |
 //! | `archive/`, `stream`, `index_writer`, `live` | writes the tar stream and the index |
@@ -43,6 +44,7 @@ mod error;
 mod handover;
 mod index_writer;
 mod lane;
+mod left_out;
 mod levels;
 mod live;
 mod moved;
@@ -54,10 +56,11 @@ mod read;
 mod read_step;
 mod request;
 mod resume;
-mod roots;
 mod run;
 mod seal;
 mod segments;
+mod serve;
+mod source_calls;
 mod sources;
 mod step;
 mod stop;
@@ -71,6 +74,7 @@ pub use blocks::{BlockOptions, Engine};
 pub use checkpoint::CheckpointRule;
 pub use compare::{Evidence, Lies, SameContent};
 pub use error::BackupError;
+pub use left_out::{LeftOut, Mounts, WhyLeftOut};
 pub use levels::Levels;
 pub use publish::Report;
 pub use request::{BackupLock, BackupRequest};
@@ -78,4 +82,3 @@ pub use run::run;
 pub use sources::SourceError;
 pub use stream::{FrameSizes, LARGE_FILE_BYTES};
 pub use unread::Unread;
-pub use walk::Mounts;

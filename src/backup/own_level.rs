@@ -1,6 +1,5 @@
 //! Describes the level that a run makes, for its manifest and its checkpoints.
 
-use super::roots::root_node;
 use crate::catalog::names::LevelOf;
 use crate::format::frame::Compression;
 use crate::format::manifest::LevelParts;
@@ -36,7 +35,7 @@ impl OwnLevel {
             compression_level: self.compression_level,
             stream_bytes,
             segments: data.segments,
-            frame_table: root_node(data.frame_table),
+            frame_table: data.frame_table.into(),
             frame_table_segments: data.frame_table_segments,
             live: None,
             repacked: 0,

@@ -1,7 +1,7 @@
 //! The stages of a run and the threads that they work on: one function for each stage.
 
 use super::archive::{
-    Archive, Archived, ArchivedLevel, BlockMembers, EntryIndex, IndexedEntries, Tally,
+    Archive, Archived, ArchivedLevel, BlockMembers, EntryIndex, IndexedEntries, Outside, Tally,
 };
 use super::base::Base;
 use super::blocks::EarlierStreams;
@@ -14,6 +14,7 @@ use super::error::BackupError;
 use super::handover::{Handover, ReadSteps};
 use super::index_writer::{IndexWriter, WrittenIndex};
 use super::lane::{BlockLane, LaneWriter};
+use super::left_out::{Borders, LeftOut};
 use super::live::LiveBytes;
 use super::own_level::DataLane;
 use super::plan::RunPlan;
@@ -21,19 +22,24 @@ use super::read::{EarlierContent, EntryReader};
 use super::request::RunContext;
 use super::seal::{SealChannels, SealedFrame, seal};
 use super::segments::SegmentWriter;
+use super::serve::StepServer;
+use super::source_calls::{SourceCaller, SourceCalls};
 use super::sources::SourceTree;
 use super::stop::StopSignal;
 use super::stream::{FrameSizes, TarStream};
+use super::unread::Unread;
 use super::uploads::{Uploader, Uploads};
 use super::walk::{WalkOptions, walk};
 use crate::catalog::names::Folder;
 use crate::format::frame::Encoder;
-use crate::model::{LevelSerial, Ranges};
+use crate::model::{LevelSerial, Progress, Ranges, TreePath, Trouble};
+use crate::platform::NoAnswer;
 use crate::store::ObjectName;
 use crossbeam_channel::{Receiver, bounded};
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 /// Frames that wait to be sealed, and sealed frames that wait for an earlier one.
@@ -56,6 +62,10 @@ pub(super) struct WrittenLevel {
     pub(super) data: DataLane,
     /// The newest checkpoint, if the run took one.
     pub(super) checkpoint: Option<ObjectName>,
+    /// Directories that are in the level without their content, though nobody asked for that.
+    pub(super) left_out: Vec<LeftOut>,
+    /// Whether one of several sources was not there.
+    pub(super) are_sources_missing: bool,
 }
 
 /// Everything that the threads of a run share.
@@ -63,8 +73,11 @@ struct Pipeline<'run> {
     context: RunContext<'run>,
     plan: &'run RunPlan,
     streams: &'run EarlierStreams,
-    reader: &'run EntryReader<'run>,
+    reader: &'run Arc<EntryReader>,
+    stored: Option<&'run Arc<StoredContent>>,
+    calls: &'run Arc<SourceCalls>,
     uploads: &'run Uploads,
+    left_out: &'run Mutex<Vec<LeftOut>>,
 }
 
 /// The results of the last two stages.
@@ -84,35 +97,48 @@ pub(super) fn write(
     context: RunContext<'_>,
     plan: &RunPlan,
     mut tree: SourceTree,
+    unanswered: Vec<(PathBuf, NoAnswer)>,
 ) -> Result<WrittenLevel, BackupError> {
     if let Some(root) = Arc::get_mut(&mut tree.root) {
-        root.previous = plan.base.as_ref().and_then(Base::root);
+        root.previous = plan.base.as_deref().and_then(Base::root);
     }
     let progress = CountedProgress::new(context.progress);
     let context = RunContext {
         progress: &progress,
         ..context
     };
+    let calls = Arc::new(tree.calls(context.request.source_timeout, context.cancel));
+    for (path, error) in unanswered {
+        let path = TreePath::parse(path.as_os_str().as_encoded_bytes()).unwrap_or_default();
+        calls.note(&path, None);
+        progress.trouble(Trouble::new(path, Unread::NoAnswer(error)));
+    }
     let request = context.request;
     let all_streams = plan.earlier().iter().chain(plan.unfinished());
     let all_streams = all_streams.cloned().collect();
     let streams = EarlierStreams::new(context.access, &request.backup, all_streams);
-    let stored = StoredContent::new(&streams, context.progress, context.cancel);
+    let streams = Arc::new(streams);
     let compares_content = request.levels.evidence == Evidence::Content;
     let earlier = EarlierContent {
-        base: plan.base.as_ref(),
-        resumed: plan.resumed.as_ref(),
-        stored: compares_content.then_some(&stored),
+        base: plan.base.clone(),
+        resumed: plan.resumed.clone(),
+        stored: compares_content.then(|| Arc::new(StoredContent::new(&streams, context.cancel))),
     };
+    let stored = earlier.stored.clone();
     let hashing = context.access.protection().content_hashing();
-    let reader = EntryReader::new(earlier, request.engine, hashing, context.progress);
+    let reader = Arc::new(EntryReader::new(earlier, request.engine, hashing, &calls));
     let (uploads, uploader) = Uploads::new();
+    let left_out = Mutex::new(Vec::new());
+    let are_sources_missing = !tree.missing.is_empty();
     let pipeline = Pipeline {
         context,
         plan,
         streams: &streams,
         reader: &reader,
+        stored: stored.as_ref(),
+        calls: &calls,
         uploads: &uploads,
+        left_out: &left_out,
     };
     let outcome = thread::scope(|scope| pipeline.run(scope, tree, uploader));
     // The failure that stopped the run comes before those that followed from it.
@@ -127,7 +153,7 @@ pub(super) fn write(
         mut tally,
     } = archived.entries;
     tally.counts.failed = progress.troubles();
-    tally.counts.removed = plan.base.as_ref().map_or(0, Base::removed);
+    tally.counts.removed = plan.base.as_deref().map_or(0, Base::removed);
     Ok(WrittenLevel {
         index,
         live,
@@ -136,6 +162,8 @@ pub(super) fn write(
         stored_bytes,
         data: collected.data,
         checkpoint: collected.checkpoint,
+        left_out: left_out.into_inner().unwrap_or_default(),
+        are_sources_missing,
     })
 }
 
@@ -239,7 +267,13 @@ impl<'env> Pipeline<'env> {
         let handover = Handover::new();
         for _ in 0..READERS {
             let jobs = handover.jobs.clone();
-            scope.spawn(move || self.reader.serve(&jobs));
+            let server = StepServer {
+                reader: Arc::clone(self.reader),
+                source: SourceCaller::new(self.calls),
+                stored: self.stored.cloned(),
+                progress: self.context.progress,
+            };
+            scope.spawn(move || server.serve(&jobs));
         }
         handover
     }
@@ -252,14 +286,24 @@ impl<'env> Pipeline<'env> {
         handover: Handover,
     ) -> ReadSteps {
         let Handover { steps, read, .. } = handover;
+        for missing in tree.missing {
+            let trouble = Trouble::new(missing.path, Unread::Source(missing.error));
+            self.context.progress.trouble(trouble);
+        }
         scope.spawn(move || {
             let request = self.context.request;
             let options = WalkOptions {
                 excludes: &request.excludes,
-                skip: &request.skip,
-                mounts: request.mounts,
+                borders: Borders {
+                    stores: &request.skip,
+                    mounts: request.mounts,
+                    leading: tree.only.keys().cloned().collect(),
+                    asked: tree.devices,
+                },
+                left_out: self.left_out,
                 only: tree.only,
-                base: self.plan.base.as_ref(),
+                base: self.plan.base.as_deref(),
+                source: SourceCaller::new(self.calls),
                 progress: self.context.progress,
                 cancel: self.context.cancel,
             };
@@ -282,7 +326,7 @@ impl<'env> Pipeline<'env> {
             uploads: self.uploads,
         };
         let (plan, progress) = (self.plan, self.context.progress);
-        let earlier_index = plan.base.as_ref().map(Base::earlier_index);
+        let earlier_index = plan.base.as_deref().map(Base::earlier_index);
         let index = IndexWriter::new(earlier_index, index_lane)?;
         let live = LiveBytes::new(plan.earlier(), plan.unfinished());
         let unfinished = plan.unfinished().iter().map(|parts| parts.serial);
@@ -296,8 +340,11 @@ impl<'env> Pipeline<'env> {
             },
             BlockMembers::new(self.context.request.engine.block_options(), self.streams),
             CheckpointTimer::new(plan.checkpoints, self.context.clock),
-            progress,
-            stop,
+            Outside {
+                progress,
+                stop,
+                source: SourceCaller::new(self.calls),
+            },
         );
         match write_all(&mut archive, steps, stop) {
             Ok(()) => archive.finish(),

@@ -7,13 +7,16 @@ use super::own_level::OwnLevel;
 use super::request::RunContext;
 use super::resume::Resumed;
 use crate::catalog::names::{self, LevelOf};
-use crate::catalog::{AccessError, CatalogError, Held, Left, LevelVerb, Order};
+use crate::catalog::{
+    AccessError, CatalogError, Held, Left, LevelVerb, Order, next_serial_after_removed,
+};
 use crate::format::frame::{FrameError, Sealer};
 use crate::format::manifest::LevelParts;
 use crate::model::{Dated, LevelId, LevelSerial};
 use crate::store;
 use jiff::Timestamp;
 use std::error::Error;
+use std::sync::Arc;
 
 /// Everything that a run decides before it stores anything.
 pub(super) struct RunPlan {
@@ -24,11 +27,13 @@ pub(super) struct RunPlan {
     /// Seals everything that belongs to the level.
     pub(super) sealer: Sealer,
     /// The point in time that the level builds on; `None` for a full level.
-    pub(super) base: Option<Base>,
+    pub(super) base: Option<Arc<Base>>,
     /// The content that is taken up from interrupted runs, if there is any.
-    pub(super) resumed: Option<Resumed>,
+    pub(super) resumed: Option<Arc<Resumed>>,
     /// How often to take a checkpoint; `None` takes none.
     pub(super) checkpoints: Option<CheckpointRule>,
+    /// How many files the newest point in time has.
+    pub(super) files_before: u64,
     /// Earlier points in time that are dated more than a day in the future.
     pub(super) ahead: Vec<Dated>,
 }
@@ -63,6 +68,10 @@ impl RunPlan {
             let (backup, levels) = (&request.backup, &request.levels);
             Resumed::open(access, backup, claim.left, base.as_ref(), levels)
         });
+        let files_before = base.as_ref().map_or_else(
+            || newest_files(context, &order),
+            |base| base.manifest.counts.files,
+        );
         let serial = next_serial(context, &order, claim)?;
         let id = next_id(&order, claim, began)?;
         Ok(Self {
@@ -77,9 +86,10 @@ impl RunPlan {
                 compression: request.compression,
                 compression_level: request.compression_level,
             },
-            base,
-            resumed,
+            base: base.map(Arc::new),
+            resumed: resumed.map(Arc::new),
             checkpoints: request.checkpoints.filter(|_| claim.is_some()),
+            files_before,
             ahead: order.ahead(began).cloned().collect(),
         })
     }
@@ -92,19 +102,28 @@ impl RunPlan {
 
     /// Returns the levels that the base leans on, itself among them.
     pub(super) fn earlier(&self) -> &[LevelParts] {
-        self.base.as_ref().map(Base::levels).unwrap_or_default()
+        self.base.as_deref().map(Base::levels).unwrap_or_default()
     }
 
     /// Returns the streams that content may be taken up from.
     pub(super) fn unfinished(&self) -> &[LevelParts] {
         self.resumed
-            .as_ref()
+            .as_deref()
             .map(Resumed::streams)
             .unwrap_or_default()
     }
 }
 
-/// Returns a serial that is higher than that of every level, and of every interrupted run.
+/// Returns how many files the newest point in time has; 0 where there is none that can be read.
+fn newest_files(context: RunContext<'_>, order: &Order) -> u64 {
+    let newest = order.levels().next_back();
+    let manifest =
+        newest.and_then(|level| context.access.manifest(&context.request.backup, level).ok());
+    manifest.map_or(0, |manifest| manifest.counts.files)
+}
+
+/// Returns a serial that is higher than that of every level, also of those that are gone, and of
+/// every interrupted run.
 fn next_serial(
     context: RunContext<'_>,
     order: &Order,
@@ -119,7 +138,7 @@ fn next_serial(
     for level in order.levels().rev() {
         match context.access.manifest(backup, level) {
             Ok(manifest) => {
-                serial = serial.max(manifest.serial.0);
+                serial = serial.max(manifest.next_serial().0.saturating_sub(1));
                 break;
             }
             Err(AccessError::Store(source)) if source.kind() == store::ErrorKind::Unavailable => {
@@ -136,7 +155,9 @@ fn next_serial(
             }
         }
     }
-    Ok(LevelSerial(serial + 1))
+    let after_removed = next_serial_after_removed(context.access, backup);
+    let after_removed = after_removed.map_err(BackupError::Catalog)?;
+    Ok(LevelSerial(serial + 1).max(after_removed.unwrap_or(LevelSerial(0))))
 }
 
 /// Returns the id of the new level.

@@ -4,10 +4,10 @@ use super::archive::TakenUp;
 use super::base::Base;
 use super::error::BackupError;
 use super::index_writer::WrittenIndex;
+use super::left_out::LeftOut;
 use super::pipeline::WrittenLevel;
 use super::plan::{RunClaim, RunPlan};
 use super::request::RunContext;
-use super::roots::root_node;
 use crate::catalog::{Access, Catalog, offer_whole};
 use crate::format::manifest::{
     self, Bytes, LevelParts, Manifest, ManifestBlock, ManifestParts, PathText, Run,
@@ -19,6 +19,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Fewer files than this may vanish without a word.
+const MANY_FILES: u64 = 20;
+
 /// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -28,6 +31,15 @@ pub struct Report {
     pub taken: TakenUp,
     /// Earlier points in time that are more than a day in the future, by the clock of this run.
     pub ahead: Vec<Dated>,
+    /// Directories that the level holds without their content, though nobody asked for that.
+    pub left_out: Vec<LeftOut>,
+    /// Whether one of several sources was not there.
+    pub are_sources_missing: bool,
+    /// How many files the newest point in time had before, where most of them are gone.
+    pub vanished_from: Option<u64>,
+    /// Whether nothing had changed, so that no level was made. The manifest is then that of the
+    /// newest one.
+    pub is_unchanged: bool,
     /// How long the run took.
     pub elapsed: Duration,
 }
@@ -43,6 +55,34 @@ pub(super) fn publish(
     let access = context.access;
     let level = &plan.own.level;
     let (taken, checkpoint) = (written.tally.taken, written.checkpoint.take());
+    let before = plan.files_before;
+    let now = written.tally.counts.files;
+    if now == 0 && before > 0 && !context.request.allow_empty {
+        return Err(BackupError::Emptied {
+            backup: Box::new(level.backup.clone()),
+            sources: sources.len(),
+            files: before,
+        });
+    }
+    let left_out = std::mem::take(&mut written.left_out);
+    let are_sources_missing = written.are_sources_missing;
+    let report = |manifest, is_unchanged| {
+        let passed = context.clock.now().duration_since(plan.began);
+        Report {
+            manifest,
+            taken,
+            ahead: plan.ahead.clone(),
+            left_out,
+            are_sources_missing,
+            vanished_from: has_most_vanished(before, now).then_some(before),
+            is_unchanged,
+            elapsed: Duration::try_from(passed).unwrap_or_default(),
+        }
+    };
+    if let Some(newest) = unchanged_base(context, plan, &written) {
+        remove_attempt(context, plan, claim)?;
+        return Ok(report(newest.clone(), true));
+    }
     offer_whole(access, level, plan.own.compression, written.data.segments);
     let manifest = manifest(context, plan, sources, written);
     let stored = manifest.seal(&plan.sealer).map_err(BackupError::Manifest)?;
@@ -58,14 +98,48 @@ pub(super) fn publish(
         witness.published(&level.backup, &level.level, manifest.serial, &digest);
     }
     remove_checkpoint(access, checkpoint);
-    let passed = context.clock.now().duration_since(plan.began);
     log(&manifest, plan, taken);
-    Ok(Report {
-        manifest,
-        taken,
-        ahead: plan.ahead.clone(),
-        elapsed: Duration::try_from(passed).unwrap_or_default(),
-    })
+    Ok(report(manifest, false))
+}
+
+/// Returns the newest level where this run found nothing that differs from it, and is to make no
+/// level then.
+fn unchanged_base<'plan>(
+    context: RunContext<'_>,
+    plan: &'plan RunPlan,
+    written: &WrittenLevel,
+) -> Option<&'plan Manifest> {
+    let is_same = context.request.skip_unchanged
+        && written.index.run.is_none()
+        && written.tally.counts.failed == 0;
+    let base = plan.base.as_ref().filter(|_| is_same)?;
+    Some(&base.manifest)
+}
+
+/// Removes what a run has stored that makes no level.
+fn remove_attempt(
+    context: RunContext<'_>,
+    plan: &RunPlan,
+    claim: Option<RunClaim<'_>>,
+) -> Result<(), BackupError> {
+    if let Some(claim) = claim {
+        claim.held.check().map_err(BackupError::Lock)?;
+    }
+    let level = &plan.own.level;
+    let removed = Catalog::new(context.access.store()).remove_leftover(&level.backup, &level.level);
+    if let Err(error) = removed {
+        tracing::warn!(
+            error = &error as &dyn Error,
+            "a few bytes of a run that made no point in time stay in the store"
+        );
+    }
+    Ok(())
+}
+
+/// Returns whether so many files are gone that somebody should look: half of them, and more than a
+/// person deletes between two backups of a small tree.
+fn has_most_vanished(before: u64, now: u64) -> bool {
+    before >= MANY_FILES && now < before / 2
 }
 
 fn manifest(
@@ -78,7 +152,7 @@ fn manifest(
         request, access, ..
     } = context;
     let WrittenLevel { tally, .. } = written;
-    let base = plan.base.as_ref();
+    let base = plan.base.as_deref();
     let bytes = Bytes {
         logical: tally.logical_bytes,
         stream: written.stream_bytes,
@@ -130,7 +204,7 @@ fn index_runs(plan: &RunPlan, index: WrittenIndex) -> Vec<Run> {
         });
         Run {
             serial: plan.own.serial,
-            root: root_node(run.root),
+            root: run.root.into(),
             segments: index.segments,
             subtrees: run.subtrees,
             head: head.collect(),

@@ -2,10 +2,12 @@
 
 use super::blocks::EarlierVersion;
 use super::compare::{Change, Previous};
+use super::step::WalkStep;
 use crate::format::tar::DumpDir;
-use crate::model::{Entry, Extent, TreePath};
+use crate::model::{Entry, Extent, TreePath, Trouble};
 use crate::platform::{FileHandle, Stat};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A piece of one directory with the metadata, and the content of small files, of its entries.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct ReadStep {
     pub(super) bytes: Vec<u8>,
     /// Number of sockets and things of unknown type that were passed over.
     pub(super) skipped: u64,
+    /// The entries that could not be read. Whoever takes the step reports them.
+    pub(super) troubles: Vec<Trouble>,
 }
 
 /// An entry without the extents that this level will store.
@@ -85,8 +89,25 @@ pub(super) enum ContentSource {
 /// An open file and its metadata when it was opened.
 #[derive(Debug)]
 pub(super) struct SourceFile {
-    pub(super) handle: FileHandle,
+    pub(super) handle: Arc<FileHandle>,
     pub(super) stat: Stat,
+}
+
+impl ReadStep {
+    /// Starts with what the walk knows.
+    pub(super) fn of(step: &WalkStep) -> Self {
+        Self {
+            path: step.directory.path.clone(),
+            is_first: step.is_first,
+            directory: None,
+            all_names: None,
+            has_lost: step.has_lost,
+            entries: Vec::with_capacity(step.names.len()),
+            bytes: Vec::new(),
+            skipped: 0,
+            troubles: Vec::new(),
+        }
+    }
 }
 
 impl ReadEntry {

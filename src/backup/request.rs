@@ -2,13 +2,14 @@
 
 use super::blocks::Engine;
 use super::checkpoint::CheckpointRule;
+use super::left_out::Mounts;
 use super::levels::Levels;
-use super::walk::Mounts;
 use crate::catalog::{Access, Patience};
 use crate::format::frame::Compression;
 use crate::model::{BackupName, Cancel, Excludes, Progress};
 use crate::platform::Clock;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What to back up, and how.
 #[derive(Clone, Debug)]
@@ -23,6 +24,10 @@ pub struct BackupRequest {
     pub mounts: Mounts,
     /// Device and inode of directories that are left out: those of stores.
     pub skip: Vec<(u64, u64)>,
+    /// Whether a tree without any file may follow one that had files.
+    pub allow_empty: bool,
+    /// Whether a run makes no level where nothing differs from the newest one.
+    pub skip_unchanged: bool,
     /// Rules for the level that is made.
     pub levels: Levels,
     /// The part of a changed file that is stored.
@@ -42,6 +47,9 @@ pub struct BackupRequest {
     /// How often to take a checkpoint, for the next run if this one is interrupted. Without a lock
     /// none is taken. `None` takes none, and takes nothing up either.
     pub checkpoints: Option<CheckpointRule>,
+    /// The longest time that one call to a file system of the sources may take; `None` waits for
+    /// ever.
+    pub source_timeout: Option<Duration>,
     /// How other runs of the same backup are kept out; `None` for a store that keeps nothing.
     pub lock: Option<BackupLock>,
 }

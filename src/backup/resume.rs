@@ -9,7 +9,6 @@ use super::base::Base;
 use super::compare::{Comparison, Likeness, Previous};
 use super::levels::Levels;
 use super::moved::MovedEntries;
-use super::roots::run_root;
 use crate::catalog::{Access, Blocks, Left};
 use crate::format::checkpoint::Checkpoint;
 use crate::format::frame::Lane;
@@ -179,13 +178,13 @@ impl InterruptedRun {
         checkpoint: &Checkpoint,
         levels: &Levels,
     ) -> Result<Self, Box<dyn Error>> {
-        let root = run_root(&checkpoint.index);
+        let root = (&checkpoint.index).into();
         let blocks = Arc::new(Blocks::new(access, backup, &checkpoint.id, Lane::Index));
         let tree = Tree::of_run_alone(root, blocks, &BlockCache::new(INDEX_CACHE_BYTES))?;
         let comparison = levels.comparison(checkpoint.began)?;
         let begun = checkpoint.begun.as_ref().map(|root| {
             let blocks = Arc::new(MemoryBlocks::default());
-            Tree::of_run_alone(run_root(root), blocks, &BlockCache::new(0))
+            Tree::of_run_alone(root.into(), blocks, &BlockCache::new(0))
         });
         Ok(Self {
             tree,

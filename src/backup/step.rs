@@ -33,6 +33,8 @@ pub(super) struct WalkedDirectory {
     /// Absolute path on disk, which patterns may name.
     pub(super) on_disk: Vec<u8>,
     pub(super) access: DirectoryAccess,
+    /// The file system that it is on; `None` if it could not be found out.
+    pub(super) device: Option<u64>,
     /// The directory in the base that this one is compared with.
     pub(super) previous: Option<Previous>,
 }

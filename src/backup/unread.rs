@@ -1,15 +1,26 @@
 //! Why a file or directory is not in the backup as it should be.
 
 use super::read_step::SourceFile;
+use super::source_calls::NotAsked;
 use crate::model::TreePath;
+use crate::platform::NoAnswer;
 use std::io;
 
 /// Why a file could not be read, and how much of it is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
+    /// One of several sources is not there.
+    #[error("could not open it; the other paths are backed up")]
+    Source(#[source] io::Error),
     /// A directory could not be opened or listed.
     #[error("could not list the directory; its content is left out")]
     List(#[source] io::Error),
+    /// The file system did not answer in time.
+    #[error("could not read it; it is left out")]
+    NoAnswer(#[source] NoAnswer),
+    /// The file system did not answer before.
+    #[error("not read; it is left out")]
+    NotAsked(#[source] NotAsked),
     /// A file could not be opened.
     #[error("could not open it; it is left out")]
     Open(#[source] io::Error),
@@ -38,7 +49,10 @@ impl Unread {
     pub(super) fn is_gone(&self) -> bool {
         match self {
             Self::Open(error) | Self::Stat(error) => error.kind() == io::ErrorKind::NotFound,
-            Self::List(_)
+            Self::Source(_)
+            | Self::List(_)
+            | Self::NoAnswer(_)
+            | Self::NotAsked(_)
             | Self::Xattrs(_)
             | Self::Small(_)
             | Self::Content(_)

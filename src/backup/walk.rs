@@ -8,13 +8,16 @@ use super::base::Base;
 use super::compare::Previous;
 use super::earlier_names::EarlierNames;
 use super::handover::{StepSender, WalkEnded};
+use super::left_out::{BorderGuard, Borders, LeftOut};
+use super::source_calls::{SourceCaller, is_told};
 use super::step::{DirectoryAccess, WalkStep, WalkedDirectory, WalkedName};
 use super::unread::Unread;
 use crate::format::tar::{DumpDir, DumpDirCode};
-use crate::model::{Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
-use crate::platform::{ListedName, Sort};
+use crate::model::{CACHE_SIGNATURE, Cancel, Excludes, Kind, Name, Progress, TreePath, Trouble};
+use crate::platform::{DirHandle, ListedName, Sort, Stat};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex};
 
 /// Names in a step: enough that handing it over costs little beside reading it, and few enough that
 /// the small files read ahead take little memory.
@@ -23,34 +26,26 @@ const NAMES_PER_STEP: usize = 64;
 /// The rules of a walk.
 pub(super) struct WalkOptions<'run> {
     pub(super) excludes: &'run Excludes,
-    /// Device and inode of directories that are not entered: those of stores.
-    pub(super) skip: &'run [(u64, u64)],
-    pub(super) mounts: Mounts,
+    /// The directories that are kept without their content.
+    pub(super) borders: Borders<'run>,
+    /// Takes the directories that were kept so.
+    pub(super) left_out: &'run Mutex<Vec<LeftOut>>,
     /// Directories in which only these names are walked: those that lead to several sources, or to
     /// a source that is a file.
     pub(super) only: HashMap<TreePath, BTreeSet<Name>>,
     /// The point in time that the level is compared with.
     pub(super) base: Option<&'run Base>,
+    /// Makes the calls to the file systems.
+    pub(super) source: SourceCaller,
     pub(super) progress: &'run dyn Progress,
     pub(super) cancel: &'run Cancel,
-}
-
-/// How a directory is treated on which another file system is mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Mounts {
-    /// It is walked like any other.
-    #[default]
-    Cross,
-    /// It is kept as an empty directory.
-    Stay,
 }
 
 /// A walk under way.
 struct TreeWalk<'run> {
     options: &'run WalkOptions<'run>,
     steps: &'run StepSender,
-    /// The file system of the root; `None` if it could not be found out.
-    device: Option<u64>,
+    guard: BorderGuard<'run>,
     /// Directories that are still to be walked, the next one last. Memory holds the siblings along
     /// one path, not all directories.
     waiting: Vec<WaitingDirectory>,
@@ -76,11 +71,10 @@ pub(super) fn walk(
     options: &WalkOptions<'_>,
     steps: &StepSender,
 ) -> Result<(), WalkEnded> {
-    let stat = root.access.handle().and_then(|handle| handle.stat().ok());
     let mut walk = TreeWalk {
         options,
         steps,
-        device: stat.map(|stat| stat.device),
+        guard: BorderGuard::new(&options.borders, options.left_out),
         waiting: vec![WaitingDirectory::Open(root)],
     };
     while let Some(next) = walk.waiting.pop() {
@@ -171,11 +165,11 @@ impl TreeWalk<'_> {
 
     /// Returns the names of a directory that are backed up, sorted, each with its type. `None` if
     /// the directory cannot be listed.
-    fn list(&self, directory: &WalkedDirectory) -> Option<Vec<ListedName>> {
-        let handle = directory.access.handle()?;
+    fn list(&self, directory: &Arc<WalkedDirectory>) -> Option<Vec<ListedName>> {
+        directory.access.handle()?;
         let listed = match self.options.only.get(&directory.path) {
             Some(names) => Ok(names.iter().map(without_type).collect()),
-            None => handle.list(),
+            None => self.ask(directory, None, DirHandle::list),
         };
         let mut names: Vec<ListedName> = match listed {
             Ok(names) => names,
@@ -184,19 +178,13 @@ impl TreeWalk<'_> {
                 return None;
             }
         };
-        let excludes = self.options.excludes;
-        if !excludes.is_empty() {
-            names.retain(|listed| {
-                !excludes.matches(&directory.path.join(&listed.name), || {
-                    join_on_disk(directory, &listed.name)
-                })
-            });
-        }
+        self.leave_out(directory, &mut names);
         for listed in &mut names {
             if listed.sort.is_none() {
                 // Some file systems do not tell the type with the name. If the file has vanished,
                 // the reader finds that out.
-                listed.sort = handle.stat_child(&listed.name).ok().map(|stat| stat.sort);
+                let stat = self.stat_child(directory, &listed.name);
+                listed.sort = stat.map(|stat| stat.sort);
             }
         }
         names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
@@ -205,51 +193,140 @@ impl TreeWalk<'_> {
         Some(names)
     }
 
+    /// Takes the names out that the user does not want.
+    fn leave_out(&self, directory: &Arc<WalkedDirectory>, names: &mut Vec<ListedName>) {
+        let excludes = self.options.excludes;
+        if names
+            .iter()
+            .any(|listed| self.is_tag(directory, &listed.name))
+        {
+            tracing::info!(directory = %directory.path, "left out, but for the file that says so");
+            names.retain(|listed| excludes.is_tag(listed.name.as_bytes()));
+            return;
+        }
+        if !excludes.has_no_patterns() {
+            names.retain(|listed| {
+                !excludes.matches(&directory.path.join(&listed.name), || {
+                    join_on_disk(directory, &listed.name)
+                })
+            });
+        }
+        if let Some(limit) = excludes.larger_than {
+            names.retain(|listed| {
+                let may_be_file = matches!(listed.sort, None | Some(Sort::Kept(Kind::File)));
+                let stat = may_be_file.then(|| self.stat_child(directory, &listed.name));
+                stat.flatten()
+                    .is_none_or(|stat| stat.sort != Sort::Kept(Kind::File) || stat.size <= limit)
+            });
+        }
+    }
+
+    /// Returns whether a file says that the content of its directory is to be left out.
+    fn is_tag(&self, directory: &Arc<WalkedDirectory>, name: &Name) -> bool {
+        let excludes = self.options.excludes;
+        if !excludes.is_tag(name.as_bytes()) {
+            return false;
+        }
+        let mut tags = excludes.if_present.iter();
+        if tags.any(|tag| tag == name.as_bytes()) {
+            return true;
+        }
+        let of_name = name.clone();
+        let has_signature = self.ask(directory, Some(name), move |handle| {
+            let file = handle.open_file(&of_name)?;
+            let mut begin = [0; CACHE_SIGNATURE.len()];
+            let is_file = file.stat()?.sort == Sort::Kept(Kind::File);
+            Ok(is_file && file.read_at(&mut begin, 0)? > 0 && begin == CACHE_SIGNATURE)
+        });
+        has_signature.unwrap_or(false)
+    }
+
+    fn stat_child(&self, directory: &Arc<WalkedDirectory>, name: &Name) -> Option<Stat> {
+        let of_name = name.clone();
+        let stat = self.ask(directory, Some(name), move |handle| {
+            handle.stat_child(&of_name)
+        });
+        stat.ok()
+    }
+
     /// Opens a subdirectory. If that fails, the trouble is reported here: its entry is in the index
     /// already.
     fn open(
-        &self,
+        &mut self,
         parent: &Arc<WalkedDirectory>,
         name: Name,
         previous: Option<Previous>,
     ) -> Option<WalkedDirectory> {
         let path = parent.path.join(&name);
         let on_disk = join_on_disk(parent, &name);
-        let access = match parent.access.handle()?.open_child(&name) {
-            Ok(child) => match child.stat() {
-                Ok(stat) if self.options.skip.contains(&(stat.device, stat.inode)) => {
-                    tracing::info!(directory = %path, "left out: it is a store");
-                    None
-                }
-                Ok(stat) if self.is_left_out_mount(stat.device) => None,
-                _ => Some(DirectoryAccess::Open(child)),
-            },
+        parent.access.handle()?;
+        let of_name = name.clone();
+        let opened = self.ask(parent, Some(&name), move |handle| {
+            let child = handle.open_child(&of_name)?;
+            let stat = child.stat().ok();
+            Ok((child, stat))
+        });
+        let (access, stat) = match opened {
+            Ok((child, stat)) => (
+                self.guard
+                    .enters(parent, &child, stat.as_ref(), &path)
+                    .then_some(child),
+                stat,
+            ),
             Err(error) => {
                 self.trouble(&path, Unread::List(error));
-                None
+                (None, None)
             }
         };
-        let access = access.unwrap_or_else(|| DirectoryAccess::ByName {
-            parent: Arc::clone(parent),
-            name,
-        });
-        let previous = match (access.handle(), self.options.base) {
-            (Some(child), Some(base)) => base.before(previous, child.stat().ok().as_ref()),
+        let previous = match (&access, self.options.base) {
+            (Some(_), Some(base)) => base.before(previous, stat.as_ref()),
             _ => previous,
         };
+        let access = match access {
+            Some(child) => DirectoryAccess::Open(child),
+            None => DirectoryAccess::ByName {
+                parent: Arc::clone(parent),
+                name,
+            },
+        };
+        let device = stat.map(|stat| stat.device).or(parent.device);
         Some(WalkedDirectory {
             path,
             on_disk,
             access,
+            device,
             previous,
         })
     }
 
-    fn is_left_out_mount(&self, device: u64) -> bool {
-        self.options.mounts == Mounts::Stay && self.device.is_some_and(|root| root != device)
+    /// Asks an open directory, about itself or about one name in it.
+    fn ask<T: Send + 'static>(
+        &self,
+        directory: &Arc<WalkedDirectory>,
+        name: Option<&Name>,
+        question: impl FnOnce(&DirHandle) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let path = match name {
+            Some(name) => directory.path.join(name),
+            None => directory.path.clone(),
+        };
+        let asked = Arc::clone(directory);
+        self.options.source.ask(&path, directory.device, move || {
+            let handle = asked.access.handle().ok_or(io::ErrorKind::NotFound)?;
+            question(handle)
+        })
     }
 
     fn trouble(&self, path: &TreePath, error: Unread) {
+        if self.options.cancel.is_requested() {
+            // The run has not come so far; that is no trouble of the directory.
+            return;
+        }
+        if let Unread::List(error) = &error
+            && is_told(error)
+        {
+            return;
+        }
         self.options
             .progress
             .trouble(Trouble::new(path.clone(), error));

@@ -4,6 +4,7 @@
 //! [`Access`](super::Access). Which levels others lean on is in manifests, so
 //! [`Catalog::withdraw`] does not know it.
 
+use super::listing::CatalogSize;
 use super::names::{self, LevelOf, Meaning};
 use super::{CatalogError, LevelVerb};
 use crate::model::order::is_ahead;
@@ -291,14 +292,17 @@ impl Catalog {
     }
 
     /// Calls `found` with the level of each manifest or data object below `prefix`, until that
-    /// returns `false`. Other objects are passed over.
+    /// returns `false`. Other objects are passed over. More than a catalog can hold is an error.
     fn each_level(
         &self,
         prefix: &str,
         found: &mut dyn FnMut(LevelOf) -> bool,
     ) -> Result<(), CatalogError> {
+        let mut size = CatalogSize::default();
         let mut each = |object: ObjectInfo| match names::meaning(&object.name) {
-            Some(Meaning::Manifest(of) | Meaning::Data { of, .. }) => found(of),
+            Some(Meaning::Manifest(of) | Meaning::Data { of, .. }) => {
+                size.has_room_for(&of) && found(of)
+            }
             Some(
                 Meaning::Whole(..) | Meaning::Claim(..) | Meaning::Withdrawn(_) | Meaning::Lost(_),
             )
@@ -307,8 +311,9 @@ impl Catalog {
                 true
             }
         };
-        self.store
-            .list(prefix, &mut each)
+        let listed = self.store.list(prefix, &mut each);
+        listed
+            .and_then(|()| size.check())
             .map_err(|source| CatalogError::List { source })
     }
 }

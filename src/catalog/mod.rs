@@ -11,6 +11,8 @@
 //! | `outlines` | how are many manifests read at once? |
 //! | `stray` | is an object that does not open a damaged manifest, or none at all? |
 //! | `order` | in which order were the levels made? |
+//! | `given` | which serials had levels that are gone? |
+//! | `hidden/` | which backup does a hidden name stand for? |
 //! | `locate` | which point in time does `name@DATE` mean? |
 //! | `lock/` | who may change a backup now? |
 //! | `left/` | what did cut-off runs leave, and what becomes of it? |
@@ -28,6 +30,8 @@ mod access;
 mod backups;
 mod blocks;
 mod error;
+mod given;
+mod hidden;
 pub mod known;
 mod left;
 mod listing;
@@ -47,6 +51,7 @@ pub use access::{Access, AccessError, IdentityCopy, Rotated, Upgrade};
 pub use backups::{Backup, Catalog};
 pub use blocks::{Blocks, BlocksAhead};
 pub use error::{CatalogError, LevelVerb};
+pub use given::next_serial_after_removed;
 pub use left::Left;
 pub use listing::{is_any_below, objects_below};
 pub use locate::{Located, locate};
@@ -59,5 +64,5 @@ pub use order::{Order, OrderMemory, in_order};
 pub use outlines::outlines;
 pub use place::{is_store, store_around};
 pub use stray::is_stray;
-pub use tree::{TreeError, open_tree, run_root};
+pub use tree::{TreeError, open_tree};
 pub use whole::offer_whole;

@@ -1,9 +1,7 @@
 //! Opens the tree of a point in time by what its manifest says.
 
-use crate::format::manifest::{Manifest, RootNode};
-use crate::index::{
-    BlockCache, BlockSource, HeadBlock, IndexError, RunRoot, Tree, TreeRun, WithHead,
-};
+use crate::format::manifest::Manifest;
+use crate::index::{BlockCache, BlockSource, HeadBlock, IndexError, Tree, TreeRun, WithHead};
 use crate::model::{FrameNo, LevelId, LevelSerial};
 use std::sync::Arc;
 
@@ -42,19 +40,10 @@ pub fn open_tree(
         let source = Arc::new(WithHead::new(head.collect(), blocks(&level.id)));
         Ok(TreeRun {
             level: Some(level.id.clone()),
-            root: run_root(&run.root),
+            root: (&run.root).into(),
             subtrees: run.subtrees,
             source,
         })
     });
     Tree::of_runs(runs.collect::<Result<_, _>>()?, cache).map_err(TreeError::Index)
-}
-
-/// Returns the root of a run as its manifest holds it.
-pub fn run_root(root: &RootNode) -> RunRoot {
-    RunRoot {
-        node: root.node.clone(),
-        height: root.height,
-        entries: root.entries,
-    }
 }

@@ -1,8 +1,8 @@
 //! The commands.
 
 use crate::cli::commands::local::{
-    backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack,
-    repair, restore, sync, unlock, upgrade_store,
+    backup, cat, check, completions, diff, du, export, find, init, key, list, ls, mount, prune,
+    repack, repair, restore, sync, unlock, upgrade_store,
 };
 use crate::cli::commands::server::{api, remote, scheduler};
 use crate::cli::options::common::Common;
@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 Every option can also be set in ~/.config/freezer/freezer.conf or /etc/freezer/freezer.conf, \
     as one `name = value` on a line.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some files could not be read or written, \
-    130 interrupted."
+    10 no store there, 11 another run holds the backup, 12 wrong passphrase, 130 interrupted."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -40,6 +40,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Backup(Box<backup::Arguments>),
+    Init(init::Arguments),
     List(list::Arguments),
     Ls(ls::Arguments),
     Cat(cat::Arguments),

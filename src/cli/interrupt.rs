@@ -37,6 +37,10 @@ static WATCHED: OnceLock<()> = OnceLock::new();
 
 /// What the process does, which decides what a signal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    windows,
+    expect(dead_code, reason = "this system has neither mounts nor schedulers")
+)]
 pub(super) enum ProcessKind {
     /// One command: it ends within seconds.
     Command,
@@ -108,7 +112,7 @@ fn end_in_time(cancel: &Cancel, screen: &Screen) {
 /// Says why the process ends with its work out of order, and names the calls that hang.
 fn tell(screen: &Screen, seconds: u64, calls: Vec<CallUnderWay>) {
     let mut words = format!(
-        "freezer: interrupted, and ended at once because something did not answer within {seconds} s\n"
+        "freezer: interrupted, and ended at once: something did not answer within {seconds} s\n"
     );
     for call in calls::still(calls) {
         words.push_str(&format!("  a call does not return: {call}\n"));

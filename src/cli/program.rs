@@ -3,14 +3,14 @@
 
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::commands::local::{
-    backup, cat, check, completions, diff, du, export, find, key, list, ls, mount, prune, repack,
-    repair, restore, sync, unlock, upgrade_store,
+    backup, cat, check, completions, diff, du, export, find, init, key, list, ls, mount, prune,
+    repack, repair, restore, sync, unlock, upgrade_store,
 };
 use crate::cli::commands::server::{api, remote, scheduler};
 use crate::cli::open::session::Session;
 use crate::cli::options::common::Common;
 use crate::cli::options::sections::NamedStore;
-use crate::cli::options::{layers, not_empty, original};
+use crate::cli::options::{foreign_words, layers, not_empty, original};
 use crate::cli::show::failure::{Completion, FailureReport};
 use crate::cli::show::output::{Output, OutputForm};
 use crate::cli::show::screen::Screen;
@@ -78,7 +78,7 @@ fn parse(typed: Vec<OsString>, environment: &Environment) -> anyhow::Result<Pars
 /// Reports what is wrong with the command line, or prints the help that was asked for.
 fn refuse(error: &anyhow::Error, screen: &Screen) -> ExitCode {
     if let Some(error) = error.downcast_ref::<clap::Error>() {
-        if let Some(refusal) = original::refusal(error) {
+        if let Some(refusal) = original::refusal(error).or_else(|| foreign_words::refusal(error)) {
             screen.print(&refusal);
             return Exit::Usage.code().into();
         }
@@ -120,6 +120,7 @@ fn dispatch(command: Command, session: &mut Session) -> anyhow::Result<Completio
     session.common.effort.set()?;
     match command {
         Command::Backup(arguments) => backup::run(*arguments, session),
+        Command::Init(arguments) => init::run(&arguments, session),
         Command::List(arguments) => list::run(&arguments, session),
         Command::Ls(arguments) => ls::run(&arguments, session),
         Command::Cat(arguments) => cat::run(&arguments, session),

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Variables that stand for an option, and its long name.
-const OPTIONS: [(&str, &str); 5] = [
+const OPTIONS: [(&str, &str); 6] = [
     ("FREEZER_STORE", "store"),
     ("FREEZER_ENCRYPT_PASS_FILE", "encrypt-pass-file"),
+    ("FREEZER_PASSWORD_COMMAND", "password-command"),
     ("FREEZER_API_URL", "api-url"),
     ("FREEZER_API_PROJECT", "api-project"),
     ("FREEZER_API_TOKEN_FILE", "api-token-file"),

@@ -27,7 +27,9 @@ mod size;
 mod time_length;
 
 pub use environment::Environment;
-pub use passphrase::{PassphraseError, PassphraseFile, is_open_to_others, read_passphrase};
+pub use passphrase::{
+    PassphraseError, PassphraseFile, is_open_to_others, passphrase_of_command, read_passphrase,
+};
 pub use size::{ByteSize, SizeError, show_bytes};
 pub use time_length::{BareUnit, TimeLength, TimeLengthError};
 

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`identity`], [`keys`] | the documents that open a store |
 //! | [`features`] | what a document asks of programs that do not know all of it |
+//! | [`hidden_names`] | what stands for the names of hosts and backups in encrypted stores |
 //! | [`frame`], [`segment`] | the unit of everything stored, and the objects that frames lie in |
 //! | [`tar`] | the members of a level's stream |
 //! | [`manifest`] | the document that makes a level exist |
@@ -13,6 +14,7 @@
 //! | [`signature`] | the sums that tell which blocks of a file are new |
 //! | [`live`], [`repacked`] | which bytes of a stream are needed, and where a repack put them |
 //! | [`claim`] | who is changing a backup |
+//! | [`withdrawn`] | whose data stays for a while, and which serial comes next |
 //! | [`lost`] | which bytes of a level can no longer be read |
 //!
 //! `docs/format.md` is the specification; its example bytes are tests.
@@ -25,6 +27,7 @@ pub mod claim;
 pub mod content_hash;
 pub mod features;
 pub mod frame;
+pub mod hidden_names;
 pub mod identity;
 mod json;
 pub mod keys;
@@ -36,6 +39,7 @@ mod sealed;
 pub mod segment;
 pub mod signature;
 pub mod tar;
+pub mod withdrawn;
 
 use crate::model::{Advice, BackupName, hints};
 
@@ -74,8 +78,9 @@ impl Advice for DocumentError {
     }
 }
 
-/// Decodes a document of the version `known` or of one before it. Reads the version before everything else, so that a
-/// document of another version is refused by its version and not by its shape.
+/// Decodes a document of the version `known` or of one before it. Reads the version before
+/// everything else, so that a document of another version is refused by its version and not by its
+/// shape.
 fn decode_document<T: serde::de::DeserializeOwned>(
     bytes: &[u8],
     known: u32,

@@ -8,9 +8,7 @@ use super::frame::{FrameKey, StreamNo};
 use crate::catalog::names::{self, Folder, LevelOf};
 use crate::catalog::stream;
 use crate::format::frame::{Compression, Decoder, FrameError, Glimpse, Lane, Opener};
-use crate::index::{
-    BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError, RunRoot,
-};
+use crate::index::{BlockAddress, BlockCache, BlockSource, FrameRow, FrameTable, IndexError};
 use crate::model::{BackupName, FrameNo, LevelId, LevelSerial};
 use crate::store::{self, ObjectName, Store, StoreExt};
 use std::cell::RefCell;
@@ -166,11 +164,7 @@ impl LevelStream {
             })
         })?;
         let Some(newer) = newer else { return Ok(false) };
-        let root = RunRoot {
-            node: newer.frame_table.node,
-            height: newer.frame_table.height,
-            entries: newer.frame_table.entries,
-        };
+        let root = newer.frame_table.into();
         let blocks = Arc::new(StoredBlocks {
             fetchers: finder.fetchers.clone(),
             objects: self.objects.clone(),

@@ -10,8 +10,8 @@ use crate::catalog::names::Folder;
 use crate::catalog::{TreeError, open_tree};
 use crate::format::content_hash::ContentHashing;
 use crate::format::frame::{Lane, Opener, Protection};
-use crate::format::manifest::{Manifest, RootNode};
-use crate::index::{Difference, FrameTable, RunRoot, Tree};
+use crate::format::manifest::Manifest;
+use crate::index::{Difference, FrameTable, Tree};
 use crate::model::{
     BackupName, Content, Entry, Kind, LevelId, Name, NodeId, StoreId, TreePath, Xattr,
 };
@@ -115,7 +115,7 @@ impl View {
             let objects = objects(&level.id);
             let blocks = reader.blocks(objects.clone(), Lane::FrameTable, Folder::Frames);
             let table = FrameTable::open(
-                run_root(level.frame_table),
+                level.frame_table.into(),
                 blocks,
                 Arc::clone(reader.block_cache()),
             )?;
@@ -403,14 +403,6 @@ fn layout_of(entry: &Entry) -> Result<Layout, ReadError> {
         Kind::Directory => ReadError::IsADirectory,
         _ => ReadError::WrongKind,
     })
-}
-
-fn run_root(root: RootNode) -> RunRoot {
-    RunRoot {
-        node: root.node,
-        height: root.height,
-        entries: root.entries,
-    }
 }
 
 /// The content of one regular file.

@@ -1,6 +1,7 @@
 //! Sinks and sources of blocks, and the parts of a run that manifests hold.
 
 use super::{BlockAddress, IndexError};
+use crate::format::manifest::RootNode;
 use crate::model::FrameNo;
 use std::sync::Arc;
 
@@ -72,4 +73,30 @@ pub struct RunRoot {
     pub height: u8,
     /// Number of entries in the run.
     pub entries: u64,
+}
+
+impl From<RootNode> for RunRoot {
+    fn from(root: RootNode) -> Self {
+        Self {
+            node: root.node,
+            height: root.height,
+            entries: root.entries,
+        }
+    }
+}
+
+impl From<&RootNode> for RunRoot {
+    fn from(root: &RootNode) -> Self {
+        root.clone().into()
+    }
+}
+
+impl From<RunRoot> for RootNode {
+    fn from(root: RunRoot) -> Self {
+        Self {
+            node: root.node,
+            height: root.height,
+            entries: root.entries,
+        }
+    }
 }

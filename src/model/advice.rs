@@ -12,6 +12,12 @@ pub enum Exit {
     Usage = 2,
     /// It is done, but for files or points in time that were each named.
     Partial = 3,
+    /// There is no store in the place that was named.
+    NoStore = 10,
+    /// Another run holds the backup.
+    InUse = 11,
+    /// The passphrase is wrong, or none was given for an encrypted store.
+    Passphrase = 12,
     /// It was interrupted, and ended in order.
     Interrupted = 130,
 }

@@ -12,6 +12,7 @@ mod backup_ref;
 mod bandwidth;
 mod cancel;
 mod entry;
+mod excludes;
 mod extension;
 mod ids;
 pub mod job;
@@ -35,6 +36,7 @@ pub use cancel::{CallInProgress, Cancel};
 pub use entry::{
     Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr,
 };
+pub use excludes::{CACHE_SIGNATURE, CACHE_TAG, Case, Excludes};
 pub use extension::{
     CONTENT_HASH_BYTES, ContentHash, Extensions, InodeFlags, NotUnderstood, UnknownExtension,
 };
@@ -44,7 +46,7 @@ pub use ids::{
 };
 pub use name::{Name, TreePath};
 pub use order::Dated;
-pub use pattern::Excludes;
+
 pub use point_in_time::{Choice, PointInTime, PointInTimeError};
 pub use printable::{printable, printable_json, printable_lines};
 pub use progress::{Progress, Trouble};

@@ -1,82 +1,12 @@
-//! Exclude patterns: shell patterns with the meaning that `tar --exclude` gives them.
-
-use super::TreePath;
-
-/// The exclude patterns of a backup. The backup leaves out every path that one of them matches, and
-/// everything below it.
-///
-/// A pattern means what it means to GNU tar's `--exclude` by default, for names such as
-/// `docs/a.txt` (tar manual, "Controlling Pattern-Matching"). `*` and `?` also match `/`, `[…]`
-/// matches one character of a set, and a backslash takes the next character literally. A match may
-/// begin at the start of the path or after any `/`; it must end at the end of the path or before a
-/// `/`. Case counts.
-///
-/// A pattern that begins with `./` matches only from the root of the tree. A pattern that begins
-/// with `/` is compared with the absolute path on disk: `/home/u/.cache` works whatever directory
-/// is backed up. Trailing slashes do not count (in tar, `dir/` matches nothing). The root is never
-/// left out.
-#[derive(Clone, Debug, Default)]
-pub struct Excludes {
-    floating: Vec<Pattern>,
-    anchored: Vec<Pattern>,
-    absolute: Vec<Pattern>,
-}
-
-impl Excludes {
-    /// Reads patterns. Any bytes are a legal pattern; an empty one matches nothing.
-    pub fn new(patterns: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
-        let mut excludes = Self::default();
-        for pattern in patterns {
-            let text = pattern.as_ref();
-            let end = text
-                .iter()
-                .rposition(|byte| *byte != b'/')
-                .map_or(0, |last| last + 1);
-            match text.get(..end).unwrap_or_default() {
-                [] => {}
-                text @ [b'/', ..] => excludes.absolute.push(Pattern::parse(text)),
-                [b'.', b'/', text @ ..] => excludes.anchored.push(Pattern::parse(text)),
-                text => excludes.floating.push(Pattern::parse(text)),
-            }
-        }
-        excludes
-    }
-
-    /// Returns whether the backup leaves out `path`. Calls `on_disk` for its absolute path in the
-    /// file system, but only if there are absolute patterns.
-    pub fn matches(&self, path: &TreePath, on_disk: impl FnOnce() -> Vec<u8>) -> bool {
-        if path.is_root() || self.is_empty() {
-            return false;
-        }
-        if self
-            .floating
-            .iter()
-            .any(|pattern| pattern.matches_anywhere(path.as_bytes()))
-            || self
-                .anchored
-                .iter()
-                .any(|pattern| pattern.matches_start(path.as_bytes()))
-        {
-            return true;
-        }
-        if self.absolute.is_empty() {
-            return false;
-        }
-        let on_disk = on_disk();
-        self.absolute
-            .iter()
-            .any(|pattern| pattern.matches_start(&on_disk))
-    }
-
-    /// Returns whether there are no patterns.
-    pub fn is_empty(&self) -> bool {
-        self.floating.is_empty() && self.anchored.is_empty() && self.absolute.is_empty()
-    }
-}
+//! Shell patterns with the meaning that `tar --exclude` gives them.
 
 /// One shell pattern.
 #[derive(Clone, Debug)]
-struct Pattern(Vec<PatternToken>);
+pub(super) struct Pattern {
+    tokens: Vec<PatternToken>,
+    /// Whether upper and lower case are the same.
+    folds_case: bool,
+}
 
 #[derive(Clone, Debug)]
 enum PatternToken {
@@ -122,7 +52,8 @@ fn first_unit(text: &[u8]) -> Option<(Unit, &[u8])> {
 }
 
 impl Pattern {
-    fn parse(mut text: &[u8]) -> Self {
+    /// Reads a pattern. Any bytes are a legal one.
+    pub(super) fn parse(mut text: &[u8], folds_case: bool) -> Self {
         let mut tokens = Vec::new();
         while let Some((unit, rest)) = first_unit(text) {
             text = rest;
@@ -146,11 +77,11 @@ impl Pattern {
                 _ => PatternToken::Literal(unit),
             });
         }
-        Self(tokens)
+        Self { tokens, folds_case }
     }
 
     /// Returns whether the pattern matches from the start or after any `/`.
-    fn matches_anywhere(&self, text: &[u8]) -> bool {
+    pub(super) fn matches_anywhere(&self, text: &[u8]) -> bool {
         let starts = text
             .iter()
             .enumerate()
@@ -166,11 +97,11 @@ impl Pattern {
     ///
     /// After a mismatch, only the last `*` takes one character more. Earlier ones cannot help, so
     /// the time is at most proportional to pattern times text.
-    fn matches_start(&self, text: &[u8]) -> bool {
+    pub(super) fn matches_start(&self, text: &[u8]) -> bool {
         let (mut at, mut rest) = (0, text);
         let mut retry: Option<(usize, &[u8])> = None;
         loop {
-            let matched = match self.0.get(at) {
+            let matched = match self.tokens.get(at) {
                 None if rest.is_empty() || rest.first() == Some(&b'/') => return true,
                 None => None,
                 Some(PatternToken::Many) => {
@@ -178,7 +109,7 @@ impl Pattern {
                     Some(rest)
                 }
                 Some(token) => first_unit(rest)
-                    .filter(|(unit, _)| token.holds(*unit))
+                    .filter(|(unit, _)| self.holds(token, *unit))
                     .map(|(_, rest)| rest),
             };
             match (matched, retry) {
@@ -194,6 +125,27 @@ impl Pattern {
             }
         }
     }
+}
+
+impl Pattern {
+    fn holds(&self, token: &PatternToken, unit: Unit) -> bool {
+        token.holds(unit) || self.folds_case && other_cases(unit).any(|unit| token.holds(unit))
+    }
+}
+
+/// Returns a character in lower and in upper case, where that is one character.
+fn other_cases(unit: Unit) -> impl Iterator<Item = Unit> {
+    let one = |mut all: Box<dyn Iterator<Item = char>>| match (all.next(), all.next()) {
+        (Some(character), None) => Some(Unit::from(character)),
+        _ => None,
+    };
+    let cases = char::from_u32(unit).map(|character| {
+        [
+            one(Box::new(character.to_lowercase())),
+            one(Box::new(character.to_uppercase())),
+        ]
+    });
+    cases.into_iter().flatten().flatten()
 }
 
 impl PatternToken {
@@ -277,90 +229,4 @@ fn parse_class(text: &[u8]) -> Option<(Class, &[u8])> {
         _ => return None,
     };
     Some((class, rest.get(end + 2..)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Excludes;
-    use crate::model::TreePath;
-
-    fn excludes(pattern: &str, path: &str) -> bool {
-        let tree = TreePath::parse(path.as_bytes()).expect("a legal path");
-        Excludes::new([pattern]).matches(&tree, || format!("/home/u/{path}").into_bytes())
-    }
-
-    #[test]
-    fn a_pattern_matches_after_any_slash_and_excludes_everything_below() {
-        for (pattern, path) in [
-            ("*.o", "a/b.o"),
-            ("*.o", "a.o/b"),
-            ("b", "a/b"),
-            ("b/c", "a/b/c/d"),
-            ("./a", "a"),
-            ("a*c", "a/b/c"),
-            ("?", "\u{e9}"),
-            ("[!a]", "b"),
-            ("[]x]", "]"),
-            ("[a-]", "-"),
-            ("[[:upper:]]*", "Ab"),
-            ("a[b", "a[b"),
-            ("a\\*", "a*"),
-            ("*", "anything"),
-            (".*", "a/.git"),
-            ("./*/b", "a/b"),
-            ("cache/", "a/cache"),
-            ("/home/u/a", "a/b"),
-            ("/home/*/a", "a"),
-        ] {
-            assert!(excludes(pattern, path), "{pattern} should leave out {path}");
-        }
-    }
-
-    #[test]
-    fn a_path_that_no_pattern_matches_stays() {
-        for (pattern, path) in [
-            ("b", "ab"),
-            ("b", "bc"),
-            ("./b", "a/b"),
-            (".*", "a/b"),
-            ("*/a", "a"),
-            ("a\\*", "ab"),
-            ("[!a]", "a"),
-            ("", "a"),
-            ("/", "a"),
-            ("u", "a"),
-            ("/a", "a"),
-            ("/home/u/a", "ab"),
-            ("A", "a"),
-        ] {
-            assert!(!excludes(pattern, path), "{pattern} should keep {path}");
-        }
-        assert!(!excludes("*", ""), "the root stays");
-    }
-
-    #[test]
-    fn names_that_are_not_utf8_match_byte_by_byte() {
-        let path = TreePath::parse(b"a\xff\xfeb").expect("a legal path");
-        for (pattern, expected) in [
-            (&b"a??b"[..], true),
-            (b"a?b", false),
-            (b"a\xff[\xfe]b", true),
-            (b"a\xff[!\xfe]b", false),
-        ] {
-            assert_eq!(
-                Excludes::new([pattern]).matches(&path, Vec::new),
-                expected,
-                "{pattern:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn many_stars_do_not_take_exponential_time() {
-        assert!(!excludes(&"*a".repeat(50), &"a".repeat(49)));
-        assert!(!excludes(
-            &format!("{}b", "a*".repeat(100)),
-            &"a".repeat(4000)
-        ));
-    }
 }

@@ -24,6 +24,8 @@ enum What {
     Refused(String),
     /// A request was sent, and no complete answer came back.
     Silence,
+    /// A web page came in place of the answer.
+    Page,
     /// The server answered with a status that is not success.
     Answer { status: u16, words: Option<String> },
 }
@@ -33,6 +35,10 @@ impl fmt::Display for What {
         match self {
             Self::Refused(why) => f.write_str(why),
             Self::Silence => f.write_str("no complete answer came"),
+            Self::Page => f.write_str(
+                "a web page came in place of the answer: look whether a proxy or a login page \
+                 stands between this machine and the server",
+            ),
             Self::Answer { status, words } => {
                 write!(f, "the server answered {status}")?;
                 words.iter().try_for_each(|words| write!(f, ": {words}"))
@@ -68,6 +74,17 @@ impl Error {
             what: What::Silence,
             retry_after: None,
             source: Some(source.into()),
+        }
+    }
+
+    /// Makes the error for a web page in place of an answer. It may go away: a login to the network
+    /// runs out, and is renewed.
+    pub(crate) fn page() -> Self {
+        Self {
+            kind: NetErrorKind::Unavailable,
+            what: What::Page,
+            retry_after: None,
+            source: None,
         }
     }
 

@@ -1,7 +1,8 @@
 //! One request, one answer, on the caller's thread.
 
+use super::pace::Paced;
 use super::tls::{self, Proof};
-use super::{Error, HeaderMap, NetErrorKind, NetSettings, Request, Response};
+use super::{Error, HeaderMap, NetErrorKind, NetSettings, PlainHosts, Request, Response};
 use crate::model::{CallInProgress, Cancel};
 use std::io::Read;
 use std::time::Duration;
@@ -22,6 +23,9 @@ const ASK_FROM_BYTES: u64 = 1 << 20;
 /// The most bytes that are read of an error answer.
 const MAX_WORDS: u64 = 4096;
 
+/// The most bytes for which room is made before they have come.
+const AT_ONCE: u64 = 1 << 20;
+
 /// The most bytes that a listing or a document may have.
 pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
 
@@ -30,6 +34,9 @@ pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
 pub(crate) struct Http {
     agent: Agent,
     cancel: Cancel,
+    /// How long a server may be silent.
+    idle: Duration,
+    plain_hosts: PlainHosts,
 }
 
 /// The body of a request.
@@ -47,6 +54,8 @@ pub(crate) struct HttpReply {
     pub(crate) headers: HeaderMap,
     body: ureq::Body,
     call: CallInProgress,
+    /// How long the server may be silent.
+    idle: Duration,
 }
 
 impl std::fmt::Debug for Http {
@@ -87,6 +96,8 @@ impl Http {
         Ok(Self {
             agent: config.build().new_agent(),
             cancel: settings.cancel().clone(),
+            idle,
+            plain_hosts: settings.plain_hosts().clone(),
         })
     }
 
@@ -102,6 +113,8 @@ impl Http {
         Self {
             agent: config.build().new_agent(),
             cancel: Cancel::new(),
+            idle: within,
+            plain_hosts: PlainHosts::default(),
         }
     }
 
@@ -111,6 +124,7 @@ impl Http {
         mut request: Request<()>,
         body: RequestBody<'_>,
     ) -> Result<HttpReply, Error> {
+        self.plain_hosts.note(&request);
         if !matches!(body, RequestBody::None) {
             request
                 .headers_mut()
@@ -135,6 +149,7 @@ impl Http {
             headers: head.headers,
             body,
             call,
+            idle: self.idle,
         })
     }
 
@@ -177,6 +192,19 @@ impl HttpReply {
         (200..300).contains(&self.status)
     }
 
+    /// Returns whether a web page came: from a proxy or a login page in between, as no store sends
+    /// one when all is well.
+    pub(crate) fn is_page(&self) -> bool {
+        let is_html = |kind: &str| {
+            kind.trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/html")
+        };
+        self.status == 200
+            && self.length() != Some(0)
+            && self.header("content-type").is_some_and(is_html)
+    }
+
     /// Reads the body; `None` when it is longer than `limit`.
     pub(crate) fn bytes(self, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let announced = self.length();
@@ -185,13 +213,15 @@ impl HttpReply {
         }
         let mut bytes = Vec::new();
         if let Some(length) = announced {
-            bytes.reserve_exact(usize::try_from(length).unwrap_or(0));
+            // The length is only a claim: no more than this is believed before it has come.
+            let believed = length.min(AT_ONCE);
+            bytes.reserve_exact(usize::try_from(believed).unwrap_or(0));
         }
         let silence = |error| silence(ureq::Error::Io(error));
         let mut body = self.body;
         let inner = body.with_config().limit(u64::MAX).reader();
         let call = &self.call;
-        UntilHurried { inner, call }
+        Paced::new(UntilHurried { inner, call }, self.idle)
             .take(limit.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(silence)?;
@@ -213,7 +243,7 @@ impl HttpReply {
         let mut body = self.body;
         let inner = body.with_config().limit(u64::MAX).reader();
         let call = &self.call;
-        let mut reader = UntilHurried { inner, call };
+        let mut reader = Paced::new(UntilHurried { inner, call }, self.idle);
         for length in lengths {
             let mut piece = Vec::with_capacity(*length);
             reader
@@ -237,12 +267,21 @@ impl HttpReply {
         if !self.is_done() {
             return Err(self.refusal());
         }
+        if self.is_page() {
+            return Err(Error::page());
+        }
         self.bytes(MAX_DOCUMENT).map(drop)
     }
 
     /// Turns the answer into an error, with the first words of its body.
     pub(crate) fn refusal(self) -> Error {
         let status = self.status;
+        if let 300..400 = status {
+            let to = self.header("location").and_then(origin);
+            let words =
+                to.map(|to| format!("it sends the request on to {to}, and is not followed"));
+            return Error::answer(status, words, None);
+        }
         let retry_after = self
             .header("retry-after")
             .and_then(|text| text.trim().parse().ok())
@@ -275,6 +314,8 @@ fn config(
         .timeout_connect(Some(CONNECT.min(idle)))
         .timeout_await_100(Some(ASK_FIRST))
         .timeout_per_read(Some(idle))
+        // A head that drips is never silent.
+        .timeout_recv_response(Some(idle))
         .timeout_per_write(Some(idle))
         .timeout_global(whole)
         .max_idle_connections_per_host(32)
@@ -291,6 +332,18 @@ fn silence(error: ureq::Error) -> Error {
         _ => NetErrorKind::Unavailable,
     };
     Error::silence(kind, error)
+}
+
+/// Returns the scheme, host and port of a URL: the rest may hold secrets.
+fn origin(url: &str) -> Option<String> {
+    let uri: ureq::http::Uri = url.parse().ok()?;
+    let port = uri.port().map(|port| format!(":{port}"));
+    Some(format!(
+        "{}://{}{}",
+        uri.scheme_str()?,
+        uri.host()?,
+        port.unwrap_or_default()
+    ))
 }
 
 /// Returns the text of an answer on one line, without its markup.
@@ -356,8 +409,17 @@ impl<P: AsRef<[u8]>> Read for RopeReader<'_, P> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RopeReader, readable};
+    use super::{RopeReader, origin, readable};
     use std::io::Read;
+
+    #[test]
+    fn of_the_place_that_a_server_sends_us_to_only_the_host_is_shown() {
+        assert_eq!(
+            origin("http://me:secret@evil.example:81/a?token=secret").as_deref(),
+            Some("http://evil.example:81")
+        );
+        assert_eq!(origin("/a?token=secret"), None);
+    }
 
     #[test]
     fn an_answer_in_markup_reads_as_words() {

@@ -9,7 +9,9 @@
 mod error;
 mod http;
 mod openstack;
+mod pace;
 mod percent;
+mod plain_hosts;
 mod settings;
 mod tls;
 
@@ -17,6 +19,7 @@ pub use error::{Error, NetErrorKind};
 pub(crate) use http::{Http, HttpReply, MAX_DOCUMENT, RequestBody};
 pub(crate) use openstack::{Login, OpenStackService, Pass};
 pub(crate) use percent::decode;
+pub use plain_hosts::{PlainHost, PlainHosts};
 pub use settings::NetSettings;
 pub use tls::ServerTlsError;
 pub(crate) use tls::server;

@@ -1,5 +1,6 @@
 //! Settings for services in a network: options, and variables of the environment.
 
+use super::PlainHosts;
 use crate::model::{Cancel, Secret};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,7 @@ pub struct NetSettings {
     idle: Option<Duration>,
     whole: Option<Duration>,
     cancel: Cancel,
+    plain_hosts: PlainHosts,
 }
 
 impl NetSettings {
@@ -64,6 +66,17 @@ impl NetSettings {
     pub fn with_cancel(mut self, cancel: Cancel) -> Self {
         self.cancel = cancel;
         self
+    }
+
+    /// Remembers there which hosts are asked over plain HTTP.
+    #[must_use]
+    pub fn with_plain_hosts(mut self, plain_hosts: PlainHosts) -> Self {
+        self.plain_hosts = plain_hosts;
+        self
+    }
+
+    pub(super) fn plain_hosts(&self) -> &PlainHosts {
+        &self.plain_hosts
     }
 
     /// Returns the value of an option.

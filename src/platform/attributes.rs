@@ -10,7 +10,15 @@ use std::io;
 /// attributes, mode, ACLs, and last the time.
 pub trait Attributes {
     /// Sets user and group by number. `None` leaves one as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] for [`u32::MAX`], which nobody has: the system takes it for
+    /// "leave it as it is".
     fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()>;
+
+    /// Returns the numbers of user and group.
+    fn owner(&self) -> io::Result<(u32, u32)>;
 
     /// Sets all of `0o7777`. Fails for a symbolic link.
     fn set_mode(&self, mode: u32) -> io::Result<()>;

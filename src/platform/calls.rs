@@ -142,9 +142,12 @@ impl OwnSlot {
     }
 }
 
+/// The number of no open file.
+pub const NOWHERE: i32 = -1;
+
 /// Makes a call on this thread. `about` is the number of the open file or directory that it is
-/// about; a path tells it to people.
-pub(super) fn during<T>(kind: CallKind, about: i32, call: impl FnOnce() -> T) -> T {
+/// about, or [`NOWHERE`].
+pub fn during<T>(kind: CallKind, about: i32, call: impl FnOnce() -> T) -> T {
     // A thread that ends has no slot any more; nobody waits for it either.
     let slot = OWN.try_with(|own| Arc::clone(own.get())).ok();
     if let Some(slot) = &slot {

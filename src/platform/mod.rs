@@ -16,14 +16,14 @@
 //! | [`Xattrs`] | reads extended attributes, ACLs and capabilities | refused |
 //! | [`folder_handle`] | a folder of a store; follows no link | looks before each step |
 //! | [`CacheDir`] | such a folder that only this user may write to | rights are not checked |
-//! | [`Caller`], [`calls`] | leaves a call behind that a file system does not answer | as elsewhere |
+//! | [`PatientCaller`], [`calls`] | leaves a call behind that gets no answer | as elsewhere |
 //! | [`Owners`] | user and group numbers to names and back, remembered | no names |
 //! | [`process`] | starts programs, moves to the background | starting only |
 //! | [`terminal`] | asks the person at the terminal | refused |
 //! | [`Running`] | tells whether a process still runs | its number alone |
 //! | [`set_nice`], [`set_io_priority`] | priorities of this process | refused |
 //! | [`flush_file_systems`] | writes out what the kernel holds back | refused |
-//! | [`mounts`], [`mount_id`] | the table of mounts | refused |
+//! | [`mounts`], [`mount_id`], [`device_mounted_on`] | the table of mounts | refused |
 //! | [`resolve`], [`folders_around`] | where a path leads, and its folders | as elsewhere |
 //! | [`host_name`] | the name that this machine calls itself | refused |
 //!
@@ -35,11 +35,11 @@
 
 mod attributes;
 mod cache_dir;
-mod caller;
 pub mod calls;
 mod clock;
 pub mod durable;
 pub mod folder_handle;
+mod patient_caller;
 mod places;
 pub mod private_file;
 pub mod process;
@@ -55,13 +55,13 @@ pub mod terminal;
 
 pub use attributes::Attributes;
 pub use cache_dir::{CacheDir, CachedFile, Distrust};
-pub use caller::{Caller, NoAnswer};
 pub use clock::{Clock, ManualClock, Meanwhile, SystemClock, monotonic, pause};
+pub use patient_caller::{NoAnswer, PatientCaller};
 pub use places::{folders_around, resolve};
 pub use running::Running;
 pub use stat::{ListedName, Sort, Stat};
 pub use system::{
     DataRuns, DirHandle, FileHandle, Mount, NewFile, Owners, ProcessIdentity, UnopenedEntry,
-    Xattrs, flush_file_systems, forbid_core_files, host_name, mount_id, mounts, prefer_large_pages,
-    raise_open_files_limit, set_io_priority, set_nice,
+    Xattrs, device_mounted_on, flush_file_systems, forbid_core_files, host_name, mount_id, mounts,
+    prefer_large_pages, raise_open_files_limit, set_io_priority, set_nice,
 };

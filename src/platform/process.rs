@@ -57,6 +57,31 @@ pub fn run_attached<S: AsRef<OsStr>>(
     command(program).args(arguments).status()
 }
 
+/// Runs a program to its end with the standard input and error of this process, and reads at most
+/// `most` bytes of what it prints into `output`, which does not grow if it has room for them.
+///
+/// # Errors
+///
+/// When the program could not be started, or its output not be read.
+pub fn read_output<S: AsRef<OsStr>>(
+    program: &Path,
+    arguments: impl IntoIterator<Item = S>,
+    most: u64,
+    output: &mut Vec<u8>,
+) -> io::Result<ExitStatus> {
+    let mut child = command(program)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let read = child
+        .stdout
+        .take()
+        .map_or(Ok(0), |printed| printed.take(most).read_to_end(output));
+    // The pipe is closed by now, so a program that prints more ends too.
+    let status = child.wait()?;
+    read.map(|_| status)
+}
+
 /// A child process behind pipes: its standard input, output and error, each to be taken once.
 #[derive(Debug)]
 pub struct Piped {

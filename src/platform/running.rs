@@ -31,13 +31,22 @@ impl Running {
 
     /// Whether it is this process.
     pub fn is_this_process(&self) -> bool {
-        let this = Self::this_process();
-        self.boot.is_some() && *self == this
+        self.is(&Self::this_process())
+    }
+
+    /// Whether it is the process `this`, which describes itself.
+    pub fn is(&self, this: &Self) -> bool {
+        self.boot.is_some() && self == this
     }
 
     /// Whether the process is known to have ended. `false` where this process cannot know.
     pub fn has_surely_ended(&self) -> bool {
-        let this = Self::this_process();
+        self.has_surely_ended_for(&Self::this_process())
+    }
+
+    /// Whether the process is known to have ended, where this process describes itself as `this`:
+    /// in other words than usual, maybe, but the same for the same machine and kernel.
+    pub fn has_surely_ended_for(&self, this: &Self) -> bool {
         let both = |one: &Option<String>, other: &Option<String>| one.clone().zip(other.clone());
         match both(&self.boot, &this.boot) {
             None => false,

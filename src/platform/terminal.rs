@@ -1,7 +1,7 @@
 //! The person at the terminal.
 
 use super::system;
-use crate::model::Passphrase;
+use crate::model::{Cancel, Passphrase};
 use std::io;
 
 /// Whether this process has a terminal to ask on.
@@ -13,9 +13,10 @@ pub fn is_there() -> bool {
 ///
 /// # Errors
 ///
-/// As [`ask_secret`].
-pub fn ask(question: &str) -> io::Result<String> {
-    system::ask(question)
+/// As [`ask_secret`]; [`io::ErrorKind::Interrupted`] also when `cancel` is requested meanwhile, as
+/// by a signal that the process watches for.
+pub fn ask(question: &str, cancel: &Cancel) -> io::Result<String> {
+    system::ask(question, cancel)
 }
 
 /// Asks on the terminal, wherever standard input and output lead, without showing the answer.

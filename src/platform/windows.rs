@@ -65,6 +65,11 @@ pub fn mount_id(_: &Path) -> io::Result<u64> {
     Err(refused("the table of mounts"))
 }
 
+/// Always `None`: this system does not tell.
+pub fn device_mounted_on(_: &[u8]) -> Option<u64> {
+    None
+}
+
 /// An open directory. There can be none.
 #[derive(Debug)]
 pub struct DirHandle(NoValue);
@@ -281,6 +286,10 @@ impl<Handle: Never> Attributes for Handle {
         self.never()
     }
 
+    fn owner(&self) -> io::Result<(u32, u32)> {
+        self.never()
+    }
+
     fn set_mode(&self, _: u32) -> io::Result<()> {
         self.never()
     }
@@ -401,7 +410,7 @@ pub(super) fn terminal_is_there() -> bool {
     false
 }
 
-pub(super) fn ask(_: &str) -> io::Result<String> {
+pub(super) fn ask(_: &str, _: &crate::model::Cancel) -> io::Result<String> {
     Err(refused("asking a question"))
 }
 

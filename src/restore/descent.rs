@@ -4,10 +4,11 @@
 use super::attributes::{Start, TargetMetadata};
 use super::directory::TargetDirectory;
 use super::file::{FilePiece, LargeFile, PIECE_BYTES, pieces};
+use super::rights::is_device;
 use super::run::{RestoreRun, Summary};
 use super::selection::{RestoreSelection, SelectedTree, listing};
 use super::target::{PRIVATE, open_target};
-use super::{Attempt, EntryError, Existing, RestoreError, RestoreSource};
+use super::{Attempt, EntryError, Existing, RestoreError, RestoreSource, Trust};
 use crate::model::{Content, Entry, Kind, Name, NodeId, TreePath};
 use crate::platform::{Attributes, DirHandle, Sort, raise_open_files_limit};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -293,8 +294,11 @@ impl<S: RestoreSource> Descent<'_, S> {
     }
 
     /// Makes a file with several names at once, so that others can be linked to it. Hands any other
-    /// file to writers.
+    /// file to writers. Leaves out a device of a backup that is not trusted.
     fn file(&mut self, directory: &Arc<TargetDirectory>, node: NodeId, entry: Entry) {
+        if self.run.options.trust == Trust::Untrusted && is_device(&entry.content) {
+            return self.run.counts.withheld();
+        }
         if entry.metadata.links > 1 {
             return self.linked_file(directory, node, &entry);
         }

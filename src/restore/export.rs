@@ -4,13 +4,17 @@
 //! entries in order of names without the directories among them, then each subdirectory with all
 //! below it. GNU tar needs that order to give directories their times.
 
+use super::rights::{SafeOwner, is_device, take_rights};
+use super::{Attempt, EntryError, Trust};
 use crate::format::content_hash::ContentCheck;
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder, TarError, padding};
 use crate::fs::view::{FileContent, ROOT, ReadError, View};
 use crate::model::{
-    Advice, Cancel, Content, DataRun, Entry, FileOffset, Interrupted, Kind, NodeId, Progress,
-    TreePath, Trouble, hints,
+    Advice, Cancel, Content, DataRun, Entry, FileOffset, Interrupted, Kind, NodeId, Owner,
+    Progress, TreePath, Trouble, hints,
 };
+use crate::platform::ProcessIdentity;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
@@ -63,9 +67,16 @@ pub struct Exported {
     pub bytes: u64,
     /// Files that could not be read and are not in it. `Progress` got an error for each.
     pub left_out: u64,
+    /// Entries whose owner no archive can name. They are in it without setuid or setgid, so that
+    /// they do not act as whoever extracts them. `Progress` got an error for each.
+    pub without_owner: u64,
+    /// Entries that would have got rights from the backup, and did not because it is not trusted:
+    /// devices, which are not in the archive, and members without those rights.
+    pub withheld: u64,
 }
 
-/// Writes the whole tree of `view` to `out` as a tar archive with all metadata.
+/// Writes the whole tree of `view` to `out` as a tar archive with all metadata; with that which
+/// gives no rights, where the backup is not trusted.
 ///
 /// Leaves out a file that cannot be read, and reports it to `progress`. Fails where a file is
 /// larger than 16 MiB and the damage is behind its first MiB: its header is written by then, and
@@ -77,6 +88,7 @@ pub struct Exported {
 pub fn export(
     view: &View,
     out: &mut dyn Write,
+    trust: Trust,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Exported, ExportError> {
@@ -88,6 +100,8 @@ pub fn export(
     let mut export = Export {
         view,
         out,
+        trust,
+        identity: ProcessIdentity::of_process(),
         progress,
         cancel,
         members: MemberEncoder::new(),
@@ -112,6 +126,8 @@ pub fn export(
 struct Export<'run> {
     view: &'run View,
     out: &'run mut dyn Write,
+    trust: Trust,
+    identity: ProcessIdentity,
     progress: &'run dyn Progress,
     cancel: &'run Cancel,
     members: MemberEncoder,
@@ -145,6 +161,10 @@ impl Export<'_> {
             }
             let (child, entry) =
                 child.map_err(|error| ExportError::Tree(directory.path.clone(), error))?;
+            if self.trust == Trust::Untrusted && is_device(&entry.content) {
+                self.exported.withheld += 1;
+                continue;
+            }
             match entry.content.kind() {
                 Kind::Directory => waiting.push((child, entry)),
                 _ => self.entry(child, &entry)?,
@@ -274,6 +294,7 @@ impl Export<'_> {
         runs: &[DataRun],
     ) -> Result<Vec<DataRun>, ExportError> {
         self.header.clear();
+        let entry = &self.safe(entry);
         let plan = self
             .members
             .header(entry, link_to, runs, &mut self.header)
@@ -286,6 +307,33 @@ impl Export<'_> {
         self.exported.members += 1;
         self.progress.advance(1, 0);
         Ok(runs)
+    }
+
+    /// Returns an entry without the rights that its member must not give to whoever extracts it.
+    fn safe<'entry>(&mut self, entry: &'entry Entry) -> Cow<'entry, Entry> {
+        let mut entry = Cow::Borrowed(entry);
+        if self.trust == Trust::Untrusted {
+            let ours = Owner {
+                uid: self.identity.uid,
+                gid: self.identity.gid,
+                ..Owner::default()
+            };
+            let metadata = &mut entry.to_mut().metadata;
+            metadata.owner = ours;
+            self.exported.withheld += u64::from(take_rights(metadata));
+        }
+        let Owner { uid, gid, .. } = entry.metadata.owner;
+        let owner = SafeOwner::judge(&entry.metadata.owner, uid, gid);
+        if owner.without != 0 {
+            entry.to_mut().metadata.mode &= !owner.without;
+            self.exported.without_owner += 1;
+            for reason in owner.reasons {
+                let error = EntryError::new(Attempt::SetOwner, io::Error::other(reason));
+                self.progress
+                    .trouble(Trouble::new(entry.path.clone(), error));
+            }
+        }
+        entry
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {

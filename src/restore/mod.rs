@@ -16,6 +16,7 @@
 //! - No folder is entered that [`KeepOut`] recognises, be it the target or a folder in it.
 //! - A name has its whole content or is not there. A file that could not be read is removed; a file
 //!   that replaces another does so by a rename.
+//! - No entry acts as an owner that it was not given (`rights`), and without [`Trust`] as none.
 //! - An error with one entry goes to `Progress` and is counted. Only a full disk or a requested
 //!   stop
 //!   ends the run.
@@ -29,6 +30,7 @@ mod export;
 mod file;
 mod inode_flags;
 mod options;
+mod rights;
 mod run;
 mod selection;
 mod source;
@@ -38,7 +40,7 @@ mod view;
 pub use contents::{ContentsError, OtherFile, compare_contents};
 pub use error::{Attempt, EntryError, RestoreError};
 pub use export::{ExportError, Exported, export};
-pub use options::{Existing, KeepOut, Options, Ownership};
+pub use options::{Existing, KeepOut, Options, Ownership, Trust};
 pub use run::Summary;
 pub use source::RestoreSource;
 

@@ -12,6 +12,8 @@ pub struct Options {
     pub existing: Existing,
     /// How owners are found on this system.
     pub ownership: Ownership,
+    /// Whether entries get the rights that they had.
+    pub trust: Trust,
     /// How many threads write.
     pub writers: NonZeroUsize,
     /// Folders that nothing is written to.
@@ -37,13 +39,14 @@ impl KeepOut {
 }
 
 impl Default for Options {
-    /// Restores into an empty directory, finds owners by name, and writes with one thread per
-    /// processor.
+    /// Restores into an empty directory with all rights, finds owners by name, and writes with one
+    /// thread per processor.
     fn default() -> Self {
         let writers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
             existing: Existing::Refuse,
             ownership: Ownership::ByName,
+            trust: Trust::Trusted,
             writers,
             keep_out: KeepOut::NOWHERE,
         }
@@ -68,4 +71,15 @@ pub enum Ownership {
     ByName,
     /// The user and group of the same number.
     ByNumber,
+}
+
+/// Whether the entries of a backup get the rights that they had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// They do, as far as this process may give them.
+    Trusted,
+    /// They get plain permission bits, content, times and a user's own attributes, and belong to
+    /// whoever runs this. No setuid and setgid, no file capabilities, no access lists; no devices
+    /// are made.
+    Untrusted,
 }

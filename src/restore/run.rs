@@ -22,6 +22,9 @@ pub struct Summary {
     /// Entries that did not get their owner, or an attribute of the system, because only root may
     /// set it.
     pub left_out: u64,
+    /// Entries that would have got rights from the backup, and did not because it is not trusted:
+    /// devices, which were not made, and entries that were made without those rights.
+    pub withheld: u64,
 }
 
 /// A [`Summary`] that all threads add to.
@@ -32,6 +35,7 @@ pub(super) struct RestoreTally {
     bytes: AtomicU64,
     troubles: AtomicU64,
     left_out: AtomicU64,
+    withheld: AtomicU64,
 }
 
 impl RestoreTally {
@@ -43,6 +47,11 @@ impl RestoreTally {
     /// Counts an entry that did not get all its metadata.
     pub(super) fn left_out(&self) {
         self.left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an entry that got no rights because the backup is not trusted.
+    pub(super) fn withheld(&self) {
+        self.withheld.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -151,6 +160,7 @@ impl<'run, S: RestoreSource> RestoreRun<'run, S> {
             bytes: self.counts.bytes.into_inner(),
             troubles: self.counts.troubles.into_inner(),
             left_out: self.counts.left_out.into_inner(),
+            withheld: self.counts.withheld.into_inner(),
         })
     }
 }

@@ -1,12 +1,19 @@
 //! What is known of each job, and what is to be done next. No clock, no server, no process: those
 //! are the daemon's.
+//!
+//! `seen` takes in the server's documents, `due` says which jobs may run, and `told` what the
+//! server has yet to learn.
+
+mod due;
+mod seen;
+mod told;
+
+pub use due::Occasion;
 
 use super::journal::Record;
 use super::states::{Duty, Happening, JobState};
 use super::timetable::{Lateness, Timetable};
-use crate::model::job::{
-    Action, Course, Documented, Field, Job, JobEvent, JobStatus, NEVER, RunResult, Schedule, Words,
-};
+use crate::model::job::{Course, Documented, Field, Job, JobStatus, NEVER, Schedule, Words};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -46,17 +53,6 @@ pub enum Sighting {
     All,
     /// Some: others may be there.
     Some,
-}
-
-/// When a run was due, and how its job stood before it began.
-#[derive(Clone, Copy, Debug)]
-pub struct Occasion {
-    /// The moment of the timetable.
-    pub firing: Timestamp,
-    /// Since when the timetable counted.
-    pub armed: Timestamp,
-    /// The second in which this scheduler had last begun a run.
-    pub own: i64,
 }
 
 /// A job, and what is to be done about it.
@@ -146,151 +142,6 @@ impl Book {
             .and_then(|job| job.record.waiting.or(job.next))
     }
 
-    /// Takes in all jobs that the server has of this client. A document that is not as it should be
-    /// is left out, and keeps none of the others waiting.
-    pub fn see(&mut self, documents: Vec<Job>, seen: Sighting, now: Timestamp) -> Tasks {
-        let mut tasks = BTreeSet::new();
-        let mut there = BTreeSet::new();
-        for document in documents {
-            let id = document.job_id.text().to_owned();
-            if id.is_empty() {
-                tracing::warn!("a job without an id is ignored");
-                continue;
-            }
-            there.insert(id.clone());
-            self.see_one(&id, document, now, &mut tasks);
-        }
-        let gone: Vec<String> = self
-            .jobs
-            .keys()
-            .filter(|id| seen == Sighting::All && !there.contains(*id))
-            .cloned()
-            .collect();
-        for id in gone {
-            self.happen(&id, Happening::Removed, now, &mut tasks);
-            self.forget_if_gone(&id);
-        }
-        tasks.into_iter().collect()
-    }
-
-    fn see_one(
-        &mut self,
-        id: &str,
-        document: Job,
-        now: Timestamp,
-        tasks: &mut BTreeSet<(String, Task)>,
-    ) {
-        let word = schedule_of(&document).course.event.text().to_owned();
-        let event = if self.jobs.contains_key(id) {
-            self.see_again(id, document, now)
-        } else {
-            self.see_first(id, document, now)
-        };
-        if let Some(event) = event {
-            let waits = self.happen(id, event, now, tasks) == Some(Duty::Wait);
-            if let Some(job) = self.jobs.get_mut(id).filter(|_| !waits) {
-                job.record.event = word;
-            }
-        }
-        if let Some(job) = self.jobs.get_mut(id) {
-            job.look_ahead();
-            if job.timetable.is_none() && job.record.state == JobState::Scheduled {
-                // The job will never run, and its users should see that.
-                job.record.state = JobState::Stopped;
-                job.record.status = JobStatus::Completed.word().to_owned();
-                job.record.result = RunResult::Fail.word().to_owned();
-                job.record.unsent = true;
-                tasks.insert((id.to_owned(), Task::Report));
-            }
-        }
-    }
-
-    /// Takes in a job that was not known. Returns what happens to it: nothing where another
-    /// scheduler of this client has it.
-    fn see_first(&mut self, id: &str, document: Job, now: Timestamp) -> Option<Happening> {
-        let schedule = schedule_of(&document);
-        let course = &schedule.course;
-        if runs(course) && course.event.text().is_empty() && !self.is_dead(course, now) {
-            return None;
-        }
-        let record = Record {
-            state: JobState::Stopped,
-            armed: now,
-            handled: now,
-            timetable: schedule.when_as_text(),
-            waiting: None,
-            missed: 0,
-            status: course.status.text().to_owned(),
-            result: course.result.text().to_owned(),
-            started: second(&course.time_started),
-            own: NEVER,
-            ended: second(&course.time_ended),
-            pid: None,
-            session_tag: document.tag(),
-            in_session: None,
-            is_unheard: false,
-            run: None,
-            event: String::new(),
-            unsent: false,
-        };
-        // A job that nobody has said anything of starts by itself.
-        let event = course.event.said().unwrap_or(match course.status.said() {
-            Some(JobStatus::Stop) => JobEvent::Stop,
-            _ => JobEvent::Start,
-        });
-        let timetable = self.timetable(id, schedule);
-        let job = KnownJob::new(record, Some(document), timetable);
-        self.jobs.insert(id.to_owned(), job);
-        Some(event.into())
-    }
-
-    /// Takes in a job that is known. Returns what happens to it, if anything.
-    fn see_again(&mut self, id: &str, document: Job, now: Timestamp) -> Option<Happening> {
-        let schedule = schedule_of(&document).clone();
-        let timetable = self.timetable(id, &schedule);
-        let changes_start = self.rules.changes_start;
-        let job = self.jobs.get_mut(id)?;
-        if !job.record.unsent {
-            job.record.session_tag = document.tag();
-            job.take_run_of_another(&schedule.course);
-        }
-        (job.document, job.timetable) = (Some(document), timetable);
-        // What was acted on already, and could not be answered yet, is not a new wish.
-        let is_new = !(job.record.unsent && job.record.event == schedule.course.event.text());
-        let said = schedule.course.event.said().filter(|_| is_new);
-        let mut event = said.map(Happening::from);
-        let when = schedule.when_as_text();
-        if job.record.timetable != when {
-            job.record.timetable = when;
-            if job.record.state != JobState::Stopped {
-                job.arm(now);
-            } else if changes_start && event.is_none() {
-                event = Some(Happening::Start);
-            }
-        }
-        if event.is_none() && job.record.state == JobState::Leaving {
-            event = Some(Happening::Start);
-        }
-        event
-    }
-
-    fn timetable(&self, id: &str, schedule: &Schedule) -> Option<Timetable> {
-        match Timetable::read(&schedule.when, &self.rules.zone) {
-            Ok(timetable) => Some(timetable),
-            Err(error) => {
-                tracing::warn!(job = %id, %error, "the timetable of a job cannot be read");
-                None
-            }
-        }
-    }
-
-    /// Whether a run that another scheduler has begun is so old that it cannot be alive.
-    fn is_dead(&self, course: &Course, now: Timestamp) -> bool {
-        let started = second(&course.time_started);
-        let limit = i64::try_from(self.rules.dead_after.as_secs()).unwrap_or(i64::MAX);
-        now.as_second().saturating_sub(started) > limit
-    }
-
     /// Lets an event happen to a job.
     fn happen(
         &mut self,
@@ -329,69 +180,6 @@ impl Book {
         {
             self.jobs.remove(id);
         }
-    }
-
-    /// Looks at what is due, and gives at most `places` jobs that are to be run now, the most
-    /// urgent first.
-    pub fn due(&mut self, now: Timestamp, places: usize) -> (Launches, Tasks) {
-        let mut tasks = BTreeSet::new();
-        let come: Vec<String> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| job.next.is_some_and(|next| next <= now))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in come {
-            let lateness = self.rules.lateness;
-            let Some(job) = self.jobs.get_mut(&id) else {
-                continue;
-            };
-            let due = job.timetable.as_ref().and_then(|timetable| {
-                timetable.due(job.record.handled, job.record.armed, now, lateness)
-            });
-            if let Some(due) = due {
-                job.record.handled = due.handled;
-                job.look_ahead();
-                if job.record.state == JobState::Scheduled {
-                    // One that waits for a place already is enough.
-                    let one_more = u64::from(due.run.is_some() && job.record.waiting.is_some());
-                    job.record.missed += due.missed + one_more;
-                    job.record.waiting = job.record.waiting.or(due.run);
-                    if due.missed > 0 {
-                        tracing::warn!(job = %id, missed = due.missed, "a job has missed runs");
-                    }
-                } else {
-                    self.happen(&id, Happening::Due, now, &mut tasks);
-                }
-            }
-        }
-        let ended: Vec<String> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| {
-                job.record.state == JobState::Scheduled
-                    && job.record.waiting.is_none()
-                    && job.next.is_none()
-            })
-            .filter(|(_, job)| job.timetable.is_some())
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in ended {
-            self.happen(&id, Happening::Exhausted, now, &mut tasks);
-        }
-        let mut waiting: Vec<(i64, Timestamp, &String)> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| job.record.state == JobState::Scheduled)
-            .filter_map(|(id, job)| Some((-job.urgency(), job.record.waiting?, id)))
-            .collect();
-        waiting.sort();
-        let launch = waiting
-            .into_iter()
-            .take(places)
-            .map(|(_, at, id)| (id.clone(), at))
-            .collect();
-        (launch, tasks.into_iter().collect())
     }
 
     /// Notes that a run of a job begins. To be remembered before it does.
@@ -500,118 +288,6 @@ impl Book {
         tasks.into_iter().collect()
     }
 
-    /// The jobs that the server has yet to be told of.
-    pub fn unsent(&self) -> Vec<String> {
-        self.jobs
-            .iter()
-            .filter(|(_, job)| job.record.unsent && !job.is_claiming)
-            .map(|(id, _)| id.clone())
-            .collect()
-    }
-
-    /// Whether the server's document tells of a run that is not ours, and newer than all of ours.
-    pub fn is_foreign(&self, id: &str, fresh: &Job, now: Timestamp) -> bool {
-        let course = &schedule_of(fresh).course;
-        let ours = self.jobs.get(id).map_or(NEVER, |job| job.record.started);
-        if runs(course) {
-            self.is_elsewhere(course, ours, now)
-        } else {
-            second(&course.time_started) > ours
-        }
-    }
-
-    /// Whether the run that the server's document tells of is another scheduler's, when our last
-    /// one began at `ours`.
-    ///
-    /// Where there are no others, an older one was ours: runs went on while the server was away,
-    /// and it was not told of the last ones. In a cluster none begins that the server was not told
-    /// of, and clocks may differ.
-    fn is_elsewhere(&self, course: &Course, ours: i64, now: Timestamp) -> bool {
-        let theirs = second(&course.time_started);
-        let is_other = if self.rules.cluster {
-            theirs != ours
-        } else {
-            theirs > ours
-        };
-        is_other && !self.is_dead(course, now)
-    }
-
-    /// Returns how a job stands before a run that is due at this moment.
-    pub fn occasion(&self, id: &str, firing: Timestamp) -> Option<Occasion> {
-        self.jobs.get(id).map(|job| Occasion {
-            firing,
-            armed: job.record.armed,
-            own: job.record.own,
-        })
-    }
-
-    /// Whether a run is due still, now that the server's document is known as it is: another
-    /// scheduler of this client may have run it.
-    pub fn is_due_still(&self, id: &str, fresh: &Job, due: &Occasion, now: Timestamp) -> bool {
-        let course = &schedule_of(fresh).course;
-        let last = second(&course.time_started);
-        let is_elsewhere = runs(course) && self.is_elsewhere(course, due.own, now);
-        let is_unwanted = course
-            .event
-            .said()
-            .is_some_and(|event| event != JobEvent::Start);
-        if is_elsewhere || is_unwanted {
-            return false;
-        }
-        if last <= due.own || course.status.text().is_empty() {
-            // Nobody but us has run it, or somebody wants it run again.
-            return true;
-        }
-        match self
-            .jobs
-            .get(id)
-            .and_then(|job| job.timetable.as_ref())
-            .and_then(Timetable::floating)
-        {
-            Some(length) => now.as_second().saturating_sub(last) >= length.as_secs(),
-            // In whole seconds, as the document has it.
-            None => due.firing.as_second() > last || due.armed.as_second() > last,
-        }
-    }
-
-    /// Returns the change of the server's document that tells how the job stands.
-    pub fn patch(&self, id: &str, fresh: &Job) -> Option<Job> {
-        let record = &self.jobs.get(id)?.record;
-        let mut schedule = schedule_of(fresh).clone();
-        schedule.drop_nulls();
-        let course = &mut schedule.course;
-        if course.event.text() == record.event {
-            course.event = "".into();
-        }
-        course.status = record.status.as_str().into();
-        course.result = record.result.as_str().into();
-        course.time_started = record.started.into();
-        course.time_ended = record.ended.into();
-        if let Some(pid) = record.pid {
-            course.current_pid = i64::from(pid).into();
-        }
-        Some(Job {
-            job_schedule: Field::Is(schedule),
-            session_id: fresh.session_id.text().into(),
-            session_tag: record.session_tag.into(),
-            ..Job::default()
-        })
-    }
-
-    /// Notes that the server knows; `patch` is what it was told, if it has the job at all. What has
-    /// changed since has yet to be told.
-    pub fn sent(&mut self, id: &str, patch: Option<&Job>) {
-        let Some(job) = self.jobs.get_mut(id) else {
-            return;
-        };
-        job.record.unsent = patch.is_some_and(|patch| !job.record.is_told_by(patch));
-        job.record.event.clear();
-        if let Some(patch) = patch {
-            job.document.get_or_insert_default().overlay(patch);
-        }
-        self.forget_if_gone(id);
-    }
-
     /// The next moment of any timetable.
     pub fn soonest(&self) -> Option<Timestamp> {
         self.jobs.values().filter_map(|job| job.next).min()
@@ -631,22 +307,6 @@ impl Book {
     }
 }
 
-impl Record {
-    /// Whether a change of the server's document says all of it.
-    fn is_told_by(&self, patch: &Job) -> bool {
-        let course = &schedule_of(patch).course;
-        let is = |number: &Field<i64>, own: i64| number.get() == Some(&own);
-        course.status.text() == self.status
-            && course.result.text() == self.result
-            && is(&course.time_started, self.started)
-            && is(&course.time_ended, self.ended)
-            && self
-                .pid
-                .is_none_or(|pid| is(&course.current_pid, pid.into()))
-            && is(&patch.session_tag, self.session_tag)
-    }
-}
-
 impl KnownJob {
     fn new(record: Record, document: Option<Job>, timetable: Option<Timetable>) -> Self {
         Self {
@@ -656,23 +316,6 @@ impl KnownJob {
             next: None,
             is_claiming: false,
         }
-    }
-
-    /// Takes over a run of another scheduler of this client, where that is the last one.
-    fn take_run_of_another(&mut self, course: &Course) {
-        let started = second(&course.time_started);
-        if started > self.record.started && !self.record.state.has_run() {
-            self.record.started = started;
-            self.record.ended = second(&course.time_ended);
-            course.result.text().clone_into(&mut self.record.result);
-        }
-    }
-
-    /// How urgent the job is: as its most urgent action.
-    fn urgency(&self) -> i64 {
-        let actions = self.document.iter().flat_map(Job::actions);
-        let most = actions.filter_map(Action::urgency).max();
-        most.unwrap_or(0).clamp(-1_000_000, 1_000_000)
     }
 
     fn arm(&mut self, now: Timestamp) {

@@ -1,12 +1,12 @@
 //! The journal: state of jobs that survives the scheduler. One file, replaced as a whole.
 
 use super::states::JobState;
-use crate::platform::durable::{self, Sharing};
+use crate::platform::durable::replace_file;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 /// The form of the file.
 const VERSION: u32 = 1;
@@ -176,20 +176,6 @@ impl Journal {
         }
         Ok(())
     }
-}
-
-/// Puts a file in the place of another at once, for its owner alone, and has it on disk.
-pub(super) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = durable::create_file(&new, Sharing::private())?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), durable::sync_folder)
 }
 
 #[cfg(test)]

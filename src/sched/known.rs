@@ -3,8 +3,9 @@
 
 use super::book::Book;
 use super::daemon::{DaemonError, SchedulerSettings};
-use super::journal::{Journal, JournalContent, replace_file};
+use super::journal::{Journal, JournalContent};
 use crate::model::job::{Document, Documented, Job};
+use crate::platform::durable::replace_file;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -5,7 +5,7 @@
 //! own behind `--`, and never read by a shell.
 
 use super::order::AgentKind;
-use crate::model::job::{AgentOptions, Document, Documented, Field};
+use crate::model::job::{AgentOptions, Document, Documented, Field, runs_command};
 use serde_json::Value;
 
 /// The plan for an action.
@@ -46,6 +46,11 @@ pub(super) enum OptionError {
     Kind(String),
     #[error("{0:?} cannot be the name of an option: names have letters, digits, _ and -")]
     Name(String),
+    #[error(
+        "the option {0} runs a command, and an action may name none but those of exec, pre_script \
+         and post_script: set it in the node's own configuration"
+    )]
+    RunsCommand(String),
     #[error("the option {0} is empty: leave it out for the default")]
     Blank(String),
     #[error("a quotation mark of the command is not closed")]
@@ -244,6 +249,9 @@ fn lines(options: &Document, agent: AgentKind) -> Result<String, OptionError> {
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
         {
             return Err(OptionError::Name(key.clone()));
+        }
+        if agent == AgentKind::Freezer && runs_command(key) {
+            return Err(OptionError::RunsCommand(key.clone()));
         }
         match value {
             Value::Array(values) if agent == AgentKind::Freezer => {
@@ -473,6 +481,20 @@ mod tests {
             config,
             "[action]\naction = restore\nbackup_name = 50%%\nmax_level = 2\noverwrite = True\n"
         );
+    }
+
+    #[test]
+    fn an_action_makes_the_agent_run_no_command() {
+        for key in [
+            "password_command",
+            "password-command",
+            "Encrypt_Pass-Command",
+        ] {
+            assert_eq!(
+                refused(&json!({"action": "backup", key: "touch /tmp/x"})),
+                OptionError::RunsCommand(key.into())
+            );
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@
 //! | `log` | the agents | what they said on their standard error |
 //! | `outcome.json` | the run | [`RunOutcome`], when all is done |
 
-use super::journal::replace_file;
 use crate::model::job::{Action, RunResult};
+use crate::platform::durable::replace_file;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -99,6 +99,19 @@ pub struct RunOutcome {
     pub ended: i64,
     /// The outcome of each action, in order.
     pub actions: Vec<ActionOutcome>,
+}
+
+/// The last run of a job, as `freezer scheduler status` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// The id of the run.
+    pub run: String,
+    /// The id of the job.
+    pub job: String,
+    /// The description of the job; none if its document was not known.
+    pub description: Option<String>,
+    /// The outcome, without the metadata of its backups.
+    pub outcome: RunOutcome,
 }
 
 /// The folder of a run.

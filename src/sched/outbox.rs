@@ -1,6 +1,6 @@
 //! Messages about ended runs, kept in files until the server has them.
 
-use super::journal::replace_file;
+use crate::platform::durable::replace_file;
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -30,6 +30,19 @@ const IN_URL: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'[')
     .remove(b']');
 
+/// Why a password is refused.
+const PASSWORD: &str = "a password in a URL can be seen by everybody; leave it out";
+
+/// Returns whether a value is a URL with a password in it.
+fn has_password(value: &str) -> bool {
+    let authority = value
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split('/').next());
+    authority
+        .and_then(|authority| authority.rsplit_once('@'))
+        .is_some_and(|(user, _)| user.contains(':'))
+}
+
 /// The parts of a store's URL, decoded. It never holds a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
@@ -53,7 +66,7 @@ impl Address {
             .rsplit_once('@')
             .map_or((None, authority), |(user, host)| (Some(user), host));
         if user.is_some_and(|user| user.contains(':')) {
-            return Err("a password in a URL can be seen by everybody; leave it out".to_owned());
+            return Err(PASSWORD.to_owned());
         }
         let (host, port) = match host.rsplit_once(':') {
             Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => (
@@ -79,14 +92,18 @@ impl Address {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair
                 .split_once('=')
-                .ok_or_else(|| format!("{pair} after ? is not of the form key=value"))?;
+                .ok_or("what comes after ? is not of the form key=value")?;
             if !keys.contains(&key) {
                 return Err(match keys {
                     [] => format!("it takes no {key}"),
                     keys => format!("it takes no {key}; it takes {}", keys.join(", ")),
                 });
             }
-            known.insert(key.to_owned(), text(value)?);
+            let value = text(value)?;
+            if has_password(&value) {
+                return Err(PASSWORD.to_owned());
+            }
+            known.insert(key.to_owned(), value);
         }
         let host = text(host)?;
         if host.is_empty() {
@@ -188,6 +205,7 @@ mod tests {
             ("///x", "has no name"),
             ("//h:port/x", "number of a port"),
             ("//u:p@h/x", "password"),
+            ("//b?endpoint=http://u:p@h", "password"),
             ("//h/%zz", "hexadecimal"),
             ("//h/%0a", "control"),
             (

@@ -26,6 +26,9 @@ impl Advice for Error {
         match self.kind() {
             // Nothing is wrong with the store: it was not asked again.
             _ if self.is_interrupted() => None,
+            ErrorKind::Missing if self.verb == Operation::Open => {
+                Some("the folder cannot be made there: name another place with --store")
+            }
             ErrorKind::Missing | ErrorKind::Short | ErrorKind::TooLarge => Some(hints::DAMAGED),
             ErrorKind::Denied => Some(
                 "use an account that may read and write the store, or grant this one the right",

@@ -4,6 +4,7 @@ pub use super::address::IfMissing;
 
 use super::address::Address;
 use super::file_url::{file_url, folder_of_url};
+use super::in_order::InOrder;
 use super::limit::Limit;
 use super::local::Local;
 use super::retry::{Persistence, Retry};
@@ -170,7 +171,7 @@ impl Location {
     /// and may be relative.
     pub fn parse(text: &OsStr) -> Result<Self, LocationError> {
         let malformed = |why: String| LocationError::Malformed {
-            text: without_password(&text.to_string_lossy()),
+            text: without_secrets(&text.to_string_lossy()),
             why,
         };
         if text.is_empty() {
@@ -212,7 +213,7 @@ impl Location {
                 let store =
                     persistence.attempt(|| self.to_string(), Operation::Open, None, open)?;
                 let store = Limit::new(
-                    store,
+                    InOrder::new(store),
                     settings.upload_limit(),
                     settings.download_limit(),
                     settings.cancel().clone(),
@@ -223,20 +224,36 @@ impl Location {
     }
 }
 
-/// Returns a URL without the password that somebody wrote into it.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
+/// Returns a URL that is refused without what may be a secret in it: the password of its user, and
+/// the values after `?`.
+fn without_secrets(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once(':') else {
         return url.to_owned();
     };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match authority
+    let slashes = if rest.starts_with("//") { "//" } else { "" };
+    let rest = rest.strip_prefix(slashes).unwrap_or(rest);
+    let (rest, query) = match rest.split_once('?') {
+        Some((rest, query)) => (rest, Some(query)),
+        None => (rest, None),
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let named = authority
         .rsplit_once('@')
-        .and_then(|(user, host)| Some((user.split_once(':')?.0, host)))
-    {
-        Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
-        None => url.to_owned(),
-    }
+        .and_then(|(user, host)| Some((user.split_once(':')?.0, host)));
+    let rest = match named {
+        Some((user, host)) => format!("{user}:***@{host}{path}"),
+        None => rest.to_owned(),
+    };
+    let hidden = |pair: &str| match pair.split_once('=') {
+        Some((key, value)) if value.is_empty() => format!("{key}="),
+        Some((key, _)) => format!("{key}=***"),
+        None => "***".to_owned(),
+    };
+    let query = query.map(|query| {
+        let pairs: Vec<String> = query.split('&').map(hidden).collect();
+        format!("?{}", pairs.join("&"))
+    });
+    format!("{scheme}:{slashes}{rest}{}", query.unwrap_or_default())
 }
 
 impl Location {
@@ -280,7 +297,7 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::{IfMissing, Location, LocationError, without_password};
+    use super::{IfMissing, Location, LocationError, without_secrets};
     use crate::store::file_url::file_url;
     use crate::store::{ErrorKind, StoreSettings};
     use std::ffi::{OsStr, OsString};
@@ -389,7 +406,18 @@ mod tests {
             error.contains("s3://me:***@bucket/x") && !error.contains("hunter2"),
             "{error}"
         );
-        assert_eq!(without_password("s3://bucket/a:b@c"), "s3://bucket/a:b@c");
+        for (url, shown) in [
+            ("s3://bucket/a:b@c", "s3://bucket/a:b@c"),
+            ("s3:AK:hunter2@bucket/p", "s3:AK:***@bucket/p"),
+            (
+                "swift:x?password=hunter2&cloud=",
+                "swift:x?password=***&cloud=",
+            ),
+            ("s3://b?hunter2", "s3://b?***"),
+            ("/a path/b:c", "/a path/b:c"),
+        ] {
+            assert_eq!(without_secrets(url), shown);
+        }
     }
 
     #[test]

@@ -3,14 +3,16 @@
 //! [`Store`] is the contract that every kind and wrapper keeps, and `tests/it/store/` its
 //! conformance suite: five calls that every place can do, and [`Powers`] for what only some can.
 //! Kinds are one file each (`local`, `s3`, `swift`, `sftp`, `opendal`, `memory`, and `discard`,
-//! which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `mirror`, `disk_cache`,
-//! `faulty`, `trial`). [`location`] reads what people write after `--store` and opens the store it
-//! names, as [`StoreSettings`] say. The kind of an [`Error`] alone says what a caller can do.
+//! which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `in_order`, `mirror`,
+//! `disk_cache`, `faulty`, `trial`, and `altered` for tests). [`location`] reads what people write
+//! after `--store` and opens the store it names, as [`StoreSettings`] say. The kind of an [`Error`] alone
+//! says what a caller can do.
 //!
 //! Every call blocks its thread. The kinds in a network talk through `net`; `error` wraps the
 //! errors of `net`, and `runtime` is the one place that waits for asynchronous code.
 
 mod address;
+pub mod altered;
 mod calls;
 mod discard;
 pub mod disk_cache;
@@ -18,7 +20,9 @@ mod error;
 mod ext;
 pub mod faulty;
 mod file_url;
+mod folder_rows;
 mod folders;
+pub mod in_order;
 pub mod limit;
 pub mod local;
 pub mod location;

@@ -86,18 +86,28 @@ impl ObjectName {
             .is_some_and(|(kept, digest)| {
                 (KEPT_BYTES - 2..=KEPT_BYTES).contains(&kept.len())
                     && decode(kept).is_some()
-                    && digest.len() == DIGEST_DIGITS
-                    && digest
-                        .bytes()
-                        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                    && is_digest(digest)
             })
             && legal_component(component)
+    }
+
+    /// Returns whether a component stands for a text that is hidden: it has a digest and nothing
+    /// else. No text makes such a component.
+    pub fn is_hidden(component: &str) -> bool {
+        component.strip_prefix(CUT_MARK).is_some_and(is_digest)
     }
 
     /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn is_digest(digest: &str) -> bool {
+    digest.len() == DIGEST_DIGITS
+        && digest
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn legal_byte(byte: u8) -> bool {

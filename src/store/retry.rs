@@ -237,10 +237,11 @@ impl<S: Store> Store for Retry<S> {
 mod tests {
     use super::{LONGEST, Retry};
     use crate::model::{Cancel, Interrupted};
+    use crate::store::altered::{Alteration, Altered};
     use crate::store::faulty::{Fault, Faulty};
     use crate::store::memory::MemoryStore;
     use crate::store::{
-        Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
+        Discard, Error, ErrorKind, ObjectInfo, ObjectName, Operation, Rope, Selection, Store,
         StoreExt,
     };
     use std::error::Error as _;
@@ -346,41 +347,20 @@ mod tests {
     /// Says that it is busy, and how long.
     struct Busy;
 
-    impl Store for Busy {
+    impl Alteration for Busy {
+        fn inner(&self) -> &dyn Store {
+            &Discard
+        }
+
         fn put(&self, name: &ObjectName, _: &Rope) -> Result<(), Error> {
             Err(Error::new(ErrorKind::Unavailable, Operation::Put, name)
                 .not_before(Some(Duration::from_secs(25))))
-        }
-
-        fn read(
-            &self,
-            _: &ObjectName,
-            _: Selection<'_>,
-            _: &mut dyn FnMut(Vec<u8>) -> bool,
-        ) -> Result<(), Error> {
-            unreachable!("the test puts")
-        }
-
-        fn list(&self, _: &str, _: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-            unreachable!("the test puts")
-        }
-
-        fn delete(&self, _: &ObjectName) -> Result<(), Error> {
-            unreachable!("the test puts")
-        }
-
-        fn location(&self) -> String {
-            "busy:".to_owned()
-        }
-
-        fn powers(&self) -> Powers<'_> {
-            Powers::none()
         }
     }
 
     #[test]
     fn a_store_is_left_alone_as_long_as_it_asks() {
-        let (store, pauses) = retry(Busy);
+        let (store, pauses) = retry(Altered(Busy));
         store.put(&name("a"), &vec![]).expect_err("it stays busy");
         assert_eq!(
             *pauses.lock().expect("no panic"),
@@ -392,9 +372,9 @@ mod tests {
     /// two pieces.
     struct BreaksOff(MemoryStore);
 
-    impl Store for BreaksOff {
-        fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-            self.0.put(name, body)
+    impl Alteration for BreaksOff {
+        fn inner(&self) -> &dyn Store {
+            &self.0
         }
 
         /// Two pieces, then it breaks off.
@@ -435,23 +415,11 @@ mod tests {
                 Ok(())
             }
         }
-
-        fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-            self.0.delete(name)
-        }
-
-        fn location(&self) -> String {
-            self.0.location()
-        }
-
-        fn powers(&self) -> Powers<'_> {
-            self.0.powers()
-        }
     }
 
     #[test]
     fn pieces_that_came_before_it_broke_off_come_once() {
-        let (store, pauses) = retry(BreaksOff(MemoryStore::default()));
+        let (store, pauses) = retry(Altered(BreaksOff(MemoryStore::default())));
         store
             .put(&name("a"), &vec![b"0123456789abcdef".to_vec()])
             .expect("stored");
@@ -479,7 +447,7 @@ mod tests {
                 .put(&name(&format!("a/{number}")), &vec![])
                 .expect("memory")
         });
-        let (store, _) = retry(BreaksOff(memory));
+        let (store, _) = retry(Altered(BreaksOff(memory)));
         let mut shown = Vec::new();
         let mut show = |object: ObjectInfo| {
             shown.push(object.name.to_string());

@@ -65,6 +65,13 @@ impl StoreSettings {
         self
     }
 
+    /// Remembers there which hosts are asked over plain HTTP.
+    #[must_use]
+    pub fn with_plain_hosts(mut self, plain_hosts: net::PlainHosts) -> Self {
+        self.network = self.network.with_plain_hosts(plain_hosts);
+        self
+    }
+
     /// Sets the longest silence of a store.
     #[must_use]
     pub fn with_idle(mut self, idle: Duration) -> Self {

@@ -111,6 +111,9 @@ pub enum PruneError {
     /// A manifest could not be removed, or the note of that could not be stored.
     #[error("could not withdraw a point in time")]
     Withdraw(#[source] store::Error),
+    /// The note of what goes could not be sealed.
+    #[error("could not make a note of the points in time that go")]
+    Note(#[source] ManifestError),
     /// A run that was cut off still claims the level, and the claim cannot be removed.
     #[error("level {level} is still claimed by a run that was cut off")]
     Claimed {
@@ -164,6 +167,7 @@ impl Advice for PruneError {
             | Self::List(_)
             | Self::Manifest { .. }
             | Self::Withdraw(_)
+            | Self::Note(_)
             | Self::Table { .. }
             | Self::Store(_)
             | Self::Frame(_)
@@ -201,6 +205,14 @@ pub enum SyncError {
         /// What the store said.
         source: store::Error,
     },
+    /// The store did not answer, so it is not known what the objects of a level must hold.
+    #[error("could not read the frame table of level {level}")]
+    Table {
+        /// The level.
+        level: LevelId,
+        /// What the store said.
+        source: Box<IndexError>,
+    },
     /// The note of lost data of a level could not be stored in the copy.
     #[error("could not store a note of lost data in the copy")]
     Note(#[source] store::Error),
@@ -221,7 +233,7 @@ pub enum SyncError {
 impl Advice for SyncError {
     fn hint(&self) -> Option<&str> {
         match self {
-            Self::Copy { .. } | Self::Note(_) | Self::Interrupted(_) => {
+            Self::Copy { .. } | Self::Table { .. } | Self::Note(_) | Self::Interrupted(_) => {
                 Some("run freezer sync again: it goes on where this one ended")
             }
             Self::Repacked { .. } => Some(

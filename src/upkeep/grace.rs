@@ -5,12 +5,17 @@
 //! name; their data stays until the note is older than the grace. A repack does so with the levels
 //! that it rewrites. The note's name holds the moment, so one that cannot be read keeps all that is
 //! older than itself.
+//!
+//! The note of a prune also says which serial comes next, so that no level ever gets the serial of
+//! one that is gone. It stays until a manifest says so too.
 
 use super::backup_in::BackupIn;
 use super::error::PruneError;
 use super::needed::Needed;
 use crate::catalog::names::{self, LevelOf, Meaning};
-use crate::model::LevelId;
+use crate::format::frame::Sealer;
+use crate::format::withdrawn::{MAX_NOTE_BYTES, WithdrawnNote};
+use crate::model::{LevelId, LevelSerial};
 use crate::store::{self, ObjectName, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -18,9 +23,6 @@ use std::collections::BTreeSet;
 /// How long data stays readable, unless told otherwise, for those who opened its point in time
 /// before that went.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
-
-/// Most bytes that a note may have.
-const MAX_NOTE_BYTES: u64 = 16 << 20;
 
 /// How far in the future the moment of a note may lie. Clocks differ by minutes; whoever can store
 /// a note in the future could keep withdrawn data for ever.
@@ -49,19 +51,27 @@ impl Grace {
         note.started().checked_add(self.length).ok()
     }
 
-    /// Stores a note that keeps these levels from now on, unless there is none or no grace.
+    /// Stores a note that keeps these levels from now on, and the serial that comes next if
+    /// manifests go. Without a grace only that is noted.
     pub(super) fn keep(
         self,
         of: BackupIn<'_>,
         levels: &BTreeSet<LevelId>,
+        next_serial: Option<LevelSerial>,
     ) -> Result<(), PruneError> {
-        if levels.is_empty() || self.length <= SignedDuration::ZERO {
+        let keeps_data = self.length > SignedDuration::ZERO;
+        if levels.is_empty() || !keeps_data && next_serial.is_none() {
             return Ok(());
         }
         let random = getrandom::u32().map_err(PruneError::Random)?;
-        let note = name(of, &LevelId::new(self.now, random));
+        let id = LevelId::new(self.now, random);
+        let kept = levels.iter().filter(|_| keeps_data).cloned();
+        let (store, protection) = (of.access.store_id(), of.access.protection());
+        let note = WithdrawnNote::new(kept, next_serial)
+            .seal(&Sealer::new(store, id.clone(), protection))
+            .map_err(PruneError::Note)?;
         of.store()
-            .put(&note, &vec![encode(levels)])
+            .put(&name(of, &id), &vec![note])
             .map_err(PruneError::Withdraw)
     }
 }
@@ -98,14 +108,20 @@ impl Notes {
         self
     }
 
-    /// Returns how many there are.
-    pub(super) fn count(&self) -> u64 {
-        self.notes.len() as u64
-    }
-
-    /// Returns the moment of the newest.
-    pub(super) fn newest(&self) -> Option<Timestamp> {
-        self.notes.last().map(LevelId::started)
+    /// Returns the moments of those that keep data or cannot be read, oldest first.
+    pub(super) fn that_keep_data(&self, of: BackupIn<'_>) -> Result<Vec<Timestamp>, store::Error> {
+        let mut moments = Vec::new();
+        for note in &self.notes {
+            let keeps_data = match read(of, note)? {
+                NoteState::Read(read) => read.levels().next().is_some(),
+                NoteState::Unreadable => true,
+                NoteState::Gone => false,
+            };
+            if keeps_data {
+                moments.push(note.started());
+            }
+        }
+        Ok(moments)
     }
 
     /// Adds to `needed` what the notes name whose grace is not over. Returns when the last of them
@@ -120,10 +136,11 @@ impl Notes {
         for note in self.notes.iter().filter(|note| !grace.is_over(note)) {
             last = last.max(grace.end_of(note));
             match read(of, note)? {
-                NoteText::Levels(levels) => {
-                    levels.into_iter().for_each(|level| needed.whole(level));
+                NoteState::Read(note) => {
+                    note.levels().for_each(|level| needed.whole(level.clone()));
                 }
-                NoteText::Unreadable => needed.all_up_to(note),
+                NoteState::Unreadable => needed.all_up_to(note),
+                NoteState::Gone => {}
             }
         }
         Ok(last)
@@ -134,19 +151,51 @@ impl Notes {
         let mut noted = NotedLevels::default();
         for note in &self.notes {
             match read(of, note)? {
-                NoteText::Levels(levels) => noted.levels.extend(levels),
-                NoteText::Unreadable => noted.up_to = noted.up_to.max(Some(note.clone())),
+                NoteState::Read(read) => noted.levels.extend(read.levels().cloned()),
+                NoteState::Unreadable => noted.up_to = noted.up_to.max(Some(note.clone())),
+                NoteState::Gone => {}
             }
         }
         Ok(noted)
     }
 
-    /// Removes the notes whose grace is over.
-    pub(super) fn remove_old(&self, of: BackupIn<'_>, grace: Grace) -> Result<(), store::Error> {
-        self.notes
-            .iter()
-            .filter(|note| grace.is_over(note))
-            .try_for_each(|note| of.store().delete(&name(of, note)))
+    /// Removes the notes whose grace is over, but for those that alone know which serial comes
+    /// next: `known` is what the manifests say of that.
+    pub(super) fn remove_old(
+        &self,
+        of: BackupIn<'_>,
+        grace: Grace,
+        known: Option<LevelSerial>,
+    ) -> Result<(), store::Error> {
+        for note in self.notes.iter().filter(|note| grace.is_over(note)) {
+            let is_last_to_know = match read(of, note)? {
+                NoteState::Read(read) => read.next_serial() > known,
+                NoteState::Unreadable | NoteState::Gone => false,
+            };
+            if !is_last_to_know {
+                of.store().delete(&name(of, note))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What became of a note that was listed.
+enum NoteState {
+    Read(WithdrawnNote),
+    /// It keeps all that is older than itself.
+    Unreadable,
+    /// Somebody removed it since.
+    Gone,
+}
+
+fn read(of: BackupIn<'_>, note: &LevelId) -> Result<NoteState, store::Error> {
+    match of.store().get(&name(of, note), MAX_NOTE_BYTES) {
+        Ok(stored) => Ok(WithdrawnNote::open(stored, &of.access.opener(note))
+            .map_or(NoteState::Unreadable, NoteState::Read)),
+        Err(error) if error.kind() == store::ErrorKind::Missing => Ok(NoteState::Gone),
+        Err(error) if error.kind().is_damage() => Ok(NoteState::Unreadable),
+        Err(error) => Err(error),
     }
 }
 
@@ -164,60 +213,6 @@ impl NotedLevels {
     }
 }
 
-/// What a note says.
-enum NoteText {
-    /// The levels that it names; none if it is gone.
-    Levels(Vec<LevelId>),
-    /// It is damaged, or longer than any note.
-    Unreadable,
-}
-
-fn read(of: BackupIn<'_>, note: &LevelId) -> Result<NoteText, store::Error> {
-    match of.store().get(&name(of, note), MAX_NOTE_BYTES) {
-        Ok(bytes) => Ok(decode(&bytes).map_or(NoteText::Unreadable, NoteText::Levels)),
-        Err(error) if error.kind() == store::ErrorKind::Missing => Ok(NoteText::Levels(Vec::new())),
-        Err(error) if error.kind().is_damage() => Ok(NoteText::Unreadable),
-        Err(error) => Err(error),
-    }
-}
-
 fn name(of: BackupIn<'_>, note: &LevelId) -> ObjectName {
     names::withdrawn_name(of.backup, note)
-}
-
-/// Writes a level's id in each line.
-fn encode(levels: &BTreeSet<LevelId>) -> Vec<u8> {
-    levels
-        .iter()
-        .fold(String::new(), |text, level| text + level.as_str() + "\n")
-        .into_bytes()
-}
-
-fn decode(bytes: &[u8]) -> Option<Vec<LevelId>> {
-    std::str::from_utf8(bytes)
-        .ok()?
-        .lines()
-        .map(|line| line.parse().ok())
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{decode, encode};
-    use crate::model::LevelId;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn a_note_reads_back_and_one_that_was_cut_does_not() {
-        let levels: BTreeSet<LevelId> = (1..4)
-            .map(|random| LevelId::new(jiff::Timestamp::UNIX_EPOCH, random))
-            .collect();
-        let bytes = encode(&levels);
-        assert_eq!(
-            decode(&bytes).expect("a note"),
-            levels.iter().cloned().collect::<Vec<_>>()
-        );
-        assert_eq!(decode(&bytes[..bytes.len() - 5]), None);
-        assert_eq!(decode(b"\xff"), None);
-    }
 }

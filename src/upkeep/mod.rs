@@ -61,6 +61,6 @@ pub use remarks::{Remark, remarks};
 pub use removal::Locked;
 pub use repack::{Below, Repack, Repacking, plan_repack};
 pub use repair::{LostData, Mended, Repaired, remove_unreadable, repair};
-pub use sync::{LevelsToCopy, Pair, SyncOptions, Synced, missing, sync};
+pub use sync::{DamagedObject, LevelsToCopy, ObjectFlaw, Pair, SyncOptions, Synced, missing, sync};
 pub use unneeded::unneeded_bytes;
 pub use verdict::{DamageFound, NothingToCheck, Verdict};

@@ -29,12 +29,22 @@ impl BackupPoint {
             .as_ref()
             .map_or_else(|_| self.level.started(), |facts| facts.date)
     }
+
+    /// Returns whether it has features that this program does not know, so that it must stay as it
+    /// is.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.facts.as_ref().is_ok_and(|facts| facts.is_read_only)
+    }
 }
 
 /// What a manifest says, without its trees and tables.
 #[derive(Clone, Debug)]
 pub(super) struct PointFacts {
     pub(super) serial: LevelSerial,
+    /// A serial that no level had when this one was made.
+    pub(super) next_serial: LevelSerial,
+    /// Whether it has features that this program does not know.
+    pub(super) is_read_only: bool,
     pub(super) date: Timestamp,
     parent: Option<LevelId>,
     pub(super) number: u32,
@@ -190,6 +200,14 @@ impl BackupPoints {
         self.points.iter().filter(|point| point.facts.is_ok())
     }
 
+    /// Returns a serial that no level of the backup has had, as far as the manifests of these
+    /// points in time say.
+    pub(super) fn next_serial(&self, of: impl Fn(&LevelId) -> bool) -> Option<LevelSerial> {
+        let points = self.points.iter().filter(|point| of(&point.level));
+        let facts = points.filter_map(|point| point.facts.as_ref().ok());
+        facts.map(|facts| facts.next_serial).max()
+    }
+
     /// Returns whether a point in time cannot be read, and may lean on others all the same.
     pub(super) fn has_doubtful(&self) -> bool {
         self.points
@@ -212,16 +230,18 @@ impl BackupPoints {
     fn facts(&mut self, outline: Outline) -> PointFacts {
         let index_serials = outline.index_serials();
         let date = outline.date();
+        let next_serial = outline.next_serial();
+        let is_read_only = !outline.read_only_for().is_empty();
         let (mut leans_on, mut index_in) = (Vec::new(), Vec::new());
         self.serials.insert(outline.serial, outline.id.clone());
         for level in outline.levels {
             let number = self.number(&level.id);
             self.serials.insert(level.serial, level.id.clone());
             // As long as a level is there itself, all of its stream stays: it is a tar archive that
-            // other programs can read.
+            // other programs can read. What a newer program needs of a stream is not known here.
             let live = level
                 .live
-                .filter(|_| level.id != outline.id)
+                .filter(|_| level.id != outline.id && !is_read_only)
                 .map(|live| self.shared(number, live));
             leans_on.push(Lean {
                 level: number,
@@ -233,6 +253,8 @@ impl BackupPoints {
         }
         PointFacts {
             serial: outline.serial,
+            next_serial,
+            is_read_only,
             date,
             parent: outline.parent.map(|parent| parent.id),
             number: outline.level,

@@ -96,16 +96,17 @@ pub fn remarks(
     // In this order: a run claims before it stores data, and publishes its manifest before it gives
     // the claim up. So data that is seen has a claim or a manifest, if a run made it just now.
     let space = Space::read(of).map_err(PruneError::List)?;
-    let claims = claims(&of.store(), backup, now).map_err(PruneError::List)?;
+    let claims = claims(access, backup, now).map_err(PruneError::List)?;
     let points = BackupPoints::read(of)?;
     let inventory = Inventory { space, points };
     let mut remarks = of_data(of, &inventory, claims)?;
     remarks.extend(of_points(of, &inventory, now));
     remarks.extend(of_locks(of, &inventory)?);
     let notes = Notes::list(of).map_err(PruneError::List)?.made_by(now);
-    remarks.extend(notes.newest().map(|newest| Remark::Notes {
-        count: notes.count(),
-        newest,
+    let moments = notes.that_keep_data(of).map_err(PruneError::List)?;
+    remarks.extend(moments.last().map(|newest| Remark::Notes {
+        count: moments.len() as u64,
+        newest: *newest,
     }));
     Ok(remarks)
 }

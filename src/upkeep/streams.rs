@@ -1,5 +1,5 @@
-//! Answers where the streams of levels are of which only a part is needed, and how much of each
-//! segment.
+//! Answers which levels have streams that are needed only in part, and how much of each of their
+//! segments is needed.
 
 use super::backup_in::BackupIn;
 use super::error::PruneError;

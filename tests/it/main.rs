@@ -2,6 +2,7 @@
 
 #![allow(clippy::too_many_lines, reason = "a test may tell a long story")]
 
+mod advisories;
 mod api;
 mod architecture;
 mod backup;
@@ -20,6 +21,7 @@ mod licences;
 mod old_bytes;
 mod oracles;
 mod promises;
+#[cfg(unix)]
 mod rescue;
 #[cfg(unix)]
 mod restore;
@@ -31,3 +33,5 @@ mod tar;
 mod units;
 #[cfg(unix)]
 mod upkeep;
+#[cfg(unix)]
+mod vectors;

@@ -5,6 +5,8 @@
     reason = "these tests run freezer and GNU tar"
 )]
 
+mod independent;
+
 use crate::support::{oracle, reading, scratch};
 use freezer::catalog::{Access, Catalog};
 use freezer::fs::FileReader;
@@ -74,7 +76,6 @@ struct Old {
 #[derive(Debug)]
 struct Said {
     out: String,
-    #[expect(dead_code, reason = "a failed expectation shows it")]
     err: String,
     code: Option<i32>,
 }
@@ -217,6 +218,37 @@ impl Old {
             self.what
         );
         said
+    }
+
+    /// Upgrades the store, after it was seen that nothing can be changed in it before.
+    #[track_caller]
+    fn upgraded(self) -> Self {
+        for refused in [
+            "backup . -N docs",
+            "prune --all --keep-last 1 --yes",
+            "key list",
+        ] {
+            let said = self.runs(refused, &[]);
+            let is_refused = said.code == Some(1) && said.err.contains("freezer upgrade-store");
+            assert!(
+                is_refused || refused == "key list" && said.code == Some(0),
+                "{}: freezer {refused}: {said:?}",
+                self.what
+            );
+        }
+        self.succeeds("upgrade-store --dry-run", &[]);
+        assert!(self.access().identity().is_earlier(), "{}", self.what);
+        self.succeeds("upgrade-store", &[]);
+        assert!(!self.access().identity().is_earlier(), "{}", self.what);
+        let again = self.succeeds("upgrade-store --json", &[]).out;
+        let again: Value = serde_json::from_str(&again).expect("it is JSON");
+        assert_eq!(
+            again["objects"],
+            json!([]),
+            "{}: a second upgrade",
+            self.what
+        );
+        self
     }
 
     /// Reads points in time in every detail, and wants them to be what they were.
@@ -517,7 +549,7 @@ fn is_root() -> bool {
 
 #[test]
 fn an_old_chain_is_gone_on_with() {
-    for old in Old::stores() {
+    for old in Old::stores().map(Old::upgraded) {
         for point in old.newest() {
             let has_devices = point
                 .tree
@@ -596,7 +628,7 @@ fn leans_on_what_is_stored(old: &Old, before: &Point, result: &Value, what: &str
 
 #[test]
 fn an_old_store_can_be_pruned_and_repacked() {
-    for old in Old::stores() {
+    for old in Old::stores().map(Old::upgraded) {
         old.succeeds("prune --all --keep-last 1 --grace 0 --yes", &[]);
         let newest = old.newest();
         old.has(&old.access(), &newest);
@@ -616,6 +648,7 @@ fn an_old_store_can_be_pruned_and_repacked() {
 fn what_an_old_run_left_that_was_cut_off_is_taken_up() {
     for (version, _) in VERSIONS {
         let old = Old::unpack(version, "cut-off");
+        let old = Old::upgraded(old);
         assert_eq!(old.check()["remarks"], json!(["cut_off"]), "{version}");
         let tree = old.path("tree");
         fs::create_dir(&tree).expect("made");

@@ -4,6 +4,7 @@
     reason = "the script and tar are other programs"
 )]
 
+use crate::support::python::{self, SCRIPT};
 use crate::support::{backup, oracle, torture};
 use freezer::catalog::Access;
 use freezer::format::frame::Compression;
@@ -11,32 +12,6 @@ use freezer::store::local::Local;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-
-const SCRIPT: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/packaging/rescue/freezer-rescue.py"
-);
-
-/// Lists every Python with the package `cryptography`: their versions reach Argon2 in different
-/// ways.
-fn pythons() -> Vec<&'static str> {
-    let works = |python: &&str| {
-        let run = Command::new(python)
-            .args(["-c", "import cryptography"])
-            .stderr(Stdio::null())
-            .status();
-        run.is_ok_and(|status| status.success())
-    };
-    let found: Vec<&str> = ["/usr/bin/python3", "python3"]
-        .into_iter()
-        .filter(works)
-        .collect();
-    assert!(
-        !found.is_empty(),
-        "needs Python with the package cryptography (Debian: python3-cryptography)"
-    );
-    found
-}
 
 struct Room {
     folder: tempfile::TempDir,
@@ -140,7 +115,7 @@ fn the_script_turns_an_encrypted_level_into_a_stream_that_stock_tar_extracts_who
     torture::build(&room.tree);
     let expected = oracle::scan(&room.tree);
     room.back_up(&backup::create_encrypted(room.store()), Compression::Zstd);
-    let output = room.rescue(pythons()[0], &["host/tree"]);
+    let output = room.rescue(python::with_cryptography(), &["host/tree"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let (target, tar_was_happy) = room.extract(&output.stdout);
     assert!(tar_was_happy);
@@ -153,7 +128,7 @@ fn every_python_here_opens_the_store_whichever_argon2_it_has() {
     let room = Room::new();
     room.fill();
     room.back_up(&backup::create_encrypted(room.store()), Compression::Zstd);
-    for python in pythons() {
+    for python in python::with("cryptography") {
         let output = room.rescue(python, &[]);
         assert!(
             output.status.success(),
@@ -177,7 +152,7 @@ fn the_script_reads_every_compression_with_and_without_a_passphrase() {
         };
         for method in Compression::ALL {
             let segments = room.back_up(&access, method);
-            let output = room.rescue(pythons()[0], &["host/tree"]);
+            let output = room.rescue(python::with_cryptography(), &["host/tree"]);
             assert!(
                 output.status.success(),
                 "{method}: {}",
@@ -197,7 +172,7 @@ fn the_script_reads_every_compression_with_and_without_a_passphrase() {
                 "one segment proves little"
             );
         }
-        let listed = room.rescue(pythons()[0], &[]);
+        let listed = room.rescue(python::with_cryptography(), &[]);
         assert!(listed.status.success(), "{}", text(&listed.stderr));
         let lines = text(&listed.stdout);
         assert_eq!(lines.lines().count(), Compression::ALL.len(), "{lines}");
@@ -216,7 +191,7 @@ fn a_wrong_passphrase_is_reported_and_nothing_comes_out() {
     room.fill();
     room.back_up(&backup::create_encrypted(room.store()), Compression::Zstd);
     std::fs::write(&room.pass_file, "incorrect horse\n").expect("written");
-    for python in pythons() {
+    for python in python::with("cryptography") {
         let output = room.rescue(python, &["host/tree"]);
         assert_eq!(output.status.code(), Some(1));
         assert!(
@@ -235,7 +210,7 @@ fn a_tampered_frame_never_comes_out_and_the_rest_does_when_asked_for() {
     let expected = oracle::scan(&room.tree);
     let segments = room.back_up(&backup::create_encrypted(room.store()), Compression::Gzip);
     flip_a_byte(&segments.join("00000001"));
-    let python = pythons()[0];
+    let python = python::with_cryptography();
 
     let strict = room.rescue(python, &["host/tree"]);
     assert_eq!(strict.status.code(), Some(1));
@@ -279,10 +254,11 @@ fn a_missing_segment_is_named() {
         };
         let segments = room.back_up(&access, Compression::Gzip);
         std::fs::remove_file(segments.join("00000001")).expect("removed");
-        let output = room.rescue(pythons()[0], &["host/tree"]);
+        let output = room.rescue(python::with_cryptography(), &["host/tree"]);
         assert_eq!(output.status.code(), Some(1));
         assert!(
-            text(&output.stderr).contains("segment 00000001 is missing"),
+            text(&output.stderr).contains("segment 00000001 of ")
+                && text(&output.stderr).contains(" is missing"),
             "{}",
             text(&output.stderr)
         );

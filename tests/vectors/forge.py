@@ -155,7 +155,9 @@ def entry(kind, mode=0o644, size=0, extents=(), target=b"", first=None, xattrs=(
     whole = len(extents) == 1 and extents[0][0] == 0 and extents[0][3] == size
     whole = get("whole", whole and not get("spread"))
     flags = (2 if whole else 4) if extents or get("whole") else 0
-    flags |= (8 if first is not None else 0) | (16 if xattrs else 0) | (1 if "ctime" in other else 0)
+    flags |= (
+        (8 if first is not None else 0) | (16 if xattrs else 0) | (1 if "ctime" in other else 0)
+    )
     flags |= get("flags", 0)
     out = bytes([get("version", 1), kind, flags]) + get("mode_bytes", varint(mode))
     out += varint(get("uid", 0)) + varint(get("gid", 0))

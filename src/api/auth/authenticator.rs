@@ -98,6 +98,13 @@ impl Authenticator {
         identity.ok_or(Failure::Unauthenticated)
     }
 
+    /// Whether the token was good when it was last looked up.
+    pub(in crate::api) fn was_good(&self, token: &str) -> bool {
+        let answers = self.answers();
+        let answer = answers.get(&accounts::digest(token));
+        answer.is_some_and(|(_, answer)| answer.is_some())
+    }
+
     /// Forgets what was answered about a token.
     pub(in crate::api) fn forget(&self, token: &str) {
         self.answers().remove(&accounts::digest(token));

@@ -1,8 +1,8 @@
 //! Authentication and access: callers and what they may do.
 //!
 //! A token says who asks ([`Caller`]); [`builtin`] knows the tokens of this server's own users,
-//! [`keystone`] those of OpenStack. [`policy`] says what he may. Headers that a proxy or an
-//! attacker sends about identities are never read.
+//! [`keystone`] those of OpenStack. [`policy`] says what the caller may do. Headers that a proxy or
+//! an attacker sends about identities are never read.
 
 pub(super) mod accounts;
 mod authenticator;

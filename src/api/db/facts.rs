@@ -1,12 +1,11 @@
-//! What of a document can be searched for: its facts and its words, as text in which a database can
-//! look for a part.
+//! The parts of a document that can be searched for: its facts and its words, as text that a
+//! database can search.
 //!
 //! A fact is a key and its value, wherever in the document they stand: `␟key␞value␟`, the value as
 //! JSON. JSON writes control characters as escapes, so neither a key nor a value can hold the two
-//! that mark the borders. The facts of a document are all of them in one text. Of a key that stands
-//! at several places the last one counts, in the order of the names, as clients of the original
-//! know it; but the names that a table has a column for are the document's own and never those of
-//! something deep inside it.
+//! that mark the borders. The facts of a document are all of them in one text. If a key stands at
+//! several places, the last one in the order of the names counts, as with the original. A name that
+//! has a column of the table always means the document's own key, and never one deep inside it.
 //!
 //! The words are the text values, in lower case, between the same marks.
 

@@ -1,11 +1,11 @@
 //! A connection out of a pool, that goes back to it only while it is sound.
 //!
-//! Two things that the pool does by itself are not enough here. It asks each connection that comes
-//! back whether it is alive, for as long as the answer takes, and the connection keeps its place
-//! meanwhile: one that was lost in silence (a server without power, a flow that a firewall has
-//! forgotten) keeps it for good, and when that has happened often enough there is no place left
-//! until the process ends (sqlx issue 4349). And a transaction whose beginning was cut off would
-//! stay open on a connection that goes back, and take in what others write.
+//! The pool alone does too little in two cases. First, it asks each returning connection whether it
+//! is alive, without a time limit, and the connection keeps its place meanwhile. A connection that
+//! was lost in silence (a server without power, a flow that a firewall has forgotten) keeps its
+//! place for ever. Once that has happened often enough, no place is left until the process ends
+//! (sqlx issue 4349). Second, a transaction whose beginning was cut off would stay open on a
+//! returned connection, and later writes of others would become part of it.
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Database, Executor as _, MySql, Pool, Postgres};

@@ -128,6 +128,29 @@ fn request(route: &Route, resource: &str, list: bool) -> Option<(String, bool)> 
     }
 }
 
+/// The answers to requests that fail, and why they do.
+const FAILURES: [(&str, &str); 9] = [
+    (
+        "400",
+        "The body or a parameter breaks a rule; the text names the field.",
+    ),
+    ("403", "A rule of the policy does not allow it."),
+    ("405", "Sessions have no such action."),
+    ("409", "The id is used already."),
+    ("412", "The object has another version than If-Match says."),
+    ("413", "The body is too large."),
+    (
+        "422",
+        "An object that this one refers to does not exist, or cannot do it.",
+    ),
+    ("429", "Too many requests."),
+    (
+        "503",
+        "The database, or the identity service, does not answer: ask again after Retry-After \
+         seconds. A change may have been made.",
+    ),
+];
+
 fn responses(route: &Route, resource: &str, list: bool) -> Value {
     let one = named(kind_of(resource));
     let mut success = match (&route.method, list) {
@@ -155,27 +178,7 @@ fn responses(route: &Route, resource: &str, list: bool) -> Value {
         success["links"] = links(resource);
     }
     let mut responses = Map::from_iter([(route.success.to_string(), success)]);
-    for (status, description) in [
-        (
-            "400",
-            "The body or a parameter breaks a rule; the text names the field.",
-        ),
-        ("403", "A rule of the policy does not allow it."),
-        ("405", "Sessions have no such action."),
-        ("409", "The id is used already."),
-        ("412", "The object has another version than If-Match says."),
-        ("413", "The body is too large."),
-        (
-            "422",
-            "An object that this one refers to does not exist, or cannot do it.",
-        ),
-        ("429", "Too many requests."),
-        (
-            "503",
-            "The database, or the identity service, does not answer: ask again after Retry-After \
-             seconds. A change may have been made.",
-        ),
-    ] {
+    for (status, description) in FAILURES {
         responses.insert(
             status.into(),
             json!({ "description": description, "content": body(&named("Error")) }),

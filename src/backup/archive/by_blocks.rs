@@ -31,7 +31,7 @@ impl Archive<'_> {
         file: &SourceFile,
         earlier: Option<&EarlierVersion>,
     ) -> Result<(), BackupError> {
-        let data = FileData::of(&entry.path, file, self.progress);
+        let data = FileData::of(&entry.path, file, &self.source, self.progress);
         if let Some(earlier) = earlier
             && let Some(known) = KnownBlocks::load(self.blocks.streams, earlier)
         {
@@ -53,25 +53,20 @@ impl Archive<'_> {
         known: &KnownBlocks,
         hash: &mut FileHash,
     ) -> Result<BlockPlan, BackupError> {
-        let plan = scan(
-            &data.file.handle,
-            &data.runs,
-            known,
-            |scanned| match scanned {
-                Scanned::Kept(bytes) => {
-                    self.progress.advance(0, bytes);
-                    self.stop.check()
-                }
-                Scanned::Data(at, data) => {
-                    hash.compare(at, data);
-                    Ok(())
-                }
-                Scanned::Unreadable => {
-                    hash.give_up();
-                    Ok(())
-                }
-            },
-        )?;
+        let plan = scan(data, &data.runs, known, |scanned| match scanned {
+            Scanned::Kept(bytes) => {
+                self.progress.advance(0, bytes);
+                self.stop.check()
+            }
+            Scanned::Data(at, data) => {
+                hash.compare(at, data);
+                Ok(())
+            }
+            Scanned::Unreadable => {
+                hash.give_up();
+                Ok(())
+            }
+        })?;
         Ok(plan.without_crumbs())
     }
 
@@ -101,9 +96,9 @@ impl Archive<'_> {
         file: &SourceFile,
         begun: Vec<Extent>,
     ) -> Result<(), BackupError> {
-        let mut data = FileData::of(&entry.path, file, self.progress);
+        let mut data = FileData::of(&entry.path, file, &self.source, self.progress);
         let mut hash = FileHash::new(&self.level.hashing);
-        hash.read(file, &begun);
+        hash.read(&data, &begun);
         self.hash = Some(hash);
         let covered = begun.last().map_or(0, Extent::end);
         skip_to(&mut data.runs, covered);

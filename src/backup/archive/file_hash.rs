@@ -1,7 +1,7 @@
 //! The hash of the content of the file that is being stored.
 
+use super::data_runs::FileData;
 use crate::backup::compare::UNSURE;
-use crate::backup::read_step::SourceFile;
 use crate::format::content_hash::{ContentHasher, ContentHashing};
 use crate::model::{Content, Entry, Extent};
 
@@ -46,7 +46,7 @@ impl FileHash {
     }
 
     /// Reads the beginning of a file that is stored already, for the hash alone.
-    pub(super) fn read(&mut self, file: &SourceFile, extents: &[Extent]) {
+    pub(super) fn read(&mut self, file: &FileData<'_>, extents: &[Extent]) {
         let mut piece = vec![0; READ_BYTES];
         for extent in extents {
             let mut at = extent.at.0;
@@ -55,7 +55,7 @@ impl FileHash {
                 let length = left.min(READ_BYTES);
                 let read = piece
                     .get_mut(..length)
-                    .map_or(Ok(0), |piece| file.handle.read_at(piece, at));
+                    .map_or(Ok(0), |piece| file.read_at(piece, at));
                 match (read, piece.get(..length)) {
                     (Ok(read), Some(data)) if read == length => self.compare(at, data),
                     _ => self.give_up(),

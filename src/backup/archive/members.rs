@@ -5,7 +5,7 @@ use super::data_runs::FileData;
 use super::file_hash::FileHash;
 use crate::backup::compare::UNSURE;
 use crate::backup::error::BackupError;
-use crate::backup::read_step::ContentSource;
+use crate::backup::read_step::{ContentSource, SourceFile};
 use crate::backup::unread::{Unread, stayed_the_same};
 use crate::format::signature::SignatureWriter;
 use crate::format::tar::padding;
@@ -36,7 +36,7 @@ impl Archive<'_> {
             }
             ContentSource::Read(range) => return self.small(entry, &bytes[range]),
             ContentSource::Whole(file) => {
-                let data = FileData::of(&entry.path, &file, self.progress);
+                let data = FileData::of(&entry.path, &file, &self.source, self.progress);
                 self.whole(entry, &data, None)?;
                 file
             }
@@ -50,12 +50,30 @@ impl Archive<'_> {
             }
         };
         let hash = self.hash.take();
-        if stayed_the_same(&entry.path, &file)
+        if self.close(&entry.path, file)
             && let Some(hash) = hash
         {
             hash.finish(entry);
         }
         Ok(0)
+    }
+
+    /// Closes a file whose content is stored. Returns whether it surely stayed the same meanwhile; the
+    /// log says so if not.
+    fn close(&self, path: &TreePath, file: SourceFile) -> bool {
+        let (device, of_file) = (Some(file.stat.device), path.clone());
+        if self.source.calls().check(path, device).is_err() {
+            // Closing it may hang as well. It is closed when the process ends.
+            std::mem::forget(file);
+            return false;
+        }
+        let looked = self
+            .source
+            .ask(path, device, move || Ok(stayed_the_same(&of_file, &file)));
+        looked.unwrap_or_else(|error| {
+            tracing::debug!(%path, %error, "could not see whether it changed while it was read");
+            false
+        })
     }
 
     /// Writes the member of a file whose content is in memory.
@@ -182,7 +200,7 @@ impl Archive<'_> {
         let file_bytes = data.file.stat.size;
         let read = self.stream.append_read(left, file_bytes, |space| {
             wanted = space.len();
-            let read = data.file.handle.read_at(space, at)?;
+            let read = data.read_at(space, at)?;
             if let Some(signature) = signature {
                 signature.update(space.get(..read).unwrap_or_default());
             }

@@ -20,6 +20,7 @@ use super::checkpoint::{CheckpointTimer, Mark, begun_file};
 use super::compare::{Change, SameContent};
 use super::error::BackupError;
 use super::read_step::{ReadEntry, ReadStep};
+use super::source_calls::SourceCaller;
 use super::stop::StopSignal;
 use super::stream::TarStream;
 use super::unread::Unread;
@@ -29,6 +30,7 @@ use crate::model::{Content, Entry, LevelSerial, Name, Progress, TreePath, Troubl
 use file_hash::FileHash;
 use hard_links::HardLinks;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The writer of one level.
 pub(super) struct Archive<'run> {
@@ -52,6 +54,16 @@ pub(super) struct Archive<'run> {
     hash: Option<FileHash>,
     progress: &'run dyn Progress,
     stop: StopSignal<'run>,
+    /// Reads large files.
+    source: Arc<SourceCaller>,
+}
+
+/// What an archive has to do with outside of stream and index.
+pub(super) struct Outside<'run> {
+    pub(super) progress: &'run dyn Progress,
+    pub(super) stop: StopSignal<'run>,
+    /// Reads large files.
+    pub(super) source: SourceCaller,
 }
 
 /// The level that an archive is written for.
@@ -107,9 +119,13 @@ impl<'run> Archive<'run> {
         level: ArchivedLevel,
         blocks: BlockMembers<'run>,
         checkpoints: CheckpointTimer<'run>,
-        progress: &'run dyn Progress,
-        stop: StopSignal<'run>,
+        outside: Outside<'run>,
     ) -> Self {
+        let Outside {
+            progress,
+            stop,
+            source,
+        } = outside;
         Self {
             stream,
             entries,
@@ -125,6 +141,7 @@ impl<'run> Archive<'run> {
             hash: None,
             progress,
             stop,
+            source: Arc::new(source),
         }
     }
 

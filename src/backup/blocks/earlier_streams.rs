@@ -1,6 +1,5 @@
 //! Reads the tar streams of earlier levels: their signatures, and the content of their files.
 
-use crate::backup::roots::run_root;
 use crate::catalog::names::{self, Folder};
 use crate::catalog::{Access, Blocks};
 use crate::format::frame::{Compression, Decoder, Lane, Opener};
@@ -55,7 +54,7 @@ impl EarlierStreams {
             .iter()
             .find(|parts| parts.serial == level)
             .ok_or("no such level is in the manifest")?;
-        let root = run_root(&parts.frame_table);
+        let root = (&parts.frame_table).into();
         let blocks = Blocks::new(&self.access, &self.backup, &parts.id, Lane::FrameTable);
         Ok(StoredFrames {
             store: self.access.store(),

@@ -24,12 +24,6 @@ pub(in crate::backup) trait Readable {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
-impl Readable for crate::platform::FileHandle {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        Self::read_at(self, buffer, offset)
-    }
-}
-
 /// What a scan tells as it goes on.
 pub(in crate::backup) enum Scanned<'scan> {
     /// This many bytes more need not be stored.

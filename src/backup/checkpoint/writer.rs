@@ -3,7 +3,6 @@
 use super::mark::Mark;
 use crate::backup::error::BackupError;
 use crate::backup::own_level::{DataLane, OwnLevel};
-use crate::backup::roots::root_node;
 use crate::backup::uploads::{AfterOthers, Receipt, Uploader};
 use crate::catalog::names::Folder;
 use crate::format::checkpoint::{Checkpoint, CheckpointParts};
@@ -44,8 +43,8 @@ impl CheckpointWriter<'_> {
             backup: self.own.level.backup.clone(),
             began: self.began,
             at: self.clock.now(),
-            index: root_node(mark.index.root),
-            begun: mark.begun.map(root_node),
+            index: mark.index.root.into(),
+            begun: mark.begun.map(Into::into),
             own: self.own.parts(end.0, data),
             taken: self.taken.clone(),
         });

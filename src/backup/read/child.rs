@@ -6,6 +6,7 @@ use crate::backup::step::WalkedName;
 use crate::backup::unread::Unread;
 use crate::model::{Kind, Name, TreePath};
 use crate::platform::{DirHandle, Sort, Stat};
+use std::sync::Arc;
 
 /// A name that the walk listed in an open directory.
 pub(super) struct ListedChild<'step> {
@@ -58,7 +59,10 @@ impl<'step> ListedChild<'step> {
     pub(super) fn open(&self) -> Result<SourceFile, Unread> {
         let handle = self.directory.open_file(self.name).map_err(Unread::Open)?;
         let stat = handle.stat().map_err(Unread::Stat)?;
-        Ok(SourceFile { handle, stat })
+        Ok(SourceFile {
+            handle: Arc::new(handle),
+            stat,
+        })
     }
 
     /// Opens a name that was listed as a file. `None` if it is no file any more.

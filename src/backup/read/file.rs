@@ -1,7 +1,7 @@
 //! Reads files whose content is to be stored.
 
 use super::child::ListedChild;
-use super::{EntryReader, extensions};
+use super::{StepReader, extensions};
 use crate::backup::blocks::EarlierVersion;
 use crate::backup::read_step::{ContentSource, ReadEntry, ReadStep, SourceFile, SourceInode};
 use crate::backup::unread::{Unread, stayed_the_same};
@@ -16,7 +16,7 @@ const SMALL_FILE_BYTES: usize = 128 << 10;
 /// Most bytes of small files in one step. Further files stay open.
 const STEP_BYTES: usize = 2 << 20;
 
-impl EntryReader<'_> {
+impl StepReader<'_> {
     /// Reads the entry of an open file into `read`, and its content too if that is small.
     pub(super) fn file(
         &self,
@@ -78,6 +78,7 @@ impl EntryReader<'_> {
     fn begun(&self, path: &TreePath, stat: &Stat) -> Option<Vec<Extent>> {
         self.earlier
             .resumed
+            .as_ref()
             .filter(|_| self.earlier.stored.is_none())?
             .begun(path, stat)
     }
@@ -87,6 +88,7 @@ impl EntryReader<'_> {
         let unfinished = self
             .earlier
             .resumed
+            .as_ref()
             .and_then(|resumed| resumed.version(child.path));
         unfinished
             .as_ref()

@@ -13,47 +13,64 @@ use super::base::Base;
 use super::blocks::Engine;
 use super::compare::{Change, Likeness, Previous};
 use super::content::StoredContent;
-use super::handover::ReadJobs;
 use super::read_step::{ContentSource, ReadEntry, ReadStep, SourceInode};
 use super::resume::Resumed;
+use super::source_calls::{NotAsked, SourceCalls};
 use super::step::{DirectoryAccess, WalkStep, WalkedDirectory};
 use super::unread::Unread;
 use crate::format::content_hash::ContentHashing;
-use crate::model::{
-    Content, Entry, Extensions, Kind, Metadata, Name, Progress, TreePath, Trouble, Xattr,
-};
+use crate::model::{Content, Entry, Extensions, Kind, Metadata, Name, TreePath, Trouble, Xattr};
 use crate::platform::{Owners, Sort, Stat, Xattrs};
 use child::ListedChild;
+use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Reads entries. Several threads use it at once.
-pub(super) struct EntryReader<'run> {
+/// Reads steps. Several threads use it at once.
+///
+/// It owns all that it needs, so that a thread can be left behind in the middle of a step, if a
+/// file system keeps it for ever.
+pub(super) struct EntryReader {
     owners: Owners,
     xattrs: Xattrs,
-    earlier: EarlierContent<'run>,
+    earlier: EarlierContent,
     engine: Engine,
     hashing: ContentHashing,
-    progress: &'run dyn Progress,
+    calls: Arc<SourceCalls>,
 }
 
 /// Where content may be that does not have to be stored again.
-#[derive(Clone, Copy)]
-pub(super) struct EarlierContent<'run> {
+#[derive(Clone)]
+pub(super) struct EarlierContent {
     /// The point in time that the level builds on.
-    pub(super) base: Option<&'run Base>,
+    pub(super) base: Option<Arc<Base>>,
     /// The streams of interrupted runs.
-    pub(super) resumed: Option<&'run Resumed>,
+    pub(super) resumed: Option<Arc<Resumed>>,
     /// The stored bytes, if the content of each file is compared with them.
-    pub(super) stored: Option<&'run StoredContent<'run>>,
+    pub(super) stored: Option<Arc<StoredContent>>,
 }
 
-impl<'run> EntryReader<'run> {
+/// The number of the name in a step that is being read, counted from 1; 0 is the directory itself.
+pub(super) type PlaceInStep = Arc<AtomicUsize>;
+
+/// Reads the entries of one step.
+struct StepReader<'step> {
+    owners: &'step Owners,
+    xattrs: &'step Xattrs,
+    earlier: &'step EarlierContent,
+    engine: Engine,
+    hashing: &'step ContentHashing,
+    troubles: RefCell<Vec<Trouble>>,
+}
+
+impl EntryReader {
     /// Makes a reader that finds in `earlier` what does not have to be stored again.
     pub(super) fn new(
-        earlier: EarlierContent<'run>,
+        earlier: EarlierContent,
         engine: Engine,
         hashing: ContentHashing,
-        progress: &'run dyn Progress,
+        calls: &Arc<SourceCalls>,
     ) -> Self {
         Self {
             owners: Owners::new(),
@@ -61,50 +78,56 @@ impl<'run> EntryReader<'run> {
             earlier,
             engine,
             hashing,
-            progress,
+            calls: Arc::clone(calls),
         }
     }
 
-    /// Reads steps until there are no more. Each reader thread runs this.
-    pub(super) fn serve(&self, jobs: &ReadJobs) {
-        while let Ok(job) = jobs.recv() {
-            // The archive is gone if it failed; the walk will notice.
-            let _gone = job.slot.send(self.read(job.step));
-        }
-    }
-
-    /// Reads all entries of a step. An entry that cannot be read is reported and left out; one that
-    /// has vanished since it was listed is left out without a report.
-    fn read(&self, step: WalkStep) -> ReadStep {
-        let mut read = ReadStep {
-            path: step.directory.path.clone(),
-            is_first: step.is_first,
-            directory: None,
-            all_names: step.all_names,
-            has_lost: step.has_lost,
-            entries: Vec::with_capacity(step.names.len()),
-            bytes: Vec::new(),
-            skipped: 0,
+    /// Reads all entries of a step. An entry that cannot be read is among the troubles and left
+    /// out; one that has vanished since it was listed is left out without a trouble. `place` shows
+    /// how far it has come.
+    pub(super) fn read(&self, step: &WalkStep, place: &PlaceInStep) -> ReadStep {
+        let reader = StepReader {
+            owners: &self.owners,
+            xattrs: &self.xattrs,
+            earlier: &self.earlier,
+            engine: self.engine,
+            hashing: &self.hashing,
+            troubles: RefCell::default(),
         };
-        if step.is_first {
-            read.directory = self.directory(&step.directory);
+        let mut read = ReadStep::of(step);
+        let device = step.directory.device;
+        if step.is_first && self.calls.check(&step.directory.path, device).is_ok() {
+            read.directory = reader.directory(&step.directory);
         }
         if let Some(handle) = step.directory.access.handle() {
-            for name in &step.names {
+            for (number, name) in (1..).zip(&step.names) {
+                place.store(number, Ordering::Relaxed);
                 let path = step.directory.path.join(&name.listed.name);
+                match self.calls.check(&path, device) {
+                    Ok(()) => {}
+                    // It was named when it did not answer.
+                    Err(NotAsked::Name) => continue,
+                    Err(silent) => {
+                        reader.trouble(&path, Unread::NotAsked(silent));
+                        continue;
+                    }
+                }
                 let child = ListedChild::new(handle, name, &path);
-                match self.child(&child, &mut read) {
+                match reader.child(&child, &mut read) {
                     Ok(()) => {}
                     Err(error) if error.is_gone() => {
                         tracing::info!(%path, "vanished before it could be read")
                     }
-                    Err(error) => self.trouble(&path, error),
+                    Err(error) => reader.trouble(&path, error),
                 }
             }
         }
+        read.troubles = reader.troubles.into_inner();
         read
     }
+}
 
+impl StepReader<'_> {
     /// Reads the entry of a directory itself. `None` if it is gone.
     fn directory(&self, directory: &WalkedDirectory) -> Option<ReadEntry> {
         let stat = match &directory.access {
@@ -194,14 +217,19 @@ impl<'run> EntryReader<'run> {
 
     /// Returns the entry of the base, if all of it is still right.
     fn same(&self, previous: &Previous, stat: &Stat) -> Option<ReadEntry> {
-        let likeness = self.earlier.base?.comparison.judge(&previous.entry, stat);
+        let likeness = self
+            .earlier
+            .base
+            .as_ref()?
+            .comparison
+            .judge(&previous.entry, stat);
         (likeness == Likeness::Same).then(|| ReadEntry::unchanged(previous, stat))
     }
 
     /// Returns an entry without content, or the one of the base if only its ctime differs and that
     /// is not looked at.
     fn same_after_all(&self, previous: Option<&Previous>, entry: Entry, stat: &Stat) -> ReadEntry {
-        if let (Some(base), Some(previous)) = (self.earlier.base, previous)
+        if let (Some(base), Some(previous)) = (&self.earlier.base, previous)
             && base.comparison.judge(&previous.entry, stat) == Likeness::Content
             && base.comparison.judge_metadata(&previous.entry, &entry) == Likeness::Same
         {
@@ -265,7 +293,9 @@ impl<'run> EntryReader<'run> {
     }
 
     fn trouble(&self, path: &TreePath, error: Unread) {
-        self.progress.trouble(Trouble::new(path.clone(), error));
+        self.troubles
+            .borrow_mut()
+            .push(Trouble::new(path.clone(), error));
     }
 }
 

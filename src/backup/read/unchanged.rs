@@ -1,19 +1,20 @@
 //! Finds files whose content earlier levels, or interrupted runs, have stored.
 
 use super::child::ListedChild;
-use super::{EntryReader, extensions};
+use super::{StepReader, extensions};
 use crate::backup::base::Base;
 use crate::backup::compare::{Change, Likeness, Previous, SameContent};
 use crate::backup::read_step::{ReadEntry, SourceFile};
 use crate::backup::unread::Unread;
 use crate::model::{Entry, Extensions, Kind};
 use crate::platform::Stat;
+use std::sync::Arc;
 
-impl EntryReader<'_> {
+impl StepReader<'_> {
     /// Returns a file whose content the base has. The file is opened only if its metadata may
     /// differ.
     pub(super) fn kept_file(&self, child: &ListedChild<'_>) -> Result<Option<ReadEntry>, Unread> {
-        let Some(base) = self.earlier.base else {
+        let Some(base) = &self.earlier.base else {
             return Ok(None);
         };
         let previous = child
@@ -116,7 +117,8 @@ impl EntryReader<'_> {
 
     /// Returns a file whose content an interrupted run has stored.
     pub(super) fn taken_file(&self, child: &ListedChild<'_>) -> Result<Option<ReadEntry>, Unread> {
-        let Some(resumed) = self.earlier.resumed.filter(|_| child.is_listed_file()) else {
+        let resumed = self.earlier.resumed.as_ref();
+        let Some(resumed) = resumed.filter(|_| child.is_listed_file()) else {
             return Ok(None);
         };
         let stat = child.stat()?;
@@ -146,12 +148,12 @@ impl EntryReader<'_> {
 
     /// Returns whether a file has the content of an earlier entry, as far as contents are compared.
     fn may_keep(&self, child: &ListedChild<'_>, stat: &Stat, earlier: &Entry) -> bool {
-        self.earlier.stored.is_none_or(|stored| {
+        self.earlier.stored.as_ref().is_none_or(|stored| {
             let file = child
                 .directory
                 .open_file(child.name)
                 .map(|handle| SourceFile {
-                    handle,
+                    handle: Arc::new(handle),
                     stat: stat.clone(),
                 });
             file.is_ok_and(|file| stored.is_that_of(&file, earlier))

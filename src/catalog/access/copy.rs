@@ -4,6 +4,7 @@ use super::documents::{self, MAX_DOCUMENT_BYTES, put};
 use super::{Access, AccessError};
 use crate::catalog::{listing, names};
 use crate::format::identity::Identity;
+use crate::format::keys::KeySlot;
 use crate::store::location::IfMissing;
 use crate::store::{self, ObjectName, Store, StoreExt};
 use std::sync::Arc;
@@ -41,7 +42,7 @@ impl Access {
             Err(AccessError::NoStore(_)) if if_missing == IfMissing::Create => {}
             Err(other) => return Err(other),
         }
-        let copy = self.through(place);
+        let copy = self.at(place);
         if if_missing == IfMissing::Create {
             self.expect_writable()?;
             self.give_keys_to(&copy)?;
@@ -54,7 +55,7 @@ impl Access {
     fn give_keys_to(&self, copy: &Self) -> Result<(), AccessError> {
         let there = keys(copy.store.as_ref())?;
         for key in keys(self.store.as_ref())? {
-            if !there.contains(&key) {
+            if !there.contains(&key) && self.is_key(&key)? {
                 self.give_document(copy, &key)?;
             }
         }
@@ -83,6 +84,23 @@ impl Access {
             tracing::info!(store = %store.location(), key = %slot.id, "removed an earlier key");
         }
         Ok(())
+    }
+
+    /// Returns whether an object among the keys is one. Nothing else goes across: it would cost
+    /// whoever opens the copy time.
+    fn is_key(&self, name: &ObjectName) -> Result<bool, AccessError> {
+        let slot = match self.store.get(name, MAX_DOCUMENT_BYTES) {
+            Ok(bytes) => KeySlot::decode(&bytes).ok(),
+            Err(error) if error.kind().is_damage() => None,
+            Err(error) => return Err(AccessError::Store(error)),
+        };
+        let is_key = slot.is_some_and(|slot| {
+            names::key_name(&slot.id) == *name && slot.is_bearable_key_of(self.identity.id)
+        });
+        if !is_key {
+            tracing::warn!(object = %name, "this is no key of the store, and is not copied");
+        }
+        Ok(is_key)
     }
 
     fn give_document(&self, copy: &Self, name: &ObjectName) -> Result<(), AccessError> {

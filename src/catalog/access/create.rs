@@ -92,7 +92,11 @@ impl NewStore<'_> {
             None => None,
         };
         let master = unlocked.as_ref().map(|unlocked| &unlocked.master);
-        let identity = Identity::new(id, cipher, self.now).seal(master);
+        let identity = match cipher {
+            Cipher::None => Identity::new(id, cipher, self.now),
+            Cipher::Aes256Cfb => Identity::new(id, cipher, self.now).with_hidden_names(),
+        };
+        let identity = identity.seal(master);
         let key = unlocked.as_ref().map(|unlocked| unlocked.slot.id.as_str());
         let is_own = match store
             .put_new(&names::identity_name(), &vec![identity.encode()])

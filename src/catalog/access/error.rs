@@ -4,7 +4,7 @@ use crate::catalog::known::Surprise;
 use crate::format::DocumentError;
 use crate::format::keys::KeyError;
 use crate::format::manifest::ManifestError;
-use crate::model::{Advice, LevelId, hints};
+use crate::model::{Advice, Exit, LevelId, hints};
 use crate::store::{self, ObjectName};
 
 /// A store could not be opened, its keys not be changed, or a manifest not be read.
@@ -110,6 +110,33 @@ pub enum AccessError {
 }
 
 impl Advice for AccessError {
+    fn exit(&self) -> Option<Exit> {
+        match self {
+            Self::NoStore(_) => Some(Exit::NoStore),
+            Self::WrongPassphrase(_) | Self::PassphraseNeeded(_) => Some(Exit::Passphrase),
+            Self::IdentityLost(_)
+            | Self::KeysLost(_)
+            | Self::NotEncrypted(_)
+            | Self::IdentityForged(_)
+            | Self::Downgraded(_)
+            | Self::KeysInTheClear(_)
+            | Self::NeedsUpgrade(_)
+            | Self::ReadOnly { .. }
+            | Self::OldKey(_)
+            | Self::ForLater { .. }
+            | Self::Exists(_)
+            | Self::OtherStore { .. }
+            | Self::NoKey(_)
+            | Self::LastKey(_)
+            | Self::TooManyKeys(_)
+            | Self::Document { .. }
+            | Self::Key(_)
+            | Self::Manifest { .. }
+            | Self::Surprise(_)
+            | Self::Store(_) => None,
+        }
+    }
+
     fn hint(&self) -> Option<&str> {
         match self {
             Self::Surprise(surprise) => surprise.hint(),

@@ -30,10 +30,25 @@ impl Access {
         level: &LevelId,
     ) -> Result<(Manifest, String), AccessError> {
         let stored = self.manifest_bytes(backup, level)?;
+        self.open_manifest(backup, level, stored)
+    }
+
+    /// Opens a manifest whose bytes were read, as
+    /// [`manifest_and_digest`](Self::manifest_and_digest) does.
+    ///
+    /// # Errors
+    ///
+    /// As there, but none of the store.
+    pub fn open_manifest(
+        &self,
+        backup: &BackupName,
+        level: &LevelId,
+        stored: Vec<u8>,
+    ) -> Result<(Manifest, String), AccessError> {
         let digest = manifest::digest(&stored);
         let manifest =
             Manifest::open(stored, &self.opener(level)).map_err(damaged_manifest(level))?;
-        check_owner(manifest.backup(), &manifest.id, backup, level)?;
+        self.check_owner(manifest.backup(), &manifest.id, backup, level)?;
         if let Some(witness) = self.witness() {
             witness.opened(backup, level, manifest.serial, &digest)?;
         }
@@ -52,7 +67,7 @@ impl Access {
         let digest = witness.map(|_| manifest::digest(&stored));
         let outline =
             Outline::open(stored, &self.opener(level)).map_err(damaged_manifest(level))?;
-        check_owner(outline.backup(), &outline.id, backup, level)?;
+        self.check_owner(outline.backup(), &outline.id, backup, level)?;
         if let (Some(witness), Some(digest)) = (witness, digest) {
             witness.opened(backup, level, outline.serial, &digest)?;
         }
@@ -73,6 +88,25 @@ impl Access {
             .get(&names::manifest_name(backup, level), MAX_MANIFEST_BYTES)
             .map_err(AccessError::Store)
     }
+
+    /// Fails if a manifest was written for another backup or level than its name says.
+    fn check_owner(
+        &self,
+        claimed: Result<BackupName, DocumentError>,
+        id: &LevelId,
+        backup: &BackupName,
+        level: &LevelId,
+    ) -> Result<(), AccessError> {
+        let failed = |source| damaged_manifest(level)(ManifestError::Document(source));
+        let claimed = claimed.map_err(failed)?;
+        if self.is_listed_as(&claimed, backup) && *id == *level {
+            Ok(())
+        } else {
+            Err(failed(DocumentError::Content(
+                "it belongs to another backup or level",
+            )))
+        }
+    }
 }
 
 /// Returns what turns an error of a manifest into one of its level.
@@ -81,23 +115,5 @@ fn damaged_manifest(level: &LevelId) -> impl Fn(ManifestError) -> AccessError + 
     move |source| AccessError::Manifest {
         level: level.clone(),
         source,
-    }
-}
-
-/// Fails if a manifest was written for another backup or level than its name says.
-fn check_owner(
-    claimed: Result<BackupName, DocumentError>,
-    id: &LevelId,
-    backup: &BackupName,
-    level: &LevelId,
-) -> Result<(), AccessError> {
-    let failed = |source| damaged_manifest(level)(ManifestError::Document(source));
-    let claimed = claimed.map_err(failed)?;
-    if names::is_listed_as(&claimed, backup) && *id == *level {
-        Ok(())
-    } else {
-        Err(failed(DocumentError::Content(
-            "it belongs to another backup or level",
-        )))
     }
 }

@@ -30,10 +30,13 @@ pub use mend::IdentityCopy;
 pub use rotate::Rotated;
 pub use upgrade::Upgrade;
 
+use crate::catalog::hidden::{HiddenStore, NameBook};
 use crate::catalog::known::Witness;
+use crate::catalog::names;
+use crate::format::claim::MachineDigest;
 use crate::format::frame::{Opener, Protection};
 use crate::format::identity::{Cipher, Identity};
-use crate::model::{KeyEpoch, LevelId, Passphrase, StoreId};
+use crate::model::{BackupName, KeyEpoch, LevelId, Passphrase, StoreId};
 use crate::store::Store;
 use documents::Unlocked;
 use std::sync::Arc;
@@ -46,6 +49,8 @@ pub struct Access {
     protection: Protection,
     /// The key that everything leans on; `None` without encryption.
     unlocked: Option<Arc<Unlocked>>,
+    /// Hides the names of objects; `None` where they are not hidden.
+    names: Option<Arc<NameBook>>,
     /// Compares what is seen with what this client remembers; `None` where nobody remembers.
     witness: Option<Arc<Witness>>,
 }
@@ -56,6 +61,14 @@ impl std::fmt::Debug for Access {
             .field("store", &self.store.location())
             .field("identity", &self.identity)
             .finish_non_exhaustive()
+    }
+}
+
+/// Returns a store through which names are hidden, if there is a book of names.
+fn with_names(store: Arc<dyn Store>, names: Option<&Arc<NameBook>>) -> Arc<dyn Store> {
+    match names {
+        Some(book) => Arc::new(HiddenStore::new(store, Arc::clone(book))),
+        None => store,
     }
 }
 
@@ -92,19 +105,46 @@ impl Access {
                 Protection::Encrypted(Arc::new(unlocked.master.frame_keys(identity.id)))
             }
         };
+        let hides_names = unlocked.as_ref().filter(|_| identity.hides_names());
+        let names = hides_names.map(|unlocked| {
+            let hider = unlocked.master.name_hider(identity.id);
+            Arc::new(NameBook::new(identity.id, protection.clone(), hider))
+        });
         Self {
-            store,
+            store: with_names(store, names.as_ref()),
             identity,
             protection,
             unlocked: unlocked.map(Arc::new),
+            names,
             witness: None,
         }
+    }
+
+    /// Returns whether a backup is the one that `listed` names, by its own name or as it stands in
+    /// names of objects.
+    pub(super) fn is_listed_as(&self, backup: &BackupName, listed: &BackupName) -> bool {
+        match &self.names {
+            Some(book) => book.is_listed_as(backup, listed),
+            None => names::is_listed_as(backup, listed),
+        }
+    }
+
+    /// Returns this store at another place, where its objects have the names that they have here.
+    fn at(&self, place: Arc<dyn Store>) -> Self {
+        self.through(with_names(place, self.names.as_ref()))
     }
 
     /// Returns the same store, watched by a witness: manifests and listings are compared with what
     /// this client remembers.
     #[must_use]
     pub fn watched_by(&self, witness: Arc<Witness>) -> Self {
+        // What this client knows need not be read from manifests to be listed.
+        if let Some(book) = &self.names {
+            witness
+                .backups()
+                .iter()
+                .for_each(|backup| book.learn(backup));
+        }
         Self {
             witness: Some(witness),
             ..self.clone()
@@ -124,6 +164,11 @@ impl Access {
     /// Returns what watches the store, if anything does.
     pub fn witness(&self) -> Option<&Witness> {
         self.witness.as_deref()
+    }
+
+    /// Returns what watches the store, for callers that outlive this.
+    pub fn shared_witness(&self) -> Option<Arc<Witness>> {
+        self.witness.clone()
     }
 
     /// Returns whether the store at a place is encrypted, without opening it.
@@ -186,6 +231,12 @@ impl Access {
     /// Returns what protects the store's frames.
     pub fn protection(&self) -> Protection {
         self.protection.clone()
+    }
+
+    /// Returns how claims of the store name machines.
+    pub fn machine_digest(&self) -> MachineDigest {
+        let master = self.unlocked.as_ref().map(|unlocked| &unlocked.master);
+        MachineDigest::new(master, self.identity.id)
     }
 
     /// Returns what opens the frames of a level.

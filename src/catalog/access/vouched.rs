@@ -1,4 +1,4 @@
-//! Unlocks an encrypted store, and sees to it that its identity is the one that its key vouches for.
+//! Unlocks an encrypted store, and ensures that its identity is the one that its key vouches for.
 
 use super::AccessError;
 use super::documents::{self, FoundIdentity, Unlocked};

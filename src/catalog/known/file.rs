@@ -2,7 +2,7 @@
 
 use super::memory::{KnownPoint, KnownStore};
 use crate::format::identity::Cipher;
-use crate::model::{Advice, BackupName, LevelId, LevelSerial, StoreId};
+use crate::model::{Advice, BackupName, KeyEpoch, LevelId, LevelSerial, StoreId};
 use crate::platform::durable::{self, Sharing};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -68,7 +68,16 @@ struct StoreDocument {
     version: u32,
     id: String,
     cipher: Cipher,
+    /// Left out by versions of freezer that knew only the first.
+    #[serde(default = "first_version")]
+    store_version: u32,
+    #[serde(default)]
+    epoch: u8,
     places: Vec<PlaceDocument>,
+}
+
+fn first_version() -> u32 {
+    1
 }
 
 #[derive(Serialize, Deserialize)]
@@ -190,6 +199,8 @@ fn encode(store: &KnownStore) -> Vec<u8> {
         version: VERSION,
         id: store.id.to_string(),
         cipher: store.cipher,
+        store_version: store.version,
+        epoch: store.epoch.0,
         places: store
             .places
             .iter()
@@ -229,6 +240,8 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<KnownStore, KnownStoresError> {
             .parse()
             .map_err(|_| damaged(document.id.clone()))?,
         cipher: document.cipher,
+        version: document.store_version,
+        epoch: KeyEpoch(document.epoch),
         places,
     })
 }

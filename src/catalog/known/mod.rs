@@ -2,8 +2,8 @@
 //!
 //! Encryption and signatures keep a provider from forging what a store holds. They do not keep it
 //! from showing less: an older copy, an empty place, another store. A client that remembers what
-//! it saw last notices that. It remembers for each store its id, its cipher and its places, and for
-//! each backup the newest point in time: the level, the serial and the digest of the manifest.
+//! it saw last notices that. It remembers for each store its id, its cipher, its version, its key
+//! epoch and its places, and for each backup the newest point in time: the level, the serial and the digest of the manifest.
 //!
 //! Only what was authenticated is remembered, that is a manifest that opened. A store that differs
 //! from the memory is a [`Surprise`]: commands that read tell it and go on; commands that write or
@@ -20,7 +20,7 @@ mod memory;
 pub use file::KnownStoresError;
 
 use crate::format::identity::{Cipher, Identity};
-use crate::model::{Advice, BackupName, LevelId, LevelSerial, StoreId};
+use crate::model::{Advice, BackupName, KeyEpoch, LevelId, LevelSerial, StoreId};
 use file::KnownFolder;
 use memory::{KnownPoint, KnownStore};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +65,29 @@ pub enum Surprise {
     NotEncrypted {
         /// The location.
         place: String,
+    },
+    /// A store is of an earlier version than it was: somebody put an older identity back.
+    #[error("the store at {place} was of version {known} and now says that it is of {found}")]
+    Downgraded {
+        /// The location.
+        place: String,
+        /// The version that the client remembers.
+        known: u32,
+        /// The version that the store has.
+        found: u32,
+    },
+    /// The passphrase opens an earlier key epoch than before: the newer keys are gone.
+    #[error(
+        "the key of the store at {place} was rotated to epoch {}, and the passphrase opens only \
+         epochs up to {}", .known.0, .found.0
+    )]
+    OlderKey {
+        /// The location.
+        place: String,
+        /// The epoch that the client remembers.
+        known: KeyEpoch,
+        /// The newest epoch that the passphrase opens.
+        found: KeyEpoch,
     },
     /// A place where this client knows a store is empty.
     #[error("{place} holds no store: this machine knows store {known} there")]
@@ -163,6 +186,16 @@ impl KnownStores {
             let place = place.to_owned();
             return Ok(Some(Surprise::NotEncrypted { place }));
         }
+        if let Some(known) = known
+            .as_ref()
+            .filter(|known| known.version > found.version())
+        {
+            return Ok(Some(Surprise::Downgraded {
+                place: place.to_owned(),
+                known: known.version,
+                found: found.version(),
+            }));
+        }
         let is_known_here = |known: &KnownStore| known.places.contains_key(place);
         if known.as_ref().is_some_and(is_known_here) {
             return Ok(None);
@@ -176,6 +209,16 @@ impl KnownStores {
             found: found.id,
             is_plain: is_plain(&other),
         }))
+    }
+
+    /// Returns whether the client has seen a store in a place.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be read.
+    pub fn knows(&self, place: &str, id: StoreId) -> Result<bool, KnownStoresError> {
+        let known = self.0.read(id)?;
+        Ok(known.is_some_and(|known| known.places.contains_key(place)))
     }
 
     /// Compares a place without a store with the memory.
@@ -233,12 +276,17 @@ impl KnownStores {
         purpose: Purpose,
     ) -> Result<Witness, KnownStoresError> {
         let known = self.0.read(identity.id)?;
+        let epoch = known.as_ref().map_or(KeyEpoch::NONE, |known| known.epoch);
+        let is_newer = known
+            .as_ref()
+            .is_some_and(|known| known.version < identity.version());
         let here = known.and_then(|mut known| known.places.remove(place));
-        let is_new_place = here.is_none();
+        let is_new_place = here.is_none() || is_newer;
         Ok(Witness {
             stores: self.clone(),
             id: identity.id,
             cipher: identity.cipher,
+            version: identity.version(),
             place: place.to_owned(),
             purpose,
             seen: Mutex::new(Seen {
@@ -247,6 +295,8 @@ impl KnownStores {
                 removed: BTreeSet::new(),
                 surprises: Vec::new(),
                 is_new_place,
+                epoch,
+                is_new_epoch: false,
             }),
         })
     }
@@ -270,6 +320,7 @@ pub struct Witness {
     stores: KnownStores,
     id: StoreId,
     cipher: Cipher,
+    version: u32,
     place: String,
     purpose: Purpose,
     seen: Mutex<Seen>,
@@ -286,9 +337,36 @@ struct Seen {
     /// What differed, each once.
     surprises: Vec<Surprise>,
     is_new_place: bool,
+    /// The newest key epoch that any run opened.
+    epoch: KeyEpoch,
+    is_new_epoch: bool,
 }
 
 impl Witness {
+    /// Compares the key epoch that the passphrase opens with the memory, and takes note of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Surprise::OlderKey`] where the store is to be changed.
+    pub fn key_epoch(&self, found: KeyEpoch) -> Result<(), Surprise> {
+        let known = {
+            let mut seen = self.seen();
+            if found > seen.epoch {
+                seen.epoch = found;
+                seen.is_new_epoch = true;
+            }
+            seen.epoch
+        };
+        if found == known {
+            return Ok(());
+        }
+        self.surprised(Surprise::OlderKey {
+            place: self.place.clone(),
+            known,
+            found,
+        })
+    }
+
     /// Compares the levels of a listing with the memory. `newest` opens the newest manifest that
     /// can be read; it is asked only where the level that the client knows is not listed. A
     /// surprise is told, or fails, as [`surprised`](Self::surprised) says.
@@ -428,6 +506,11 @@ impl Witness {
         Ok(())
     }
 
+    /// Returns the backups that this client knows in the place.
+    pub fn backups(&self) -> Vec<BackupName> {
+        self.seen().known.keys().cloned().collect()
+    }
+
     /// Takes note that this run removes a level.
     pub fn removed(&self, backup: &BackupName, level: &LevelId) {
         let mut seen = self.seen();
@@ -452,15 +535,20 @@ impl Witness {
         if !seen.surprises.is_empty() {
             return Ok(());
         }
-        if !seen.is_new_place && seen.learnt.is_empty() && seen.removed.is_empty() {
+        let is_new = seen.is_new_place || seen.is_new_epoch;
+        if !is_new && seen.learnt.is_empty() && seen.removed.is_empty() {
             return Ok(());
         }
         self.stores.0.update(self.id, |store| {
             let mut store = store.unwrap_or_else(|| KnownStore {
                 id: self.id,
                 cipher: self.cipher,
+                version: self.version,
+                epoch: seen.epoch,
                 places: BTreeMap::new(),
             });
+            store.version = store.version.max(self.version);
+            store.epoch = store.epoch.max(seen.epoch);
             let backups = store.places.entry(self.place.clone()).or_default();
             backups.retain(|backup, point| {
                 !seen

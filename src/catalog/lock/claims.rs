@@ -1,10 +1,11 @@
 //! The claims to a backup as objects in its store: listed, read, ended and removed.
 
 use crate::catalog::names::{self, LevelOf, Meaning, Term};
-use crate::catalog::objects_below;
-use crate::format::claim::{Claim, MAX_CLAIM_BYTES};
+use crate::catalog::{Access, objects_below};
+use crate::format::claim::{Claim, MAX_CLAIM_BYTES, MachineDigest};
 use crate::model::order::is_ahead;
 use crate::model::{BackupName, LevelId};
+use crate::platform::Running;
 use crate::store::{self, ErrorKind, ObjectName, Store, StoreExt};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,7 @@ pub(super) struct ListedClaim {
 pub(super) struct Claims<'run> {
     pub(super) store: &'run dyn Store,
     pub(super) backup: &'run BackupName,
+    pub(super) digest: &'run MachineDigest,
 }
 
 impl Claims<'_> {
@@ -110,7 +112,10 @@ impl Claims<'_> {
         // claim that can still be read was left.
         let is_forgotten = !lock(&OURS).contains(id);
         self.read(id, until).is_some_and(|claim| {
-            (claim.process.is_this_process() && is_forgotten) || claim.process.has_surely_ended()
+            let this = self
+                .digest
+                .counterpart(&claim.process, &Running::this_process());
+            (claim.process.is(&this) && is_forgotten) || claim.process.has_surely_ended_for(&this)
         })
     }
 
@@ -193,11 +198,16 @@ pub struct ClaimState {
 ///
 /// Returns the store's error. A claim that cannot be read holds until its time is over.
 pub fn claims(
-    store: &dyn Store,
+    access: &Access,
     backup: &BackupName,
     now: Timestamp,
 ) -> Result<Vec<ClaimState>, store::Error> {
-    let claims = Claims { store, backup };
+    let (store, digest) = (access.store(), access.machine_digest());
+    let claims = Claims {
+        store: store.as_ref(),
+        backup,
+        digest: &digest,
+    };
     let listed = claims.list(now)?;
     let state = |(level, claim): (LevelId, ListedClaim)| {
         let holds = !claim.is_over
@@ -226,11 +236,16 @@ pub struct HeldClaim {
 ///
 /// Returns the store's error.
 pub fn held_claims(
-    store: &dyn Store,
+    access: &Access,
     backup: &BackupName,
     now: Timestamp,
 ) -> Result<Vec<HeldClaim>, store::Error> {
-    let claims = Claims { store, backup };
+    let (store, digest) = (access.store(), access.machine_digest());
+    let claims = Claims {
+        store: store.as_ref(),
+        backup,
+        digest: &digest,
+    };
     let held = claims.list(now)?.into_iter().filter_map(|(level, listed)| {
         let until = listed.until.filter(|until| *until > now)?;
         (!listed.is_over && !claims.has_surely_ended(&level, until)).then(|| HeldClaim {
@@ -248,9 +263,10 @@ pub fn held_claims(
 ///
 /// Returns the store's error.
 pub fn end_claim(
-    store: &dyn Store,
+    access: &Access,
     backup: &BackupName,
     level: &LevelId,
 ) -> Result<(), store::Error> {
-    Claims { store, backup }.end(level)
+    let over = names::claim_name(backup, level, Term::Over);
+    access.store().put(&over, &vec![])
 }

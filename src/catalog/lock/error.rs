@@ -1,7 +1,7 @@
 //! Why a backup could not be locked.
 
 use crate::catalog::CatalogError;
-use crate::model::{Advice, BackupName, Interrupted};
+use crate::model::{Advice, BackupName, Exit, Interrupted};
 use crate::store;
 use jiff::Timestamp;
 
@@ -61,6 +61,17 @@ pub enum LockError {
 }
 
 impl Advice for LockError {
+    fn exit(&self) -> Option<Exit> {
+        match self {
+            Self::Held { .. } | Self::HeldByUnknown { .. } => Some(Exit::InUse),
+            Self::Lost(_)
+            | Self::Interrupted { .. }
+            | Self::Store { .. }
+            | Self::Catalog(_)
+            | Self::Random(_) => None,
+        }
+    }
+
     fn hint(&self) -> Option<&str> {
         match self {
             Self::Held { .. } | Self::HeldByUnknown { .. } => Some(

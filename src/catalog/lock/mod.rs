@@ -28,11 +28,10 @@ pub use claims::{ClaimState, HeldClaim, claims, end_claim, held_claims};
 pub use error::LockError;
 pub use request::{LockRequest, Patience};
 
-use super::Catalog;
 use super::names::Term;
+use super::{Access, Catalog};
 use crate::model::{BackupName, Cancel, LevelId};
 use crate::platform::{Clock, Running};
-use crate::store::Store;
 use jiff::Timestamp;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
@@ -110,20 +109,21 @@ impl Held<'_> {
 ///
 /// [`LockError`]; `work` was not begun then.
 pub fn with_lock<T>(
-    store: &dyn Store,
-    catalog: &Catalog,
+    access: &Access,
     request: LockRequest<'_>,
     clock: &dyn Clock,
     cancel: &Cancel,
     is_done: impl Fn(&T) -> bool,
     work: impl FnOnce(&Held<'_>) -> T,
 ) -> Result<T, LockError> {
+    let digest = access.machine_digest();
     let locker = Locker {
-        store,
-        catalog,
+        store: access.store(),
+        catalog: Catalog::new(access.store()),
         request,
         clock,
-        process: Running::this_process(),
+        process: digest.conceal(&Running::this_process()),
+        digest,
     };
     let TakenLock { claim, left, until } = locker.take(cancel)?;
     let held = Held {

@@ -5,13 +5,13 @@ use super::error::LockError;
 use super::request::{LockRequest, Patience};
 use crate::catalog::Catalog;
 use crate::catalog::names::{self, Term};
-use crate::format::claim::Claim;
+use crate::format::claim::{Claim, MachineDigest};
 use crate::model::{Cancel, Interrupted, LevelId};
 use crate::platform::{Clock, Running, monotonic, pause};
 use crate::store::{self, Store};
 use jiff::{SignedDuration, Timestamp};
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long a claim holds without being renewed: how long a machine that died keeps others out.
@@ -45,18 +45,21 @@ enum Others {
 
 /// Takes the lock of one backup.
 pub(super) struct Locker<'run> {
-    pub(super) store: &'run dyn Store,
-    pub(super) catalog: &'run Catalog,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) catalog: Catalog,
     pub(super) request: LockRequest<'run>,
     pub(super) clock: &'run dyn Clock,
+    /// This process, as its claims describe it.
     pub(super) process: Running,
+    pub(super) digest: MachineDigest,
 }
 
-impl<'run> Locker<'run> {
-    pub(super) fn claims(&self) -> Claims<'run> {
+impl Locker<'_> {
+    pub(super) fn claims(&self) -> Claims<'_> {
         Claims {
-            store: self.store,
+            store: self.store.as_ref(),
             backup: self.request.backup,
+            digest: &self.digest,
         }
     }
 

@@ -41,6 +41,9 @@ pub const LOCKS: &str = "locks/";
 /// Prefix of the keys of an encrypted store.
 pub const KEYS: &str = "keys/";
 
+/// Prefixes below which HOST and NAME stand in names of objects, in order.
+pub const OF_BACKUPS: &[&str] = &[DATA, LOCKS, LOST, MANIFESTS, WITHDRAWN];
+
 /// Prefix of the notes of data that is lost.
 const LOST: &str = "lost/";
 
@@ -243,11 +246,11 @@ fn path_of(backup: &BackupName) -> String {
 
 /// Returns a part of a backup's name as a component.
 ///
-/// A part too long for a component is cut there, and the whole cannot be read from a listing (the
+/// A hidden name stands for itself, too. A part too long for a component is cut there, and the whole cannot be read from a listing (the
 /// manifest holds it). The cut form then stands for it, in both directions: a backup that was found
 /// can be opened under that name.
-fn component(part: &str) -> String {
-    if ObjectName::is_cut(part) {
+pub(super) fn component(part: &str) -> String {
+    if ObjectName::is_cut(part) || ObjectName::is_hidden(part) {
         part.to_owned()
     } else {
         ObjectName::component(part)
@@ -255,7 +258,7 @@ fn component(part: &str) -> String {
 }
 
 fn text_of(component: &str) -> Option<String> {
-    if ObjectName::is_cut(component) {
+    if ObjectName::is_cut(component) || ObjectName::is_hidden(component) {
         Some(component.to_owned())
     } else {
         ObjectName::text_of(component)

@@ -1,6 +1,6 @@
 //! Adds up how much of each segment is needed, by the frame table.
 
-use crate::catalog::{Access, Blocks, run_root};
+use crate::catalog::{Access, Blocks};
 use crate::format::frame::Lane;
 use crate::format::manifest::LevelParts;
 use crate::index::{BlockCache, FrameRow, FrameTable, IndexError};
@@ -32,7 +32,7 @@ pub fn open_frame_table(
 ) -> Result<FrameTable, IndexError> {
     let blocks = Blocks::new(access, backup, &parts.id, Lane::FrameTable);
     FrameTable::open(
-        run_root(&parts.frame_table),
+        (&parts.frame_table).into(),
         Arc::new(blocks),
         BlockCache::new(TABLE_CACHE_BYTES),
     )

@@ -4,10 +4,11 @@ use crate::catalog::known::Purpose;
 use crate::catalog::{Access, AccessError};
 use crate::cli::open::place::StorePlace;
 use crate::cli::open::session::Session;
+use crate::cli::open::vetting::vet;
 use crate::cli::show::failure::chain;
 use crate::format::identity::Cipher;
 use crate::format::keys::KdfCost;
-use crate::model::Cancel;
+use crate::model::{BackupName, Cancel, Interrupted, LevelId, Passphrase};
 use crate::platform::{Clock, pause};
 use crate::store::location::IfMissing;
 use crate::store::mirror::{Mirror, OnFailure, WaitLimits};
@@ -21,6 +22,8 @@ use std::time::Duration;
 pub(in crate::cli) struct MirrorPolicy {
     pub(in crate::cli) on_failure: OnFailure,
     pub(in crate::cli) patience: WaitLimits,
+    /// Whether a place without a store becomes one.
+    pub(in crate::cli) if_missing: IfMissing,
 }
 
 /// The stores of a run, open.
@@ -52,7 +55,7 @@ impl Destinations {
         let passphrase = session.given_passphrase()?;
         let access = Access::create(
             store,
-            passphrase.as_ref(),
+            passphrase.as_deref(),
             KdfCost::default(),
             session.clock.now(),
             "",
@@ -60,18 +63,25 @@ impl Destinations {
         Ok(Self::one(access))
     }
 
-    /// Opens the stores in these places, and makes those that do not exist yet.
+    /// Opens the stores in these places for a run of a backup, and makes those that do not exist
+    /// yet. Of several, one that cannot be opened, or that is not what this machine remembers or
+    /// what the others are, takes no part.
     pub(in crate::cli) fn open(
         places: &[StorePlace],
         policy: MirrorPolicy,
+        backup: &BackupName,
         session: &Session,
     ) -> anyhow::Result<Self> {
         match places {
             [place] => {
-                let store = place.open(IfMissing::Create)?;
-                Ok(Self::one(open_or_create(store, session)?))
+                let store = place.open(policy.if_missing)?;
+                let access = match policy.if_missing {
+                    IfMissing::Create => open_or_create(store, session)?,
+                    IfMissing::Refuse => session.unlock(store, Purpose::Writing)?,
+                };
+                Ok(Self::one(access))
             }
-            places => Self::open_several(places, policy, session),
+            places => Self::open_several(places, policy, backup, session),
         }
     }
 
@@ -86,30 +96,38 @@ impl Destinations {
     fn open_several(
         places: &[StorePlace],
         policy: MirrorPolicy,
+        backup: &BackupName,
         session: &Session,
     ) -> anyhow::Result<Self> {
         let mut absent = Vec::new();
         let mut stores = Vec::new();
         for place in places {
-            match place.open(IfMissing::Create) {
+            match place.open(policy.if_missing) {
                 Ok(store) => stores.push(store),
                 Err(error) => absent.push(policy.miss(place.location.to_string(), error)?),
             }
         }
-        let first = open_or_create(first_of(&stores, &absent)?, session)?;
+        let first = first_of(&mut stores, &mut absent, policy, session)?;
         let mut copies = Vec::new();
         for store in stores {
             let location = store.location();
-            match session.copy_at(&first, store, IfMissing::Create) {
+            match session.copy_at(&first, store, policy.if_missing) {
                 Ok(copy) => copies.push(copy),
-                // Two stores that were made apart can never hold the same: a mistake of the user,
-                // whatever the policy is.
-                Err(error) if is_other_store(&error) => return Err(error),
                 Err(error) => absent.push(policy.miss(location, error)?),
             }
         }
+        let mut usable = Vec::new();
+        for copy in vet(copies, backup, session) {
+            match copy.usable() {
+                Ok(copy) => usable.push(copy),
+                Err((location, error)) => absent.push(policy.miss(location, error)?),
+            }
+        }
+        if usable.is_empty() {
+            anyhow::bail!("none of the stores can be used: {}", in_words(&absent));
+        }
         let mirror = Arc::new(Mirror::new(
-            copies.iter().map(Access::store).collect(),
+            usable.iter().map(Access::store).collect(),
             policy.on_failure,
             policy.patience,
         ));
@@ -118,9 +136,26 @@ impl Destinations {
             .through(Arc::clone(&mirror) as Arc<dyn Store>);
         Ok(Self {
             access,
-            several: Some((mirror, copies)),
+            several: Some((mirror, usable)),
             absent,
         })
+    }
+
+    /// Reads the manifest of a level that was made back from each of several stores, so that this
+    /// machine remembers it of each. A store that does not show it did not get it.
+    pub(in crate::cli) fn confirm(&mut self, backup: &BackupName, level: &LevelId) {
+        if self.several.is_none() {
+            return;
+        }
+        for copy in self.complete() {
+            if let Err(error) = copy.outline(backup, level) {
+                let store = copy.store().location();
+                self.absent.push(StoreOutcome {
+                    store,
+                    failure: Some(chain(&error)),
+                });
+            }
+        }
     }
 
     /// Returns all stores as one.
@@ -140,7 +175,14 @@ impl Destinations {
             store: outcome.location,
             failure: outcome.failure.map(|failure| chain(failure.as_ref())),
         });
-        taking_part.chain(self.absent.iter().cloned()).collect()
+        taking_part
+            .filter(|outcome| !self.is_absent(&outcome.store))
+            .chain(self.absent.iter().cloned())
+            .collect()
+    }
+
+    fn is_absent(&self, location: &str) -> bool {
+        self.absent.iter().any(|absent| absent.store == location)
     }
 
     /// Returns the stores that got everything, each by itself.
@@ -153,6 +195,7 @@ impl Destinations {
                     .iter()
                     .zip(outcomes)
                     .filter(|(_, outcome)| outcome.failure.is_none())
+                    .filter(|(_, outcome)| !self.is_absent(&outcome.location))
                     .map(|(copy, _)| copy.clone())
                     .collect()
             }
@@ -173,20 +216,29 @@ impl MirrorPolicy {
     }
 }
 
-/// Chooses the place that the others become copies of: one that is a store already, else any.
+/// Opens the store that the others are copies of: one that is a store already and that this machine
+/// knows, else one that is a store, else any. Stores that cannot be opened become absent.
 ///
 /// # Errors
 ///
 /// When no place could be opened. When none is a store, unless all places could be opened: one that
 /// could not may hold a store, and a new one would not be a copy of that.
-fn first_of(stores: &[Arc<dyn Store>], absent: &[StoreOutcome]) -> anyhow::Result<Arc<dyn Store>> {
-    let Some(any) = stores.first() else {
+fn first_of(
+    stores: &mut Vec<Arc<dyn Store>>,
+    absent: &mut Vec<StoreOutcome>,
+    policy: MirrorPolicy,
+    session: &Session,
+) -> anyhow::Result<Access> {
+    let Some(any) = stores.first().cloned() else {
         anyhow::bail!("none of the stores could be opened: {}", in_words(absent))
     };
-    let (mut existing, mut doubtful) = (None, absent.to_vec());
-    for store in stores {
-        match Access::is_encrypted(store.as_ref()) {
-            Ok(_) => existing = existing.or(Some(store)),
+    let (mut existing, mut doubtful) = (Vec::new(), absent.clone());
+    for store in stores.iter() {
+        match Access::identity_at(store.as_ref()) {
+            Ok(identity) => {
+                let is_known = session.knows(&store.location(), &identity);
+                existing.push((!is_known, Arc::clone(store)));
+            }
             Err(AccessError::NoStore(_)) => {}
             Err(error) => doubtful.push(StoreOutcome {
                 store: store.location(),
@@ -194,14 +246,48 @@ fn first_of(stores: &[Arc<dyn Store>], absent: &[StoreOutcome]) -> anyhow::Resul
             }),
         }
     }
-    if existing.is_none() && !doubtful.is_empty() {
+    if existing.is_empty() && !doubtful.is_empty() {
         anyhow::bail!(
             "freezer makes a new store only when all places can be opened, as they are to hold \
              the same: {}",
             in_words(&doubtful)
         );
     }
-    Ok(Arc::clone(existing.unwrap_or(any)))
+    if existing.is_empty() {
+        return match policy.if_missing {
+            IfMissing::Create => open_or_create(any, session),
+            IfMissing::Refuse => Err(AccessError::NoStore(any.location()).into()),
+        };
+    }
+    existing.sort_by_key(|(is_unknown, _)| *is_unknown);
+    let mut failed = None;
+    for (_, store) in existing {
+        let location = store.location();
+        let error = match session.unlock(store, Purpose::Writing) {
+            Ok(access) => return Ok(access),
+            Err(error) => error,
+        };
+        if is_about_the_user(&error) {
+            return Err(error);
+        }
+        stores.retain(|other| other.location() != location);
+        absent.push(StoreOutcome {
+            store: location.clone(),
+            failure: Some(chain(error.as_ref())),
+        });
+        if policy.on_failure == OnFailure::Abort {
+            return Err(error);
+        }
+        failed = failed.or(Some(error));
+    }
+    Err(failed.unwrap_or_else(|| anyhow::anyhow!("none of the stores could be opened")))
+}
+
+/// Returns whether an error says nothing about the store: there is no passphrase to open any with,
+/// or the user does not want to go on.
+fn is_about_the_user(error: &anyhow::Error) -> bool {
+    error.is::<Interrupted>()
+        || matches!(error.downcast_ref(), Some(AccessError::PassphraseNeeded(_)))
 }
 
 fn in_words(outcomes: &[StoreOutcome]) -> String {
@@ -218,25 +304,34 @@ fn in_words(outcomes: &[StoreOutcome]) -> String {
 fn open_or_create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
     match Access::is_encrypted(store.as_ref()) {
         Err(AccessError::NoStore(_)) => {
-            session.expect_new_place(&store.location())?;
-            let access = create(store, session)?;
-            session.watched(access, Purpose::Writing)
+            make_store(store, session.given_passphrase()?.as_deref(), session)
         }
         Err(error) => Err(error.into()),
         Ok(_) => session.unlock(store, Purpose::Writing),
     }
 }
 
-fn is_other_store(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(AccessError::OtherStore { .. }))
+/// Makes a store in an empty place; refuses where this machine knows a store that is gone.
+pub(in crate::cli) fn make_store(
+    store: Arc<dyn Store>,
+    passphrase: Option<&Passphrase>,
+    session: &Session,
+) -> anyhow::Result<Access> {
+    session.expect_new_place(&store.location())?;
+    let access = create(store, passphrase, session)?;
+    session.watched(access, Purpose::Writing)
 }
 
-fn create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
-    let passphrase = session.given_passphrase()?;
+/// Makes a store, encrypted if there is a passphrase, and tells of it.
+fn create(
+    store: Arc<dyn Store>,
+    passphrase: Option<&Passphrase>,
+    session: &Session,
+) -> anyhow::Result<Access> {
     let wait = || pause(UNTIL_SEEN, &Cancel::new());
     let made = Access::create_among_others(
         Arc::clone(&store),
-        passphrase.as_ref(),
+        passphrase,
         KdfCost::default(),
         session.clock.now(),
         &wait,
@@ -252,8 +347,12 @@ fn create(store: Arc<dyn Store>, session: &Session) -> anyhow::Result<Access> {
         }
         Cipher::Aes256Cfb => "an encrypted store",
     };
+    // Told to the quiet, too: where a store was expected, this shows that it was not there.
     session
         .output
-        .note(format_args!("made {kind}: {}", store.location()));
+        .announce(format_args!("made {kind}: {}", store.location()));
+    if access.cipher() == Cipher::None {
+        session.note_plain_http();
+    }
     Ok(access)
 }

@@ -23,10 +23,14 @@ impl Session {
         purpose: Purpose,
     ) -> anyhow::Result<Access> {
         let witness = self.witness(&access.store().location(), access.identity(), purpose)?;
-        Ok(match witness {
-            Some(witness) => access.watched_by(Arc::new(witness)),
-            None => access,
-        })
+        self.tell_of_plain_http(access.cipher());
+        let Some(witness) = witness else {
+            return Ok(access);
+        };
+        if let Some(epoch) = access.key_epoch() {
+            witness.key_epoch(epoch)?;
+        }
+        Ok(access.watched_by(Arc::new(witness)))
     }
 
     /// Compares a store with what this machine knows of the place, and starts to watch it. `None`
@@ -102,8 +106,21 @@ impl Session {
         if let Err(AccessError::NoStore(_)) = Access::is_encrypted(place.as_ref()) {
             self.expect_new_place(&place.location())?;
         }
-        let copy = of.copy_at(place, if_missing)?;
-        self.watched(copy, Purpose::Writing)
+        match of.copy_at(Arc::clone(&place), if_missing) {
+            Err(error @ AccessError::OtherStore { .. }) => Err(self.or_exchanged(&place, error)),
+            copy => self.watched(copy?, Purpose::Writing),
+        }
+    }
+
+    /// Says of an error that another store is in a place whether this machine knows the right one
+    /// there.
+    fn or_exchanged(&self, place: &Arc<dyn Store>, error: AccessError) -> anyhow::Error {
+        let identity = Access::identity_at(place.as_ref()).ok();
+        let surprise = self
+            .known_stores()
+            .zip(identity)
+            .and_then(|(known, found)| known.surprise_at(&place.location(), &found).ok()?);
+        surprise.map_or_else(|| error.into(), Into::into)
     }
 
     /// Says of an error that there is no store in a place whether this machine knows one there.
@@ -114,6 +131,12 @@ impl Session {
             Some(Ok(Some(surprise @ Surprise::Emptied { .. }))) => surprise.into(),
             _ => error,
         }
+    }
+
+    /// Returns whether this machine has seen this store in this place before.
+    pub(in crate::cli) fn knows(&self, place: &str, identity: &Identity) -> bool {
+        let known = self.known_stores();
+        known.is_some_and(|known| known.knows(place, identity.id).unwrap_or_default())
     }
 
     fn known_stores(&self) -> Option<KnownStores> {

@@ -1,6 +1,6 @@
 //! The lock of a backup, for a command that changes it.
 
-use crate::catalog::{Access, Catalog, Held, LockError, LockRequest, Patience, with_lock};
+use crate::catalog::{Access, Held, LockError, LockRequest, Patience, with_lock};
 use crate::model::{BackupName, Cancel};
 use crate::platform::{SystemClock, host_name};
 
@@ -30,15 +30,5 @@ pub(in crate::cli) fn holding<T>(
         action: terms.action,
         patience: terms.patience,
     };
-    let store = access.store();
-    let catalog = Catalog::new(access.store());
-    with_lock(
-        store.as_ref(),
-        &catalog,
-        request,
-        clock,
-        cancel,
-        |_| true,
-        work,
-    )
+    with_lock(access, request, clock, cancel, |_| true, work)
 }

@@ -13,9 +13,11 @@ use crate::cli::show::logging;
 use crate::cli::show::output::{Output, OutputForm};
 use crate::cli::show::progress::ProgressDisplay;
 use crate::cli::show::screen::Screen;
-use crate::config::{Environment, read_passphrase};
+use crate::config::{Environment, passphrase_of_command, read_passphrase};
+use crate::format::identity::Cipher;
 use crate::fs::ReadOptions;
 use crate::model::{Interrupted, Passphrase};
+use crate::net::PlainHosts;
 use crate::platform::{Clock, SystemClock, terminal};
 use crate::store::disk_cache::DiskCache;
 use crate::store::location::{IfMissing, Location};
@@ -25,13 +27,13 @@ use jiff::tz::TimeZone;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A store, and the passphrase that opened it if it has one.
 pub(in crate::cli) struct OpenedStore {
     pub(in crate::cli) access: Access,
-    pub(in crate::cli) passphrase: Option<Passphrase>,
+    pub(in crate::cli) passphrase: Option<Arc<Passphrase>>,
 }
 
 /// What a command works with.
@@ -44,8 +46,20 @@ pub(in crate::cli) struct Session {
     /// Stores that the configuration describes.
     described: Vec<NamedStore>,
     pub(in crate::cli) screen: Screen,
+    /// The hosts that stores of this run are reached at over plain HTTP.
+    pub(in crate::cli) plain_hosts: PlainHosts,
     /// The longest that a call of a store may take, if there is a limit.
     patience: Option<Duration>,
+    /// The passphrase that the user gave, once it was read.
+    passphrase: OnceLock<Arc<Passphrase>>,
+}
+
+/// A store whose backups are to be listed.
+pub(in crate::cli) enum ListedStore {
+    /// Manifests tell them.
+    Encrypted(Access),
+    /// Names of objects tell them, to be compared with the memory of this machine.
+    Plain(Catalog, Option<Witness>),
 }
 
 impl Session {
@@ -64,7 +78,9 @@ impl Session {
             zone: TimeZone::system(),
             described,
             screen,
+            plain_hosts: PlainHosts::default(),
             patience: None,
+            passphrase: OnceLock::new(),
         }
     }
 
@@ -120,7 +136,8 @@ impl Session {
         Ok(self.store_place()?.location)
     }
 
-    fn store_place(&self) -> anyhow::Result<StorePlace> {
+    /// Returns the place of the one store of this run.
+    pub(in crate::cli) fn store_place(&self) -> anyhow::Result<StorePlace> {
         if self.common.store.len() > 1 {
             let message = "this command works with one store, and several were named";
             return Err(Usage::new(message)
@@ -193,7 +210,9 @@ impl Session {
 
     fn parsed(&self, text: &OsStr, options: &StoreOptions) -> anyhow::Result<StorePlace> {
         let location = Location::parse(text).map_err(|error| Usage::new(error.to_string()))?;
-        let mut settings = options.settings(&self.environment);
+        let mut settings = options
+            .settings(&self.environment)
+            .with_plain_hosts(self.plain_hosts.clone());
         if let Some(lock) = options.lock_from(self.clock.now()) {
             settings = settings.with_object_lock(lock);
         }
@@ -206,13 +225,22 @@ impl Session {
         })
     }
 
-    /// Reads the passphrase of `--encrypt-pass-file`, if the option is given.
-    pub(in crate::cli) fn given_passphrase(&self) -> anyhow::Result<Option<Passphrase>> {
-        self.common
-            .encrypt_pass_file
-            .as_deref()
-            .map(|path| self.passphrase_in(path))
-            .transpose()
+    /// Reads the passphrase of `--encrypt-pass-file` or `--password-command`, if one is given.
+    /// Reads it once: standard input has it no second time, and a command may ask for it.
+    pub(in crate::cli) fn given_passphrase(&self) -> anyhow::Result<Option<Arc<Passphrase>>> {
+        if let Some(passphrase) = self.passphrase.get() {
+            return Ok(Some(Arc::clone(passphrase)));
+        }
+        let passphrase = match (
+            &self.common.password_command,
+            self.common.encrypt_pass_file.as_deref(),
+        ) {
+            (Some(command), _) => passphrase_of_command(command)?,
+            (None, Some(path)) => self.passphrase_in(path)?,
+            (None, None) => return Ok(None),
+        };
+        let passphrase = self.passphrase.get_or_init(|| Arc::new(passphrase));
+        Ok(Some(Arc::clone(passphrase)))
     }
 
     /// Reads a passphrase or another secret: the first line of a file. Warns if others may read it.
@@ -267,15 +295,20 @@ impl Session {
         })
     }
 
-    /// Opens an existing store without its passphrase: only the names of backups can be read.
-    ///
-    /// Returns them with the memory of this machine, to be compared with the names.
-    pub(in crate::cli) fn catalog(&self) -> anyhow::Result<(Catalog, Option<Witness>)> {
+    /// Opens an existing store to list its backups. One that is encrypted needs its passphrase: the
+    /// names of its objects prove nothing.
+    pub(in crate::cli) fn to_be_listed(&self) -> anyhow::Result<ListedStore> {
         let store = self.open_store()?;
         let identity = Access::identity_at(store.as_ref())
             .map_err(|error| self.or_emptied(&store.location(), error.into()))?;
+        if identity.cipher != Cipher::None {
+            return Ok(ListedStore::Encrypted(
+                self.unlock(store, Purpose::Reading)?,
+            ));
+        }
         let witness = self.witness(&store.location(), &identity, Purpose::Reading)?;
-        Ok((Catalog::new(store), witness))
+        self.tell_of_plain_http(identity.cipher);
+        Ok(ListedStore::Plain(Catalog::new(store), witness))
     }
 
     fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
@@ -322,10 +355,10 @@ impl Session {
     ) -> anyhow::Result<OpenedStore> {
         let place = store.location();
         let mut passphrase = self.given_passphrase()?;
-        let access = match Access::open(Arc::clone(&store), passphrase.as_ref()) {
+        let access = match Access::open(Arc::clone(&store), passphrase.as_deref()) {
             Err(AccessError::PassphraseNeeded(_)) if terminal::is_there() => {
                 let asked = self.ask(&format!("Passphrase of {place}: "))?;
-                Access::open(store, Some(passphrase.insert(asked)))
+                Access::open(store, Some(passphrase.insert(Arc::new(asked))))
             }
             access => access,
         };

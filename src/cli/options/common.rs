@@ -24,11 +24,22 @@ pub(in crate::cli) struct Common {
     )]
     pub(in crate::cli) store: Vec<OsString>,
 
-    /// A file whose first line is the passphrase of the store. A backup with this option makes a
-    /// new store an encrypted one [default: ask on the terminal; environment:
-    /// FREEZER_ENCRYPT_PASS_FILE]
+    /// A file whose first line is the passphrase of the store; - is standard input. A backup
+    /// with this option makes a new store an encrypted one [default: ask on the terminal;
+    /// environment: FREEZER_ENCRYPT_PASS_FILE]
     #[arg(long, value_name = "FILE", global = true)]
     pub(in crate::cli) encrypt_pass_file: Option<PathBuf>,
+
+    /// A command whose first line of output is the passphrase of the store: a shell runs it
+    #[arg(
+        long,
+        alias = "encrypt-pass-command",
+        value_name = "COMMAND",
+        global = true,
+        conflicts_with = "encrypt_pass_file",
+        hide_short_help = true
+    )]
+    pub(in crate::cli) password_command: Option<OsString>,
 
     /// Read this configuration file instead of the default ones [environment: FREEZER_CONFIG]
     #[arg(long, value_name = "FILE", global = true)]

@@ -2,8 +2,10 @@
 //! from (command line, environment, configuration files).
 
 pub(in crate::cli) mod action;
+pub(in crate::cli) mod change;
 pub(in crate::cli) mod common;
 pub(in crate::cli) mod effort;
+pub(in crate::cli) mod foreign_words;
 pub(in crate::cli) mod layers;
 pub(in crate::cli) mod not_empty;
 pub(in crate::cli) mod original;

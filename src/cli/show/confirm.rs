@@ -1,9 +1,10 @@
 //! Questions that a person answers with yes or no.
 
 use crate::cli::show::failure::Usage;
-use crate::model::{Interrupted, printable};
+use crate::model::{Cancel, Interrupted, printable};
 use crate::platform::terminal;
 use anyhow::Context;
+use std::io::ErrorKind;
 
 /// Asks whether to go on.
 ///
@@ -17,7 +18,7 @@ pub(in crate::cli) fn confirm(question: &str, otherwise: &str) -> anyhow::Result
             .hint("give --yes, or --dry-run to see what would be done")
             .into());
     }
-    if is_yes(question)? {
+    if is_yes(question, &Cancel::new())? {
         Ok(())
     } else {
         Err(Interrupted.into())
@@ -25,8 +26,15 @@ pub(in crate::cli) fn confirm(question: &str, otherwise: &str) -> anyhow::Result
 }
 
 /// Asks on the terminal; only `y` and `yes` mean yes.
-pub(in crate::cli) fn is_yes(question: &str) -> anyhow::Result<bool> {
+///
+/// # Errors
+///
+/// [`Interrupted`] when `cancel` is requested before there is an answer.
+pub(in crate::cli) fn is_yes(question: &str, cancel: &Cancel) -> anyhow::Result<bool> {
     let question = printable(question.as_bytes());
-    let answer = terminal::ask(&format!("{question} [y/N] ")).context("could not ask")?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    match terminal::ask(&format!("{question} [y/N] "), cancel) {
+        Ok(answer) => Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")),
+        Err(error) if error.kind() == ErrorKind::Interrupted => Err(Interrupted.into()),
+        Err(error) => Err(error).context("could not ask"),
+    }
 }

@@ -10,5 +10,6 @@ pub(in crate::cli) mod output;
 pub(in crate::cli) mod progress;
 pub(in crate::cli) mod screen;
 pub(in crate::cli) mod when;
+pub(in crate::cli) mod withheld;
 pub(in crate::cli) mod words;
 pub(in crate::cli) mod wrong_dates;

@@ -138,6 +138,11 @@ impl Output {
         }
     }
 
+    /// Prints a line for people, also with `--quiet`: of what nobody should overlook.
+    pub(in crate::cli) fn announce(&self, text: impl Display) {
+        self.screen.print(&printable(text.to_string().as_bytes()));
+    }
+
     /// Prints a warning of one line for people, also with `--quiet`.
     pub(in crate::cli) fn warn(&self, text: impl Display) {
         let text = format!("freezer: warning: {text}");

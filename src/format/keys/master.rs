@@ -3,6 +3,7 @@
 use super::KeyError;
 use crate::format::content_hash::ContentHashing;
 use crate::format::frame::{EpochKeys, FrameKeys};
+use crate::format::hidden_names::NameHider;
 use crate::model::{KeyEpoch, StoreId};
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
@@ -86,11 +87,11 @@ impl MasterKey {
         derive(id, self.keys.get(..KEY_BYTES).unwrap_or_default(), info)
     }
 
-    /// Returns the code that hides names: a key of its own, so that nothing else is learnt from
-    /// hidden names.
-    pub fn names_mac(&self, id: StoreId) -> Hmac<Sha256> {
+    /// Returns what hides the names of hosts and backups, under a key of its own.
+    pub fn name_hider(&self, id: StoreId) -> NameHider {
         let key = self.lasting_key(id, b"freezer names 2");
-        <Hmac<Sha256> as KeyInit>::new_from_slice(&key[..]).expect("HMAC takes a key of any length")
+        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&key[..]);
+        NameHider::new(mac.expect("HMAC takes a key of any length"))
     }
 
     fn epoch_keys(&self, id: StoreId, epoch: KeyEpoch) -> Option<EpochKeys> {

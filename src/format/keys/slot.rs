@@ -148,8 +148,14 @@ impl KeySlot {
         }
     }
 
-    /// Unwraps the master keys. Returns `None` if the passphrase is not that of this slot, or if the
-    /// slot was changed.
+    /// Returns whether the slot says that it is of this store, and a passphrase can be tried on it.
+    /// Nothing of that is authenticated.
+    pub fn is_bearable_key_of(&self, store: StoreId) -> bool {
+        self.store == store.to_string() && self.kdf == "argon2id" && self.cost.is_bearable()
+    }
+
+    /// Unwraps the master keys. Returns `None` if the passphrase is not that of this slot, or if
+    /// the slot was changed.
     ///
     /// # Errors
     ///

@@ -6,6 +6,7 @@ mod counts;
 mod outline;
 mod parts;
 mod path_text;
+mod rules;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -234,7 +235,10 @@ impl Manifest {
     /// [`ManifestError::Document`] if this version cannot read the document.
     pub fn open(stored: Vec<u8>, opener: &Opener) -> Result<Self, ManifestError> {
         let json = sealed::open(stored, opener, Lane::Manifest, FrameNo(0))?;
-        Self::decode(&json).map_err(ManifestError::Document)
+        let manifest = Self::decode(&json).map_err(ManifestError::Document)?;
+        rules::check(&manifest, &opener.id(Lane::Manifest, FrameNo(0)))
+            .map_err(ManifestError::Document)?;
+        Ok(manifest)
     }
 
     /// Decodes the JSON document.

@@ -57,6 +57,7 @@ impl Appearance {
             ..
         } = entry.attributes;
         let mtime = system_time(mtime);
+        let (shown_uid, shown_gid) = (self.uid.unwrap_or(uid), self.gid.unwrap_or(gid));
         FileAttr {
             ino: INodeNo(entry.inode),
             size,
@@ -67,15 +68,40 @@ impl Appearance {
             ctime: system_time(ctime),
             crtime: UNIX_EPOCH,
             kind: file_type(kind),
-            perm: u16::try_from(mode & 0o7777).unwrap_or_default(),
+            perm: permissions(mode, acts_as(uid, shown_uid), acts_as(gid, shown_gid)),
             nlink: links.max(1),
-            uid: self.uid.unwrap_or(uid),
-            gid: self.gid.unwrap_or(gid),
+            uid: shown_uid,
+            gid: shown_gid,
             rdev: numbers.map_or(0, encode_device),
             blksize: 4096,
             flags: 0,
         }
     }
+}
+
+/// Whether a program may act as its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ActsAs {
+    /// It may: the owner is that of the backup.
+    Owner,
+    /// It may not: another one is shown, or none that there can be. A copy as root would otherwise
+    /// make a program of that one.
+    Nobody,
+}
+
+fn acts_as(owner: u32, shown: u32) -> ActsAs {
+    if shown == owner && owner != u32::MAX {
+        ActsAs::Owner
+    } else {
+        ActsAs::Nobody
+    }
+}
+
+/// Returns the permission bits, with setuid and setgid for owners that a program may act as.
+fn permissions(mode: u32, user: ActsAs, group: ActsAs) -> u16 {
+    let without = |bit, acts_as| if acts_as == ActsAs::Owner { 0 } else { bit };
+    let mode = mode & 0o7777 & !without(0o4000, user) & !without(0o2000, group);
+    u16::try_from(mode).unwrap_or_default()
 }
 
 fn file_type(kind: Kind) -> FileType {
@@ -110,9 +136,19 @@ fn system_time(time: Time) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
-    use super::{encode_device, system_time};
+    use super::{acts_as, encode_device, permissions, system_time};
     use crate::model::{Device, Time};
     use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn a_program_is_shown_to_act_only_as_the_owner_that_it_had() {
+        let shown = |owner, shown| permissions(0o6755, acts_as(owner, shown), acts_as(7, 7));
+        assert_eq!(shown(1000, 1000), 0o6755);
+        assert_eq!(shown(1000, 0), 0o2755, "--uid 0");
+        assert_eq!(shown(u32::MAX, u32::MAX), 0o2755, "no user has that number");
+        assert_eq!(permissions(0o6755, acts_as(7, 7), acts_as(7, 8)), 0o4755);
+        assert_eq!(permissions(0o1777, acts_as(7, 8), acts_as(7, 8)), 0o1777);
+    }
 
     #[test]
     fn times_long_ago_and_far_ahead_are_exact() {

@@ -138,6 +138,16 @@ fields! {
 
 open_document!(AgentOptions, "freezer_action");
 
+/// The long names of the agent's options that run a command of the user.
+pub const COMMAND_OPTIONS: [&str; 2] = ["password-command", "encrypt-pass-command"];
+
+/// Returns whether an option of an action would make the agent run a command. Whoever may write
+/// jobs may not for that reason run programs on the nodes.
+pub fn runs_command(key: &str) -> bool {
+    let name = key.to_ascii_lowercase().replace('_', "-");
+    COMMAND_OPTIONS.contains(&name.as_str())
+}
+
 impl AgentOptions {
     /// Sees to it that the keys which the original's server always answers are there.
     fn fill(&mut self) {

@@ -35,7 +35,7 @@ mod session;
 mod text;
 mod words;
 
-pub use action::{Action, ActionList, AgentOptions};
+pub use action::{Action, ActionList, AgentOptions, COMMAND_OPTIONS, runs_command};
 pub use backup::{BackupMetadata, BackupRecord};
 pub use client::{Client, ClientInfo};
 pub use field::{Document, Documented, Field, FieldKind, WrongField};

@@ -23,6 +23,8 @@ pub enum Reason {
     /// It is only an object with the name of a manifest: it cannot be read, has no data, and
     /// nothing depends on it.
     Stray,
+    /// It has features that this program does not know.
+    Newer,
     /// The clock of its run was wrong.
     WrongDate(WrongDate),
     /// It is the newest one that can be read.
@@ -62,6 +64,7 @@ impl fmt::Display for Reason {
             Self::NoRule => f.write_str("no rule"),
             Self::Unreadable => f.write_str("unreadable"),
             Self::Stray => f.write_str("not a point in time"),
+            Self::Newer => f.write_str("made for a newer freezer"),
             Self::WrongDate(WrongDate::Ahead) => f.write_str("in the future"),
             Self::WrongDate(WrongDate::OutOfOrder) => f.write_str("wrong clock"),
             Self::Newest => f.write_str("newest"),

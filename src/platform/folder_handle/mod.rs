@@ -118,7 +118,17 @@ impl FolderHandle {
 
     /// Lists all names in this folder, in the file system's order.
     pub fn entries(&self) -> io::Result<Vec<FolderEntry>> {
-        self.0.entries()
+        let mut listed = Vec::new();
+        self.each(&mut |entry| {
+            listed.push(entry);
+            Ok(())
+        })?;
+        Ok(listed)
+    }
+
+    /// Hands over each name in this folder, in the file system's order, until `found` fails.
+    pub fn each(&self, found: &mut dyn FnMut(FolderEntry) -> io::Result<()>) -> io::Result<()> {
+        self.0.each(found)
     }
 
     /// Renames a file of this folder into the folder `to`, in place of any file or link that has

@@ -70,8 +70,7 @@ impl OpenFolder {
         Ok(rustix::fs::mkdirat(&self.0, name, mode)?)
     }
 
-    pub fn entries(&self) -> io::Result<Vec<FolderEntry>> {
-        let mut listed = Vec::new();
+    pub fn each(&self, found: &mut dyn FnMut(FolderEntry) -> io::Result<()>) -> io::Result<()> {
         for entry in Dir::new(self.readable()?)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -93,9 +92,9 @@ impl OpenFolder {
                 _ => EntryKind::Other,
             };
             let name = OsString::from_vec(name.to_bytes().to_vec());
-            listed.push(FolderEntry { name, kind });
+            found(FolderEntry { name, kind })?;
         }
-        Ok(listed)
+        Ok(())
     }
 
     pub fn rename(&self, name: &str, to: &Self, new_name: &str) -> io::Result<()> {

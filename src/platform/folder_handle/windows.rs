@@ -71,8 +71,7 @@ impl OpenFolder {
         durable::create_folder(&self.0.join(name), sharing)
     }
 
-    pub fn entries(&self) -> io::Result<Vec<FolderEntry>> {
-        let mut listed = Vec::new();
+    pub fn each(&self, found: &mut dyn FnMut(FolderEntry) -> io::Result<()>) -> io::Result<()> {
         for entry in fs::read_dir(&self.0)? {
             let entry = entry?;
             let kind = match entry.file_type() {
@@ -84,9 +83,9 @@ impl OpenFolder {
                 Err(error) => return Err(error),
             };
             let name = entry.file_name();
-            listed.push(FolderEntry { name, kind });
+            found(FolderEntry { name, kind })?;
         }
-        Ok(listed)
+        Ok(())
     }
 
     pub fn rename(&self, name: &str, to: &Self, new_name: &str) -> io::Result<()> {

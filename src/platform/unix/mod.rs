@@ -19,7 +19,7 @@ pub(super) use background::{leave_session, report_ready};
 pub(super) use groups::{end_group, end_process, exit_code, into_group, kill_marked};
 pub use identity::{ProcessIdentity, forbid_core_files, raise_open_files_limit};
 pub use memory::prefer_large_pages;
-pub use mounts::{Mount, mount_id, mounts};
+pub use mounts::{Mount, device_mounted_on, mount_id, mounts};
 pub use owners::{Owners, host_name};
 pub use priority::{flush_file_systems, set_io_priority, set_nice};
 pub(super) use running::{is_running, this_process};

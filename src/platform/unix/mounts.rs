@@ -3,10 +3,10 @@
 //! Layout: proc_pid_mountinfo(5).
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// A mount, as this process sees it.
@@ -38,6 +38,15 @@ pub fn mounts() -> io::Result<Vec<Mount>> {
         .filter(|line| !line.is_empty())
         .map(|line| parse(line).ok_or_else(|| unreadable("/proc/self/mountinfo")))
         .collect()
+}
+
+/// Returns the device of the file system that is mounted on a full path without symbolic links;
+/// `None` if none is. Asks the table of mounts alone.
+pub fn device_mounted_on(place: &[u8]) -> Option<u64> {
+    let place = Path::new(OsStr::from_bytes(place));
+    let table = mounts().ok()?;
+    let mount = table.iter().rev().find(|mount| mount.place == place)?;
+    Some(rustix::fs::makedev(mount.device.0, mount.device.1))
 }
 
 /// Returns the number of the mount that a path leads to. Does not ask its file system, which may be

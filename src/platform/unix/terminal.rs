@@ -1,6 +1,7 @@
 //! Asks the person at the terminal, also for secrets.
 
-use crate::model::{Passphrase, Secret};
+use crate::model::{Cancel, Passphrase, Secret};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
@@ -10,6 +11,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// Most bytes of an answer that are kept.
 const MAX_BYTES: usize = 1024;
+
+/// How often a wait for an answer looks whether it is cancelled, in nanoseconds.
+const LOOK_NS: i64 = 50_000_000;
 
 const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;
@@ -30,12 +34,16 @@ pub fn is_there() -> bool {
     open().is_ok()
 }
 
-pub fn ask(question: &str) -> io::Result<String> {
+pub fn ask(question: &str, cancel: &Cancel) -> io::Result<String> {
     let terminal = open()?;
     write(&terminal, question.as_bytes())?;
     let mut line = Vec::new();
     loop {
         let mut byte = [0];
+        if let Err(error) = wait_for_key(&terminal, cancel) {
+            write(&terminal, b"\n").ok();
+            return Err(error);
+        }
         let read = rustix::io::retry_on_intr(|| rustix::io::read(&terminal, &mut byte))?;
         match byte {
             _ if read == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -47,6 +55,26 @@ pub fn ask(question: &str) -> io::Result<String> {
                     "the answer is longer than 1024 bytes",
                 ));
             }
+        }
+    }
+}
+
+/// Returns when there is something to read.
+///
+/// A signal that only raises a flag does not end a read: so nothing is read before it is there.
+fn wait_for_key(terminal: &OwnedFd, cancel: &Cancel) -> io::Result<()> {
+    let look = Timespec {
+        tv_sec: 0,
+        tv_nsec: LOOK_NS,
+    };
+    loop {
+        if cancel.is_requested() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        match poll(&mut [PollFd::new(terminal, PollFlags::IN)], Some(&look)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
     }
 }

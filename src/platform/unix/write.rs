@@ -151,13 +151,26 @@ impl AsFd for NewFile {
     }
 }
 
+/// Returns numbers as chown(2) takes them. It takes the number -1 for "leave it as it is".
+fn numbers(uid: Option<u32>, gid: Option<u32>) -> io::Result<(Option<Uid>, Option<Gid>)> {
+    if uid == Some(u32::MAX) || gid == Some(u32::MAX) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "no user or group has that number",
+        ));
+    }
+    Ok((uid.map(Uid::from_raw), gid.map(Gid::from_raw)))
+}
+
 impl<Open: AsFd> Attributes for Open {
     fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-        Ok(rustix::fs::fchown(
-            self,
-            uid.map(Uid::from_raw),
-            gid.map(Gid::from_raw),
-        )?)
+        let (uid, gid) = numbers(uid, gid)?;
+        Ok(rustix::fs::fchown(self, uid, gid)?)
+    }
+
+    fn owner(&self) -> io::Result<(u32, u32)> {
+        let stat = rustix::fs::fstat(self)?;
+        Ok((stat.st_uid, stat.st_gid))
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
@@ -203,7 +216,7 @@ impl UnopenedEntry<'_> {
 
 impl Attributes for UnopenedEntry<'_> {
     fn set_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        let (uid, gid) = numbers(uid, gid)?;
         Ok(rustix::fs::chownat(
             self.directory,
             self.name.as_bytes(),
@@ -211,6 +224,11 @@ impl Attributes for UnopenedEntry<'_> {
             gid,
             AtFlags::SYMLINK_NOFOLLOW,
         )?)
+    }
+
+    fn owner(&self) -> io::Result<(u32, u32)> {
+        let stat = self.directory.stat_child(self.name)?;
+        Ok((stat.uid, stat.gid))
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
@@ -374,6 +392,23 @@ mod tests {
         );
         assert!(stat.blocks * 512 < 1 << 20, "the hole was written");
         assert_eq!(Xattrs::new().of_open(&file, stat.device).unwrap(), [xattr]);
+    }
+
+    #[test]
+    fn the_number_that_leaves_an_owner_as_it_is_is_no_owner() {
+        let (_folder, directory) = fresh();
+        let file = directory.create_file(&name("file"), 0o600).unwrap();
+        let there = file.owner().unwrap();
+        for numbers in [(Some(u32::MAX), None), (None, Some(u32::MAX))] {
+            let (uid, gid) = numbers;
+            for refused in [
+                file.set_owner(uid, gid),
+                directory.child(&name("file")).set_owner(uid, gid),
+            ] {
+                assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+            }
+        }
+        assert_eq!(directory.child(&name("file")).owner().unwrap(), there);
     }
 
     #[test]

@@ -5,12 +5,12 @@ use super::heard::Heard;
 use super::settings::SchedulerSettings;
 use crate::model::job::{BackupMetadata, Field, Job, RunResult, SessionCall, SessionVerb, Words};
 use crate::platform::Running;
-use crate::platform::durable::{self, Sharing};
+use crate::platform::durable::{self, Sharing, replace_file};
 use crate::platform::process::{self, Detached, End, Program};
 use crate::sched::book::Tasks;
-use crate::sched::journal::{Record, replace_file};
+use crate::sched::journal::Record;
 use crate::sched::known::SharedState;
-use crate::sched::order::{ActionOutcome, MARK, RunFolder, RunOrder, RunOutcome};
+use crate::sched::order::{ActionOutcome, LastRun, MARK, RunFolder, RunOrder, RunOutcome};
 use crate::sched::outbox::Outbox;
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
@@ -404,13 +404,14 @@ impl RunningRuns {
             .actions
             .iter_mut()
             .for_each(|action| action.metadata = None);
-        let document =
-            json!({ "run": run, "job": id, "description": description, "outcome": outcome });
+        let last = LastRun {
+            run: run.to_owned(),
+            job: id.to_owned(),
+            description,
+            outcome,
+        };
         let folder = self.settings.folder.join("last");
-        replace_file(
-            &folder.join(file_of_last(id)),
-            document.to_string().as_bytes(),
-        )?;
+        replace_file(&folder.join(file_of_last(id)), &serde_json::to_vec(&last)?)?;
         if let Err(error) = forget_oldest(&folder, &known, LAST_RUNS_OF_OTHERS) {
             tracing::warn!(%error, "outcomes of jobs that are over cannot be removed");
         }

@@ -1,6 +1,7 @@
 //! What is fetched, kept and handed over, over stores in memory.
 
 use super::DiskCache;
+use crate::store::altered::{Alteration, Altered};
 use crate::store::memory::MemoryStore;
 use crate::store::{
     Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store, StoreExt,
@@ -335,10 +336,11 @@ fn pieces_over_the_edge_of_a_region_are_found_again() {
 fn pieces_are_handed_over_as_they_come_and_no_further_than_they_are_wanted() {
     /// Hands over two pieces and then fails.
     struct Cut(Arc<Noted>);
-    impl Store for Cut {
-        fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-            self.0.put(name, body)
+    impl Alteration for Cut {
+        fn inner(&self) -> &dyn Store {
+            &self.0
         }
+
         fn read(
             &self,
             name: &ObjectName,
@@ -351,21 +353,10 @@ fn pieces_are_handed_over_as_they_come_and_no_further_than_they_are_wanted() {
             self.0.get_pieces(name, offset, &lengths[..2], take)?;
             Err(Error::new(ErrorKind::Unavailable, Operation::Get, name))
         }
-        fn list(&self, _: &str, _: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-            Ok(())
-        }
-        fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-            self.0.delete(name)
-        }
-        fn location(&self) -> String {
-            self.0.location()
-        }
-        fn powers(&self) -> Powers<'_> {
-            Powers::none()
-        }
     }
     let (room, inner) = (tempfile::tempdir().expect("a directory"), Noted::new(9000));
-    let cut = DiskCache::new(Cut(Arc::clone(&inner)), room.path(), 1 << 20).expect("a folder");
+    let cut =
+        DiskCache::new(Altered(Cut(Arc::clone(&inner))), room.path(), 1 << 20).expect("a folder");
     let mut come = 0;
     let ended = cut.get_pieces(&name("data/1"), 0, &[1000; 4], &mut |_| {
         come += 1;

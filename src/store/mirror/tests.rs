@@ -1,10 +1,11 @@
 //! Several places as one store, in memory.
 
 use super::{Behind, Mirror, OnFailure, WaitLimits};
+use crate::store::altered::{Alteration, Altered};
 use crate::store::faulty::{Fault, Faulty};
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store, StoreExt,
+    Discard, Error, ErrorKind, ObjectInfo, ObjectName, Operation, Rope, Selection, Store, StoreExt,
 };
 use std::error::Error as _;
 use std::sync::{Arc, Condvar, Mutex};
@@ -166,7 +167,11 @@ fn a_place_that_lacks_what_is_leaned_on_takes_no_further_part() {
 /// Stores nothing before it is let go.
 struct Stuck(Arc<(Mutex<bool>, Condvar)>);
 
-impl Store for Stuck {
+impl Alteration for Stuck {
+    fn inner(&self) -> &dyn Store {
+        &Discard
+    }
+
     fn put(&self, _: &ObjectName, _: &Rope) -> Result<(), Error> {
         let (is_free, changed) = &*self.0;
         drop(
@@ -176,31 +181,6 @@ impl Store for Stuck {
         );
         Ok(())
     }
-
-    fn read(
-        &self,
-        name: &ObjectName,
-        _: Selection<'_>,
-        _: &mut dyn FnMut(Vec<u8>) -> bool,
-    ) -> Result<(), Error> {
-        Err(Error::new(ErrorKind::Missing, Operation::Get, name))
-    }
-
-    fn list(&self, _: &str, _: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn delete(&self, _: &ObjectName) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn location(&self) -> String {
-        "stuck:".to_owned()
-    }
-
-    fn powers(&self) -> Powers<'_> {
-        Powers::none()
-    }
 }
 
 #[test]
@@ -208,7 +188,7 @@ fn a_place_that_hangs_is_waited_for_once_and_no_longer_than_the_patience() {
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let whole = Arc::new(MemoryStore::default());
     let mirror = Mirror::new(
-        vec![Arc::new(Stuck(gate.clone())), whole.clone()],
+        vec![Arc::new(Altered(Stuck(gate.clone()))), whole.clone()],
         OnFailure::Continue,
         WaitLimits {
             for_one: Duration::from_millis(20),
@@ -237,35 +217,14 @@ fn a_place_that_hangs_is_waited_for_once_and_no_longer_than_the_patience() {
 #[derive(Default)]
 struct Slow(MemoryStore);
 
-impl Store for Slow {
+impl Alteration for Slow {
+    fn inner(&self) -> &dyn Store {
+        &self.0
+    }
+
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
         crate::platform::pause(Duration::from_millis(20), &crate::model::Cancel::new());
         self.0.put(name, body)
-    }
-
-    fn read(
-        &self,
-        name: &ObjectName,
-        wanted: Selection<'_>,
-        take: &mut dyn FnMut(Vec<u8>) -> bool,
-    ) -> Result<(), Error> {
-        self.0.read(name, wanted, take)
-    }
-
-    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        self.0.list(prefix, found)
-    }
-
-    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        self.0.delete(name)
-    }
-
-    fn location(&self) -> String {
-        "slow:".to_owned()
-    }
-
-    fn powers(&self) -> Powers<'_> {
-        self.0.powers()
     }
 }
 
@@ -276,7 +235,7 @@ const SHORT: WaitLimits = WaitLimits {
 };
 
 /// A slow place and a fast one.
-fn unequal() -> (Arc<Slow>, Arc<MemoryStore>) {
+fn unequal() -> (Arc<Altered<Slow>>, Arc<MemoryStore>) {
     (Arc::default(), Arc::default())
 }
 
@@ -327,9 +286,9 @@ fn where_no_place_must_be_left_out_the_call_fails_when_one_is_too_slow() {
 /// Hands over two pieces and then fails.
 struct BreaksOff(MemoryStore);
 
-impl Store for BreaksOff {
-    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.0.put(name, body)
+impl Alteration for BreaksOff {
+    fn inner(&self) -> &dyn Store {
+        &self.0
     }
 
     fn read(
@@ -345,28 +304,12 @@ impl Store for BreaksOff {
         })?;
         Err(Error::new(ErrorKind::Unavailable, Operation::Get, name))
     }
-
-    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        self.0.list(prefix, found)
-    }
-
-    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        self.0.delete(name)
-    }
-
-    fn location(&self) -> String {
-        self.0.location()
-    }
-
-    fn powers(&self) -> Powers<'_> {
-        self.0.powers()
-    }
 }
 
 #[test]
 fn pieces_that_a_place_did_not_bring_come_from_the_next_and_none_twice() {
     let places: [Arc<dyn Store>; 2] = [
-        Arc::new(BreaksOff(MemoryStore::default())),
+        Arc::new(Altered(BreaksOff(MemoryStore::default()))),
         Arc::new(MemoryStore::default()),
     ];
     let mirror = Mirror::new(places.to_vec(), OnFailure::Continue, MINUTE);

@@ -2,11 +2,14 @@
 //! address and credentials here; OpenDAL does the rest over our own HTTP ([`transport`]). The
 //! records docs/design/0008-stores.md and 0022-opendal.md say why other kinds are not OpenDAL's.
 
+mod flat_page;
+mod multistatus;
 mod transport;
 
 use super::address::{Address, IfMissing};
 use super::error::{about, network};
-use super::folders::{self, FolderRow};
+use super::folder_rows::FolderRow;
+use super::folders;
 use super::runtime::block_on;
 use super::selection::{cut, length_of};
 use super::{
@@ -36,6 +39,10 @@ pub(super) const AZBLOB_KEYS: [&str; 2] = ["account", "endpoint"];
 /// The keys that may come after `?` in `gcs://bucket/prefix?…`.
 #[cfg(feature = "gcs")]
 pub(super) const GCS_KEYS: [&str; 1] = ["endpoint"];
+
+/// How many names may follow each other that are not after the ones before.
+#[cfg(any(feature = "azblob", feature = "gcs"))]
+const MOST_IDLE: u32 = 100_000;
 
 /// A store that OpenDAL reads and writes.
 pub(super) struct OpenDal {
@@ -193,6 +200,7 @@ impl OpenDal {
     ) -> Result<Self, Error> {
         let http = HttpTransporter::new(Transport::new(
             Http::new(settings.network()).map_err(network(Operation::Open, None))?,
+            address.prefix().map_err(failed)?,
         ));
         let operator = Operator::new(service).map_err(|error| failed(error.message()))?;
         let operator = operator.with_context(OperationContext::default().with_http_transport(http));
@@ -288,22 +296,28 @@ impl OpenDal {
         make()
     }
 
-    fn folder(&self, below: &str) -> Result<Vec<FolderRow>, Error> {
+    /// Hands over the contents of a folder. WebDAV has no pages: they come in one answer, whose
+    /// length is bounded.
+    fn folder(
+        &self,
+        below: &str,
+        take: &mut dyn FnMut(Option<FolderRow>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let entries = self.call(
             Operation::List,
             None,
-            MAX_DOCUMENT,
+            transport::MAX_FOLDER,
             self.operator
                 .list(if below.is_empty() { "/" } else { below }),
         )?;
-        let entry = |entry: opendal_core::Entry| {
+        let row = |entry: opendal_core::Entry| {
             let name = entry.path().strip_prefix(below)?;
             match name.strip_suffix('/') {
-                Some(folder) => FolderRow::folder(folder.to_owned()),
-                None => FolderRow::object(name.to_owned(), entry.metadata().content_length()),
+                Some(folder) => FolderRow::folder(folder),
+                None => FolderRow::object(name, entry.metadata().content_length()),
             }
         };
-        Ok(entries.into_iter().filter_map(entry).collect())
+        entries.into_iter().try_for_each(|entry| take(row(entry)))
     }
 
     #[cfg(any(feature = "azblob", feature = "gcs"))]
@@ -314,6 +328,7 @@ impl OpenDal {
         let mut lister = self.call(Operation::List, None, MAX_DOCUMENT, async {
             self.operator.lister_with(path).recursive(true).await
         })?;
+        let (mut last, mut idle) = (String::new(), 0);
         loop {
             let next =
                 std::future::poll_fn(|context| std::pin::Pin::new(&mut lister).poll_next(context));
@@ -323,6 +338,16 @@ impl OpenDal {
             else {
                 return Ok(());
             };
+            if *last < *entry.path() {
+                entry.path().clone_into(&mut last);
+                idle = 0;
+            } else {
+                idle += 1;
+            }
+            if idle > MOST_IDLE {
+                let why = "the server lists the same names again and again";
+                return Err(about(ErrorKind::Failed, Operation::List, None).because(why));
+            }
             // Names that no object can have belong to other programs.
             if let Some(name) = ObjectName::new(entry.path())
                 && name.as_str().starts_with(prefix)
@@ -405,7 +430,9 @@ impl Store for OpenDal {
         match self.listing {
             #[cfg(any(feature = "azblob", feature = "gcs"))]
             Shows::Names => self.names(prefix, found),
-            Shows::Folders => folders::list(prefix, |below| self.folder(below), found),
+            Shows::Folders => {
+                folders::list(prefix, &mut |below, take| self.folder(below, take), found)
+            }
         }
     }
 

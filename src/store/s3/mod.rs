@@ -1,9 +1,9 @@
-//! S3: buckets of Amazon and of everything that speaks like it.
+//! S3: buckets of Amazon and of every server with the same interface.
 //!
 //! One request for one call. `bucket` finds the bucket and sends requests, `credentials` has what
-//! signs them: the search for credentials and the signatures are OpenDAL's (`reqsign`). Why not
-//! more of it is, says docs/design/0008-stores.md. `retention` is object lock, `page` a page of a
-//! listing.
+//! signs them: the search for credentials and the signatures are OpenDAL's (`reqsign`).
+//! docs/design/0008-stores.md says why no more of it is used. `retention` is object lock, `page` a
+//! page of a listing.
 
 mod bucket;
 mod credentials;
@@ -12,16 +12,17 @@ mod retention;
 
 use super::address::{Address, IfMissing};
 use super::error::network;
-use super::object_server::{self as server, ObjectRequest, ObjectServer, in_query};
+use super::object_server::{
+    self as server, Header, ObjectRequest, ObjectServer, PageProgress, in_query,
+};
 use super::{
     Error, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store, StoreSettings,
     check_prefix,
 };
-use crate::net::{HttpReply, Method, RequestBody};
+use crate::net::{Method, RequestBody};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bucket::Bucket;
-use md5::{Digest, Md5};
 use page::ListingPage;
 use retention::ObjectLocks;
 
@@ -85,31 +86,20 @@ impl S3 {
         }
     }
 
-    /// Sends an object with its sum, with which the server checks it.
-    fn write(
-        &self,
-        name: &ObjectName,
-        body: &Rope,
-        wish: Option<(&'static str, String)>,
-    ) -> Result<HttpReply, Error> {
-        let mut digest = Md5::new();
-        body.iter().for_each(|piece| digest.update(piece));
-        let mut headers = vec![("content-md5", BASE64.encode(digest.finalize()))];
+    /// Returns what is sent with an object: its sum, and how long it is locked.
+    fn headers(&self, name: &ObjectName, body: &Rope) -> Vec<Header> {
+        let mut headers = vec![("content-md5", BASE64.encode(server::md5_of(body)))];
         headers.extend(self.retention.headers_of(name));
-        headers.extend(wish);
-        server::put(&self.bucket, name, body, headers)
+        headers
     }
 
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        let reply = self.write(name, body, Some(("if-none-match", "*".to_owned())))?;
+        let headers = self.headers(name, body);
+        let reply = server::send_unless_there(&self.bucket, name, body, headers)?;
         match reply.status {
-            412 => Ok(false),
             // Servers that do not know this header for a PUT.
             400 | 501 => self.put(name, body).map(|()| true),
-            _ => reply
-                .finish()
-                .map_err(network(Operation::Put, Some(name)))
-                .map(|()| true),
+            _ => server::was_stored(reply, name),
         }
     }
 
@@ -132,9 +122,7 @@ impl S3 {
 
 impl Store for S3 {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.write(name, body, None)?
-            .finish()
-            .map_err(network(Operation::Put, Some(name)))
+        server::put(&self.bucket, name, body, self.headers(name, body))
     }
 
     fn read(
@@ -148,13 +136,15 @@ impl Store for S3 {
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         check_prefix(prefix)?;
-        let mut token = None;
+        let mut token: Option<String> = None;
+        let mut progress = PageProgress::default();
         loop {
             let Some(page) = self.page(prefix, token.as_deref())? else {
                 return Ok(());
             };
+            progress.note(page.objects.last().map(|object| object.key.as_str()))?;
             for object in page.objects {
-                if let Some(name) = server::listed(&self.bucket.prefix, prefix, &object.key)
+                if let Some(name) = server::listed(&self.bucket.prefix, prefix, &object.key)?
                     && !found(ObjectInfo {
                         name,
                         length: object.size,
@@ -163,15 +153,10 @@ impl Store for S3 {
                     return Ok(());
                 }
             }
-            match page.next {
-                _ if !page.truncated => return Ok(()),
-                Some(next) if token.as_ref() != Some(&next) => token = Some(next),
-                _ => {
-                    return Err(server::unreadable(
-                        "the server does not go on with the listing",
-                    ));
-                }
+            if !page.truncated {
+                return Ok(());
             }
+            token = Some(PageProgress::next_token(token.as_deref(), page.next)?);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A page of a listing as S3 answers it. Knows nothing else of the crate, so that it can be fuzzed
 //! alone.
 
+use quick_xml::events::Event;
 use serde::Deserialize;
 
 /// One page of a listing, as the server answers it.
@@ -23,8 +24,28 @@ pub(super) struct ListedObject {
 }
 
 impl ListingPage {
+    /// Reads a page. A document of another sort, such as a web page, is no empty page.
     pub(super) fn parse(text: &str) -> Result<Self, quick_xml::DeError> {
+        if root(text).is_none_or(|root| root != "ListBucketResult") {
+            return Err(quick_xml::DeError::Custom(
+                "the document is no listing of a bucket".to_owned(),
+            ));
+        }
         quick_xml::de::from_str(text)
+    }
+}
+
+/// Returns the name of the outermost element.
+fn root(text: &str) -> Option<String> {
+    let mut reader = quick_xml::Reader::from_str(text);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(element) | Event::Empty(element) => {
+                return Some(element.local_name().as_ref().to_owned());
+            }
+            Event::Eof => return None,
+            _ => {}
+        }
     }
 }
 
@@ -62,8 +83,10 @@ mod tests {
         for bad in [
             "",
             "<a>",
-            "<L><Contents><Key>x</Key><Size>-1</Size></Contents></L>",
-            "<L><Contents><Size>1</Size></Contents></L>",
+            "<ListBucketResult><Contents><Key>x</Key><Size>-1</Size></Contents></ListBucketResult>",
+            "<ListBucketResult><Contents><Size>1</Size></Contents></ListBucketResult>",
+            "<!DOCTYPE html><html><body>Please log in</body></html>",
+            "<Error><Code>NoSuchBucket</Code></Error>",
         ] {
             assert!(ListingPage::parse(bad).is_err(), "{bad}");
         }

@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The least speed of a server for which a call waits, over the time that counts as silence.
+const LEAST_BYTES_PER_S: u64 = 256;
+
 /// How many requests may wait to be written.
 const QUEUE: usize = 16;
 
@@ -93,12 +96,20 @@ pub(super) struct SessionCall {
 /// The state that callers share with the thread that reads answers.
 struct SessionShared {
     state: Mutex<SessionState>,
-    /// The moment at which the last bytes came from the server.
-    heard: Mutex<Instant>,
+    /// What came from the server so far.
+    heard: Mutex<Heard>,
     /// The messages of `ssh` on its standard error.
     words: Mutex<Vec<u8>>,
     /// The program; `None` once it was ended.
     child: Mutex<Option<Piped>>,
+}
+
+/// What came from the server so far.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    /// The moment at which the last bytes came.
+    last: Instant,
+    bytes: u64,
 }
 
 #[derive(Default)]
@@ -114,13 +125,16 @@ impl SessionShared {
     fn of(child: Piped) -> Self {
         Self {
             state: Mutex::default(),
-            heard: Mutex::new(crate::platform::monotonic()),
+            heard: Mutex::new(Heard {
+                last: crate::platform::monotonic(),
+                bytes: 0,
+            }),
             words: Mutex::default(),
             child: Mutex::new(Some(child)),
         }
     }
 
-    fn heard(&self) -> MutexGuard<'_, Instant> {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -167,11 +181,7 @@ impl SessionShared {
             .map(str::trim)
             .filter(|line| !line.is_empty())
             .collect();
-        lines
-            .join("; ")
-            .chars()
-            .filter(|c| !c.is_control())
-            .collect()
+        lines.join("; ")
     }
 }
 
@@ -186,10 +196,14 @@ pub(super) struct Awaited {
 }
 
 impl Awaited {
-    /// Waits for the answer while the server sends anything and the call has time left.
+    /// Waits for the answer while the server sends enough and the call has time left.
     pub(super) fn wait(self) -> Result<SftpAnswer, SessionEnded> {
+        let mut counted = Heard {
+            last: self.asked,
+            bytes: self.shared.heard().bytes,
+        };
         loop {
-            let silent_since = (*self.shared.heard()).max(self.asked);
+            let silent_since = self.shared.heard().last.max(self.asked);
             let now = crate::platform::monotonic();
             let left = |until: Instant| until.saturating_duration_since(now);
             let patience = silent_since.checked_add(self.idle).map_or(self.idle, left);
@@ -217,7 +231,12 @@ impl Awaited {
             {
                 // The late answers would still come, and delay those to later requests.
                 SessionEnded("the answers came too slowly".to_owned())
-            } else if *self.shared.heard() > silent_since || silent_since.elapsed() < self.idle {
+            } else if self.shared.heard().last > silent_since {
+                match self.slowness(&mut counted) {
+                    None => continue,
+                    Some(why) => why,
+                }
+            } else if silent_since.elapsed() < self.idle {
                 continue;
             } else {
                 SessionEnded(format!("no answer came within {} s", self.idle.as_secs()))
@@ -225,6 +244,28 @@ impl Awaited {
             self.shared.end(why.clone());
             return Err(why);
         }
+    }
+}
+
+impl Awaited {
+    /// Returns why the server is given up that sends a byte now and then: it is never silent, and
+    /// would hold a run up for ever.
+    fn slowness(&self, counted: &mut Heard) -> Option<SessionEnded> {
+        let heard = *self.shared.heard();
+        let (span, came) = (
+            heard.last.saturating_duration_since(counted.last),
+            heard.bytes.saturating_sub(counted.bytes),
+        );
+        if span < self.idle {
+            return None;
+        }
+        *counted = heard;
+        (came < self.idle.as_secs().saturating_mul(LEAST_BYTES_PER_S)).then(|| {
+            SessionEnded(format!(
+                "the server sent {came} bytes in {} s",
+                span.as_secs()
+            ))
+        })
     }
 }
 
@@ -444,7 +485,9 @@ struct Noted<'session> {
 impl Read for Noted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.from_server.read(buffer)?;
-        *self.shared.heard() = crate::platform::monotonic();
+        let mut heard = self.shared.heard();
+        heard.last = crate::platform::monotonic();
+        heard.bytes = heard.bytes.saturating_add(count as u64);
         Ok(count)
     }
 }

@@ -14,7 +14,8 @@ mod trouble;
 mod wire;
 
 use super::address::{Address, IfMissing};
-use super::folders::{self, FolderRow};
+use super::folder_rows::FolderRow;
+use super::folders;
 use super::{
     Created, Error, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
     StoreSettings,
@@ -330,40 +331,61 @@ impl Sftp {
         }
     }
 
-    /// Returns the contents of a folder; a missing one is empty.
-    fn entries(&self, path: &str) -> Result<Vec<FolderRow>, SftpTrouble> {
-        let session = self.session()?;
+    /// Hands over the contents of a folder; a missing one is empty.
+    fn entries(
+        &self,
+        path: &str,
+        take: &mut dyn FnMut(Option<FolderRow>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let failed = |trouble: SftpTrouble| trouble.of(Operation::List, None);
+        let session = self.session().map_err(|ended| failed(ended.into()))?;
         let handle = match open(&session, Request::OpenDirectory(path)) {
-            Err(trouble) if trouble.is_missing() => return Ok(Vec::new()),
-            opened => opened?,
+            Err(trouble) if trouble.is_missing() => return Ok(()),
+            opened => opened.map_err(failed)?,
         };
-        let mut entries = Vec::new();
-        let outcome = loop {
-            match session.ask(Request::ReadDirectory(&handle))?.wait()? {
-                SftpAnswer::Names(names) if !names.is_empty() => {
-                    for (name, known) in names {
-                        let Ok(name) = String::from_utf8(name) else {
-                            continue;
-                        };
-                        if known.is_directory() {
-                            entries.extend(FolderRow::folder(name));
-                        } else if known.is_file() {
-                            entries.extend(FolderRow::object(name, known.size));
-                        }
-                    }
+        let mut outcome = Ok(());
+        while outcome.is_ok() {
+            match next_names(&session, &handle).map_err(failed) {
+                Ok(Some(names)) => {
+                    outcome = names
+                        .into_iter()
+                        .try_for_each(|(name, known)| take(row(&name, known)));
                 }
-                SftpAnswer::Status {
-                    code: wire::END, ..
-                } => break Ok(()),
-                SftpAnswer::Status { code, words } => {
-                    break Err(SftpTrouble::Status { code, words });
-                }
-                _ => break Err(SftpTrouble::Odd),
+                Ok(None) => break,
+                Err(error) => outcome = Err(error),
             }
-        };
-        session.tell(Request::Close(&handle))?;
-        outcome?;
-        Ok(entries)
+        }
+        let closed = session
+            .tell(Request::Close(&handle))
+            .map_err(|ended| failed(ended.into()));
+        outcome.and(closed)
+    }
+}
+
+/// Returns the next names of a folder; `None` at its end.
+fn next_names(
+    session: &SessionCall,
+    handle: &[u8],
+) -> Result<Option<Vec<(Vec<u8>, SftpAttributes)>>, SftpTrouble> {
+    match session.ask(Request::ReadDirectory(handle))?.wait()? {
+        SftpAnswer::Names(names) if !names.is_empty() => Ok(Some(names)),
+        SftpAnswer::Status {
+            code: wire::END, ..
+        } => Ok(None),
+        SftpAnswer::Status { code, words } => Err(SftpTrouble::Status { code, words }),
+        _ => Err(SftpTrouble::Odd),
+    }
+}
+
+/// Returns the row of a file or folder; `None` for anything that is not of a store.
+fn row(name: &[u8], known: SftpAttributes) -> Option<FolderRow> {
+    let name = str::from_utf8(name).ok()?;
+    if known.is_directory() {
+        FolderRow::folder(name)
+    } else if known.is_file() {
+        FolderRow::object(name, known.size)
+    } else {
+        None
     }
 }
 
@@ -476,7 +498,7 @@ impl Store for Sftp {
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        let entries = |below: &str| {
+        let mut entries = |below: &str, take: &mut dyn FnMut(_) -> _| {
             let path = self.path_of(below.trim_end_matches('/'));
             let path = if below.is_empty() {
                 if self.folder.is_empty() {
@@ -487,10 +509,9 @@ impl Store for Sftp {
             } else {
                 &path
             };
-            self.entries(path)
-                .map_err(|trouble| trouble.of(Operation::List, None))
+            self.entries(path, take)
         };
-        folders::list(prefix, entries, found)
+        folders::list(prefix, &mut entries, found)
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {

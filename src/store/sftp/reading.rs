@@ -13,6 +13,12 @@ pub(super) const CHUNK: usize = 32 << 10;
 /// How many requests of one call are under way at once.
 pub(super) const WINDOW: usize = 64;
 
+/// An answer that is shorter, and than was asked for, is a crumb.
+const CRUMB: usize = 512;
+
+/// How many crumbs one read may get. Each costs the requests that were under way behind it.
+const MOST_CRUMBS: u32 = 1000;
+
 /// Reads a selection of an open file of `size` bytes and hands its pieces over.
 pub(super) fn read_file(
     session: &SessionCall,
@@ -42,6 +48,7 @@ pub(super) fn read_file(
         come: 0,
         under_way: VecDeque::with_capacity(WINDOW),
         rest: Vec::new(),
+        crumbs: 0,
     };
     for length in lengths {
         let piece = stream
@@ -71,6 +78,8 @@ struct FileStream<'call> {
     under_way: VecDeque<(usize, Awaited)>,
     /// The bytes that have come and belong to the next piece.
     rest: Vec<u8>,
+    /// How many answers brought next to nothing.
+    crumbs: u32,
 }
 
 impl FileStream<'_> {
@@ -98,6 +107,10 @@ impl FileStream<'_> {
             SftpAnswer::Data(data) if data.len() <= count && !data.is_empty() => {
                 self.come += data.len();
                 if data.len() < count {
+                    self.crumbs += u32::from(data.len() < CRUMB);
+                    if self.crumbs > MOST_CRUMBS {
+                        return Err(SftpTrouble::Crumbs);
+                    }
                     // The later requests are at wrong offsets now: ask again from here.
                     self.under_way.clear();
                     self.asked = self.come;

@@ -14,6 +14,8 @@ pub(super) enum SftpTrouble {
     },
     /// The answer is of a type that this request does not have.
     Odd,
+    /// The server sends a file a few bytes at a time.
+    Crumbs,
 }
 
 impl From<SessionEnded> for SftpTrouble {
@@ -56,6 +58,8 @@ impl SftpTrouble {
             .because(ended),
             Self::Odd => about(ErrorKind::Failed, verb, object)
                 .because("the server sent an answer of the wrong type"),
+            Self::Crumbs => about(ErrorKind::Failed, verb, object)
+                .because("the server sends the object a few bytes at a time"),
             Self::Status { code, words } => {
                 let kind = match code {
                     wire::NO_SUCH_FILE => ErrorKind::Missing,

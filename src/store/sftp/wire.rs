@@ -240,11 +240,7 @@ pub(super) fn decode(packet: &[u8]) -> Option<(u32, SftpAnswer)> {
                 .text()
                 .map(|words| String::from_utf8_lossy(words).into_owned())
                 .unwrap_or_default();
-            let words = words
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(300)
-                .collect();
+            let words = words.chars().take(300).collect();
             SftpAnswer::Status { code, words }
         }
         102 => SftpAnswer::Handle(rest.text()?.to_vec()),

@@ -126,6 +126,7 @@ impl Container {
         found: &mut dyn FnMut(&str, &ContainerRow) -> bool,
     ) -> Result<(), Error> {
         let mut after = String::new();
+        let mut progress = server::PageProgress::default();
         loop {
             let page = self.page(prefix, &after)?;
             for object in &page {
@@ -143,6 +144,7 @@ impl Container {
             if page.len() < PAGE {
                 return Ok(());
             }
+            progress.note(Some(&after))?;
         }
     }
 

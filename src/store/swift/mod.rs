@@ -8,16 +8,12 @@ mod container;
 mod large_object;
 
 use super::address::{Address, IfMissing};
-use super::error::network;
-use super::object_server::{self as server, ObjectServer};
+use super::object_server::{self as server, Header, ObjectServer};
 use super::{
     Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
     StoreSettings, check_prefix,
 };
-use crate::net::HttpReply;
 use container::Container;
-use md5::{Digest, Md5};
-use std::fmt::Write;
 
 /// The keys that may come after `?` in `swift:container/prefix?…`.
 pub(super) const KEYS: [&str; 3] = ["cloud", "interface", "region"];
@@ -55,41 +51,22 @@ impl Swift {
         })
     }
 
-    /// Sends an object with its sum, with which the server checks it.
-    fn write(
-        &self,
-        name: &ObjectName,
-        body: &Rope,
-        wish: Option<(&'static str, String)>,
-    ) -> Result<HttpReply, Error> {
-        let mut digest = Md5::new();
-        body.iter().for_each(|piece| digest.update(piece));
-        let mut etag = String::new();
-        digest.finalize().iter().for_each(|byte| {
-            write!(etag, "{byte:02x}").expect("a String takes all that is written");
-        });
-        let mut headers = vec![("etag", etag)];
-        headers.extend(wish);
-        server::put(&self.container, name, body, headers)
-    }
-
     fn put_unless_there(&self, name: &ObjectName, body: &Rope) -> Result<bool, Error> {
-        let reply = self.write(name, body, Some(("if-none-match", "*".to_owned())))?;
-        match reply.status {
-            412 => Ok(false),
-            _ => reply
-                .finish()
-                .map_err(network(Operation::Put, Some(name)))
-                .map(|()| true),
-        }
+        let reply = server::send_unless_there(&self.container, name, body, headers(body))?;
+        server::was_stored(reply, name)
     }
+}
+
+/// Returns what is sent with an object: its sum.
+fn headers(body: &Rope) -> Vec<Header> {
+    let sum = server::md5_of(body);
+    let hex = sum.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    vec![("etag", hex.collect())]
 }
 
 impl Store for Swift {
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.write(name, body, None)?
-            .finish()
-            .map_err(network(Operation::Put, Some(name)))
+        server::put(&self.container, name, body, headers(body))
     }
 
     fn read(
@@ -103,14 +80,24 @@ impl Store for Swift {
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         check_prefix(prefix)?;
-        self.container.each(prefix, &mut |key, object| {
-            server::listed(&self.container.prefix, prefix, key).is_none_or(|name| {
-                found(ObjectInfo {
+        let mut outcome = Ok(());
+        self.container
+            .each(prefix, &mut |key, object| match server::listed(
+                &self.container.prefix,
+                prefix,
+                key,
+            ) {
+                Ok(None) => true,
+                Ok(Some(name)) => found(ObjectInfo {
                     name,
                     length: object.bytes,
-                })
-            })
-        })
+                }),
+                Err(error) => {
+                    outcome = Err(error);
+                    false
+                }
+            })?;
+        outcome
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {

@@ -156,7 +156,9 @@ fn is_newer(error: &AccessError) -> bool {
     matches!(
         error,
         AccessError::Manifest {
-            source: ManifestError::Document(DocumentError::Version { .. }),
+            source: ManifestError::Document(
+                DocumentError::Version { .. } | DocumentError::Feature(_),
+            ),
             ..
         }
     )

@@ -150,6 +150,7 @@ fn only_this_goes(candidates: &[Candidate], level: &LevelId) -> Vec<Fate> {
 /// Plans for one point in time, whose fate is this unless the store or its manifest forbids it.
 fn planned(of: BackupIn<'_>, point: &BackupPoint, fate: Fate) -> Result<Planned, store::Error> {
     let fate = match fate {
+        Fate::Goes if point.is_read_only() => Fate::Stays(vec![Reason::Newer]),
         Fate::Goes => stays_if_locked(of, &point.level)?,
         Fate::Stays(_) if point.is_stray => Fate::Stays(vec![Reason::Stray]),
         stays => stays,

@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use crate::catalog::{Access, CatalogError, Held, Left, names};
-use crate::model::{BackupName, Cancel, Interrupted, LevelId};
+use crate::model::{BackupName, Cancel, Interrupted, LevelId, LevelSerial};
 use crate::store::{self, Store, StoreExt};
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::PruneError;
@@ -58,6 +58,8 @@ pub struct Condemned {
     notes: Notes,
     pruned: Pruned,
     grace: Grace,
+    /// Which serial comes next, by the manifests that are left.
+    next_serial: Option<LevelSerial>,
 }
 
 /// Does what was planned, up to the removal of data: [`Condemned::remove`]. The caller has the
@@ -85,7 +87,10 @@ pub fn withdraw(
     if let Some(level) = claimed(of, &going)? {
         return Err(PruneError::Claimed { level });
     }
-    grace.keep(of, &plan.known.named_by(&going))?;
+    let next_serial = plan.known.next_serial(|_| true);
+    let known_to_others = plan.known.next_serial(|level| !going.contains(level));
+    let only_known_here = next_serial.filter(|_| next_serial > known_to_others);
+    grace.keep(of, &plan.known.named_by(&going), only_known_here)?;
     held.check().map_err(PruneError::Lock)?;
     let points = remove_manifests(of, &going, cancel)?;
     // The data is listed before the manifests: see the module's second point.
@@ -103,6 +108,7 @@ pub fn withdraw(
         notes: condemned.notes,
         pruned: condemned.pruned,
         grace,
+        next_serial: known_to_others,
     })
 }
 
@@ -250,7 +256,7 @@ impl Condemned {
             return Err(PruneError::Interrupted(Interrupted));
         }
         self.notes
-            .remove_old(of, self.grace)
+            .remove_old(of, self.grace, self.next_serial)
             .map_err(PruneError::Remove)?;
         Ok(pruned)
     }

@@ -101,7 +101,7 @@ impl Repack {
         })?;
         held.check().map_err(PruneError::Lock)?;
         let levels = step.rewritten.iter().map(|done| done.level.clone());
-        grace.keep(of, &levels.collect())?;
+        grace.keep(of, &levels.collect(), None)?;
         for RepackedLevel { level, record } in step.rewritten {
             store_record(of, &level, &record)?;
             self.levels.insert(level);

@@ -5,10 +5,10 @@ use super::copy::{Copier, Copies, NewPlace};
 use super::table_blocks::TableBlocks;
 use crate::catalog::names::LevelOf;
 use crate::catalog::stream::{is_live, open_frame_table};
-use crate::format::manifest::{LevelParts, RootNode};
+use crate::format::manifest::LevelParts;
 use crate::format::repacked::Repacked;
 use crate::format::segment::TooManySegments;
-use crate::index::{FrameRow, FrameTable, FrameTableWriter, IndexError, RunRoot};
+use crate::index::{FrameRow, FrameTable, FrameTableWriter, IndexError};
 use crate::model::Cancel;
 use crate::upkeep::backup_in::BackupIn;
 use crate::upkeep::error::PruneError;
@@ -110,19 +110,11 @@ impl<'run> Rewrite<'run> {
                 writer.push_later(&row, &mut blocks).map_err(table_failed)?;
             }
         }
-        let RunRoot {
-            node,
-            height,
-            entries,
-        } = writer.finish(&mut blocks).map_err(table_failed)?;
+        let root = writer.finish(&mut blocks).map_err(table_failed)?;
         let frame_table_segments = blocks.finish()?;
         let parts = LevelParts {
             segments: copies.end,
-            frame_table: RootNode {
-                node,
-                height,
-                entries,
-            },
+            frame_table: root.into(),
             frame_table_segments,
             repacked: number,
             ..parts.clone()

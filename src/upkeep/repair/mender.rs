@@ -6,8 +6,8 @@
 //! Everything else in the object is copied as it is.
 
 use super::table_rows::TableRows;
+use crate::catalog::Blocks;
 use crate::catalog::names::{Folder, LevelOf};
-use crate::catalog::{Blocks, run_root};
 use crate::format::frame::{Compression, Encoder, Lane, Sealer};
 use crate::format::manifest::{LevelParts, RootNode, Run};
 use crate::index::{IndexError, SurveyedBlock, leaf_of, survey_blocks};
@@ -120,7 +120,7 @@ impl Mender<'_> {
         let mut found = SurveyedLane::default();
         let blocks = Blocks::new(self.of.access, self.of.backup, self.level, lane);
         let source = Arc::new(blocks.ahead());
-        let surveyed = survey_blocks(run_root(root), source, &mut |block| {
+        let surveyed = survey_blocks(root.into(), source, &mut |block| {
             if block.fault.is_some() {
                 found.damaged.push(block.clone());
             }

@@ -1,4 +1,4 @@
-//! Mends what can be mended of a backup, and sees to it that lost data is stored again.
+//! Mends what can be mended in a backup, and has lost data stored again.
 //!
 //! A repair changes nothing that can be read, and removes nothing. [`remove_unreadable`] removes
 //! points in time that cannot be opened, and has to be called by itself.
@@ -7,8 +7,8 @@
 //!    for sure what was in them.
 //! 2. Everything is checked, all data too ([`super::check`]).
 //! 3. Of each level that has lost parts of its stream a note is stored ([`crate::format::lost`]).
-//!    The next backup takes no file for stored that leans on them: it stores again what is still at
-//!    the source, and that is whole from then on.
+//!    The next backup does not count a file as stored that leans on them. It stores the file again
+//!    if the source still has it, and the file is whole from then on.
 //!
 //! | file | question |
 //! |---|---|
@@ -84,7 +84,9 @@ pub fn repair(
             return Err(RepairError::Check(CheckError::Interrupted(Interrupted)));
         }
         // The check tells what is wrong with a manifest.
-        if let Ok(manifest) = access.manifest(backup, level) {
+        if let Ok(manifest) = access.manifest(backup, level)
+            && manifest.read_only_for().is_empty()
+        {
             mended.mend(of, &manifest)?;
         }
     }

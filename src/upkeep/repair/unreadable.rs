@@ -31,7 +31,7 @@ pub fn remove_unreadable(
     };
     let levels = points().map(|point| point.level.clone()).collect();
     grace
-        .keep(BackupIn::new(access, backup), &levels)
+        .keep(BackupIn::new(access, backup), &levels, None)
         .map_err(RepairError::Note)?;
     for point in points() {
         let level = &point.level;

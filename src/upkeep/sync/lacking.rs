@@ -91,11 +91,29 @@ impl LevelObjectsOfPair {
         }
     }
 
-    /// Returns the objects that the copy lacks, or has with another length.
-    pub(super) fn lacking(self) -> Vec<ObjectInfo> {
+    /// Returns the number of the newest repack of the level in the source; 0 where there was none.
+    pub(super) fn newest_repack(&self) -> u32 {
+        let records = self.from.iter();
+        let numbers = records.filter_map(|object| match names::place_in_level(&object.name) {
+            Some((Folder::Repacked, number)) => Some(number),
+            _ => None,
+        });
+        numbers.max().unwrap_or_default()
+    }
+
+    /// Returns the objects that the copy lacks, or has with another length; and the numbers of the
+    /// segments that it has.
+    pub(super) fn lacking(self) -> (Vec<ObjectInfo>, BTreeSet<u32>) {
         let Self { mut from, to } = self;
         from.retain(|object| to.get(&object.name) != Some(&object.length));
-        from
+        let lacking: BTreeSet<&ObjectName> = from.iter().map(|object| &object.name).collect();
+        let copied = to.keys().filter(|name| !lacking.contains(name));
+        let segments = copied.filter_map(|name| match names::place_in_level(name) {
+            Some((Folder::Segments, number)) => Some(number),
+            _ => None,
+        });
+        let segments = segments.collect();
+        (from, segments)
     }
 }
 

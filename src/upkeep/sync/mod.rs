@@ -14,21 +14,38 @@
 //! | `missing` | which levels does the copy lack? |
 //! | `lacking` | which objects of a level does the copy lack? |
 //! | `pair` | which store, and which copy of it? |
+//! | `segments` | what must a segment hold, by the frame table? |
+//! | `object_check` | does an object hold what it must? |
+//! | `block_order` | have objects of an index changed places? |
+//! | `left_out` | what was not passed on, and which points in time need it? |
 //! | `level_copy` | how do the objects of a level and its notes get across? |
+//!
+//! Every object is verified after it was read and before it is stored in the copy: by the tags or
+//! checksums of its frames, without decrypting or decompressing them. One that is damaged stays
+//! behind, and so do the points in time that need it, unless a repair of the source has noted what
+//! is lost. Memory holds an object for each of the copies under way.
 
+mod block_order;
 mod lacking;
+mod left_out;
 mod level_copy;
 mod missing;
+mod object_check;
 mod pair;
+mod segments;
 
+pub use left_out::DamagedObject;
 pub use missing::{LevelsToCopy, missing};
+pub use object_check::ObjectFlaw;
 pub use pair::Pair;
 
 use super::error::SyncError;
 use crate::catalog::names::LevelOf;
 use crate::catalog::{Access, AccessError, Catalog, Held, lost_parts, offer_whole};
-use crate::format::manifest::{Manifest, ManifestError};
+use crate::format::manifest::Manifest;
 use crate::model::{BackupName, Cancel, LevelId, Progress};
+use block_order::BlockOrder;
+use left_out::LeftOut;
 use level_copy::{Copied, CopiedSoFar, LevelCopier};
 use std::collections::BTreeSet;
 
@@ -52,6 +69,17 @@ pub struct Synced {
     pub bytes: u64,
     /// Levels whose manifests cannot be read: they were not copied.
     pub unreadable: Vec<(LevelId, AccessError)>,
+    /// Objects of the source that are not what they must be.
+    pub damaged: Vec<DamagedObject>,
+    /// Levels that were not copied, as they need a damaged object.
+    pub held_back: Vec<LevelId>,
+}
+
+impl Synced {
+    /// Returns whether all was copied, and all of it sound.
+    pub fn is_whole(&self) -> bool {
+        self.unreadable.is_empty() && self.damaged.is_empty() && self.held_back.is_empty()
+    }
 }
 
 /// Copies what the copy lacks of a backup.
@@ -105,6 +133,8 @@ fn copier<'run>(
         progress,
         cancel,
         so_far: CopiedSoFar::default(),
+        left_out: LeftOut::default(),
+        order: BlockOrder::default(),
     })
 }
 
@@ -150,8 +180,21 @@ impl SyncRun<'_> {
         let Copied { objects, bytes } = self.copier.copy(&manifest)?;
         // Manifests go before data. As long as this one is there, the objects were all there when
         // they were listed.
-        if !self.is_unchanged(level, &stored)? {
+        let is_unchanged = self.is_unchanged(level, &stored)?;
+        let damaged = self.copier.left_out.take_untold().into_iter();
+        // What is missing then went with the level.
+        let is_damage =
+            |object: &DamagedObject| is_unchanged || !matches!(object.flaw, ObjectFlaw::Missing);
+        self.synced.damaged.extend(damaged.filter(is_damage));
+        if !is_unchanged {
             tracing::info!(%backup, %level, "it went from the other store while it was copied");
+            return Ok(());
+        }
+        if self.copier.is_incomplete(&manifest) {
+            self.synced.objects += objects;
+            self.synced.bytes += bytes;
+            self.synced.held_back.push(level.clone());
+            tracing::warn!(%backup, %level, "not copied, as it needs a damaged object");
             return Ok(());
         }
         self.held.check().map_err(SyncError::Lock)?;
@@ -174,11 +217,7 @@ impl SyncRun<'_> {
     fn manifest(&self, level: &LevelId) -> Result<ReadManifest, AccessError> {
         let from = self.pair.from;
         let stored = from.manifest_bytes(self.backup, level)?;
-        let failed = |source: ManifestError| AccessError::Manifest {
-            level: level.clone(),
-            source,
-        };
-        let manifest = Manifest::open(stored.clone(), &from.opener(level)).map_err(failed)?;
+        let (manifest, _) = from.open_manifest(self.backup, level, stored.clone())?;
         Ok(ReadManifest { manifest, stored })
     }
 

@@ -313,3 +313,33 @@ fn wrong_passwords_are_limited_and_right_ones_are_not() {
     });
     assert!(back, "the limit does not end");
 }
+
+#[test]
+#[ignore = "needs openssl, which makes certificates"]
+fn a_server_is_told_no_token_unless_a_trusted_authority_signed_its_certificate() {
+    let database = Arc::new(Database::sqlite());
+    let home = database.home.path();
+    certificate(home, "ours");
+    let token = database.token(&["--project", "tecs"]);
+    std::fs::write(home.join("token"), token).expect("written");
+    let tls = ["--tls-certificate", "ours.pem", "--tls-key", "ours.key"];
+    let api = Api::on(&database, &tls);
+    let ask = |url: &str, authority: Option<&str>| {
+        let mut client = Command::new(env!("CARGO_BIN_EXE_freezer"));
+        client
+            .args(["job", "list", "--api-url", url, "--api-token-file", "token"])
+            .args(["--api-project", "tecs"])
+            .env_clear()
+            .env("HOME", home)
+            .envs(authority.map(|file| ("SSL_CERT_FILE", home.join(file))))
+            .current_dir(home);
+        let output = client.output().expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), told)
+    };
+    let (done, told) = ask(&api.url, Some("ours-ca.pem"));
+    assert!(done, "{told}");
+    certificate(home, "other");
+    let (done, told) = ask(&api.url, Some("other-ca.pem"));
+    assert!(!done && told.contains("certificate"), "{told}");
+}

@@ -13,7 +13,7 @@ use freezer::format::signature::RollingSum;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Content, Entry, LevelId, Progress, TreePath};
 use freezer::platform::ManualClock;
-use freezer::restore::{Options, export, restore};
+use freezer::restore::{Options, Trust, export, restore};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::local::Local;
 use freezer::store::memory::MemoryStore;
@@ -146,7 +146,7 @@ impl Series {
             .expect("it opens");
         let archive = target.path().join("tar");
         let mut out = fs::File::create(&archive).expect("made");
-        export(&view, &mut out, &Silent, &Cancel::new()).expect("exported");
+        export(&view, &mut out, Trust::Trusted, &Silent, &Cancel::new()).expect("exported");
         let place = target.path().join("out");
         fs::create_dir(&place).expect("made");
         let status = Command::new("tar")

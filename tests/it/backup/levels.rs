@@ -9,7 +9,7 @@ use freezer::format::frame::Compression;
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Excludes, LevelId};
 use freezer::platform::ManualClock;
-use freezer::restore::{Options, export, restore};
+use freezer::restore::{Options, Trust, export, restore};
 use freezer::store::local::Local;
 use freezer::store::{Store, StoreExt};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags, setxattr, utimensat};
@@ -73,7 +73,7 @@ impl Series {
     pub(crate) fn export(&self, level: &LevelId, out: &mut dyn std::io::Write) {
         let view = reading::open(&self.access, &backup::name(), level, &reading::reader())
             .expect("it opens");
-        export(&view, out, &Silent, &Cancel::new()).expect("exported");
+        export(&view, out, Trust::Trusted, &Silent, &Cancel::new()).expect("exported");
     }
 
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {

@@ -10,7 +10,7 @@ use freezer::model::{Cancel, LevelId, Progress, Trouble};
 use freezer::platform::{ManualClock, Running, SystemClock};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::memory::MemoryStore;
-use freezer::store::{ErrorKind, Operation, Store};
+use freezer::store::{ErrorKind, Operation, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -169,7 +169,6 @@ fn of_many_runs_that_begin_at_once_one_works_at_a_time_and_all_succeed() {
         for _ in 0..6 {
             scope.spawn(|| {
                 let name = backup::name();
-                let catalog = Catalog::new(access.store());
                 let request = freezer::catalog::LockRequest {
                     backup: &name,
                     host: "host",
@@ -177,10 +176,8 @@ fn of_many_runs_that_begin_at_once_one_works_at_a_time_and_all_succeed() {
                     patience: Patience::Endless,
                 };
                 start.wait();
-                let store = access.store();
                 freezer::catalog::with_lock(
-                    store.as_ref(),
-                    &catalog,
+                    &access,
                     request,
                     &SystemClock,
                     &Cancel::new(),
@@ -363,4 +360,88 @@ fn the_next_run_removes_the_data_of_a_failed_one() {
         .collect();
     assert_eq!(of, BTreeSet::from([true]), "data of the failed run is left");
     assert!(objects(sound.as_ref(), LOCKS).is_empty());
+}
+
+/// A claim that this machine's own process left before it last started, say.
+fn dead() -> Running {
+    Running {
+        pid: (1 << 22) + 1,
+        ..Running::this_process()
+    }
+}
+
+#[test]
+fn a_claim_says_which_machine_it_is_of_only_to_who_knows_the_store() {
+    let store = Arc::new(MemoryStore::default());
+    let passphrase = freezer::model::Passphrase::new(b"secret".to_vec());
+    let encrypted = Access::create(
+        Arc::new(MemoryStore::default()),
+        Some(&passphrase),
+        freezer::format::keys::KdfCost::default(),
+        Timestamp::UNIX_EPOCH,
+        "",
+    );
+    for access in [backup::create_plain(store), encrypted.expect("created")] {
+        let this = Running::this_process();
+        let name = backup::name();
+        let request = freezer::catalog::LockRequest {
+            backup: &name,
+            host: "host",
+            action: "test",
+            patience: Patience::None,
+        };
+        let seen = freezer::catalog::with_lock(
+            &access,
+            request,
+            &SystemClock,
+            &Cancel::new(),
+            |()| true,
+            |_| {
+                let store = access.store();
+                let claim = objects(store.as_ref(), LOCKS).pop().expect("a claim");
+                let claim = freezer::store::ObjectName::new(claim).expect("legal");
+                let bytes = store.get(&claim, 1 << 14).expect("readable");
+                let text = String::from_utf8(bytes).expect("text");
+                for hidden in [&this.machine, &this.boot].into_iter().flatten() {
+                    let (id, _) = hidden.split_once(' ').unwrap_or((hidden, ""));
+                    assert!(!text.contains(id), "{text}");
+                }
+                assert!(Claim::decode(text.as_bytes()).is_ok(), "{text}");
+            },
+        );
+        seen.expect("nobody holds the lock");
+    }
+}
+
+#[test]
+fn a_claim_of_an_ended_process_holds_no_longer_in_the_old_form_and_in_the_new() {
+    let room = scratch();
+    let (_, plain) = claimed(EARLIER, in_an_hour(), dead());
+    let (store, hidden) = claimed(EARLIER, in_an_hour(), elsewhere());
+    // The same claim, as this version writes it.
+    let concealed = hidden.machine_digest().conceal(&dead());
+    let claim = Claim::new("web-1", "backup", Timestamp::UNIX_EPOCH, concealed);
+    let id: LevelId = EARLIER.parse().expect("legal");
+    let name = claim_name(&backup::name(), &id, Term::Until(in_an_hour()));
+    for object in objects(store.as_ref(), LOCKS) {
+        let object = freezer::store::ObjectName::new(object).expect("legal");
+        store.delete(&object).expect("deleted");
+    }
+    store.put(&name, &vec![claim.encode()]).expect("stored");
+    for access in [plain, hidden] {
+        make(&access, room.path(), Patience::None).expect("nobody holds the lock");
+        assert!(objects(access.store().as_ref(), LOCKS).is_empty());
+    }
+    // A digest of another store is of a machine that is not known.
+    let (store, access) = claimed(EARLIER, in_an_hour(), elsewhere());
+    let other = backup::create_plain(Arc::new(MemoryStore::default()));
+    let before_this_boot = Running {
+        boot: Some("0".to_owned()),
+        ..dead()
+    };
+    let foreign = other.machine_digest().conceal(&before_this_boot);
+    let claim = Claim::new("web-1", "backup", Timestamp::UNIX_EPOCH, foreign);
+    store.put(&name, &vec![claim.encode()]).expect("stored");
+    let refused = make(&access, room.path(), Patience::None);
+    assert!(matches!(refused, Err(BackupError::Lock(_))), "{refused:?}");
 }

@@ -5,6 +5,7 @@ mod blocks;
 mod changing;
 mod checksum;
 mod hashes;
+mod hung;
 mod index_runs;
 pub(crate) mod levels;
 mod linked;

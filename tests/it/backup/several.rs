@@ -104,7 +104,7 @@ impl Rounds {
 
     /// Copies all levels that `to` lacks.
     fn bring_up_to_date(&self, from: &Access, to: &Access) {
-        let (name, cancel, store) = (backup::name(), Cancel::new(), to.store());
+        let (name, cancel) = (backup::name(), Cancel::new());
         let lock = LockRequest {
             backup: &name,
             host: "here",
@@ -113,8 +113,7 @@ impl Rounds {
         };
         let pair = Pair { from, to };
         with_lock(
-            store.as_ref(),
-            &Catalog::new(to.store()),
+            to,
             lock,
             &self.clock,
             &cancel,

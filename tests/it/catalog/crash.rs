@@ -3,6 +3,7 @@
 use super::{back_up, backup, catalog, data_of, level, objects};
 use freezer::catalog::names::LevelOf;
 use freezer::model::LevelId;
+use freezer::store::altered::{Alteration, Altered};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::memory::MemoryStore;
 use freezer::store::{self, ErrorKind, Store, StoreExt};
@@ -172,7 +173,11 @@ struct PublishedBetweenListings {
     level: (store::ObjectName, Once),
 }
 
-impl Store for PublishedBetweenListings {
+impl Alteration for PublishedBetweenListings {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
+    }
+
     fn list(
         &self,
         prefix: &str,
@@ -186,41 +191,16 @@ impl Store for PublishedBetweenListings {
         });
         listed
     }
-
-    fn put(&self, name: &store::ObjectName, body: &store::Rope) -> Result<(), store::Error> {
-        self.inner.put(name, body)
-    }
-
-    fn read(
-        &self,
-        name: &store::ObjectName,
-        wanted: store::Selection<'_>,
-        take: &mut dyn FnMut(Vec<u8>) -> bool,
-    ) -> Result<(), store::Error> {
-        self.inner.read(name, wanted, take)
-    }
-
-    fn delete(&self, name: &store::ObjectName) -> Result<(), store::Error> {
-        self.inner.delete(name)
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    fn powers(&self) -> store::Powers<'_> {
-        self.inner.powers()
-    }
 }
 
 #[test]
 fn a_level_that_is_published_while_leftovers_are_looked_for_is_none() {
     let docs = backup("h", "docs");
     let manifest = freezer::catalog::names::manifest_name(&docs, &level(0));
-    let store = Arc::new(PublishedBetweenListings {
+    let store = Arc::new(Altered(PublishedBetweenListings {
         inner: MemoryStore::default(),
         level: (manifest, Once::new()),
-    });
+    }));
     for object in data_of(&docs, &level(0)) {
         store.put(&object, &vec![]).expect("no fault");
     }

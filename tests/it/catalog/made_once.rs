@@ -3,11 +3,9 @@
 use super::objects;
 use crate::support::backup::{CHEAP, passphrase};
 use freezer::catalog::{Access, AccessError, names};
-
+use freezer::store::altered::{Alteration, Altered};
 use freezer::store::memory::MemoryStore;
-use freezer::store::{
-    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store, StoreExt,
-};
+use freezer::store::{Error, ErrorKind, ObjectName, Operation, Powers, Selection, Store, StoreExt};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,9 +21,9 @@ struct Behind {
     loses_an_answer: bool,
 }
 
-impl Store for Behind {
-    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.inner.put(name, body)
+impl Alteration for Behind {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
     }
 
     fn read(
@@ -45,18 +43,6 @@ impl Store for Behind {
             return Err(Error::new(ErrorKind::Missing, Operation::Get, name));
         }
         self.inner.read(name, wanted, take)
-    }
-
-    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        self.inner.list(prefix, found)
-    }
-
-    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        self.inner.delete(name)
-    }
-
-    fn location(&self) -> String {
-        "behind:".to_owned()
     }
 
     fn powers(&self) -> Powers<'_> {
@@ -81,7 +67,7 @@ fn make(
         loses_an_answer,
     };
     Access::create_among_others(
-        Arc::new(store),
+        Arc::new(Altered(store)),
         Some(&passphrase()),
         CHEAP,
         Timestamp::UNIX_EPOCH,

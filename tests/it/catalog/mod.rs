@@ -4,6 +4,7 @@ mod crash;
 mod finding;
 mod made_once;
 mod order;
+mod version_2;
 
 use freezer::catalog::names::{self, Folder};
 use freezer::catalog::{Catalog, CatalogError, objects_below};

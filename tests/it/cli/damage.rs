@@ -297,23 +297,28 @@ fn what_is_left_of_a_run_that_was_cut_off_is_told_of_and_no_damage() {
         .join("segments");
     std::fs::create_dir_all(&left).expect("made");
     std::fs::write(left.join("00000000"), vec![7; 5000]).expect("written");
+    let said = user.fails(1, "check docs");
+    assert!(
+        said.out.contains("its manifest is gone"),
+        "nothing explains it: {said:?}"
+    );
+    // The claim of a run, which was ended, explains it.
+    let host = segment.ancestors().nth(4).expect("a host").file_name();
+    let host = host.expect("a name").to_string_lossy().into_owned();
+    let claims = format!(".local/share/freezer/store/locks/{host}/docs");
+    user.write(&format!("{claims}/20201122T223450.123Z-1a2b3c4d/over"), "");
     let said = user.succeeds("check docs");
     assert!(
         said.err
-            .contains("no point in time needs 4.8 KiB of 1 level"),
+            .contains("was cut off; the next run deals with the 4.8 KiB it left"),
         "{said:?}"
     );
     let remark = user.succeeds("check docs --json").event("remark");
     assert_eq!(
         (remark["remark"].as_str(), remark["bytes"].as_u64()),
-        (Some("unneeded"), Some(5000)),
+        (Some("cut_off"), Some(5000)),
         "{remark}"
     );
     user.succeeds("prune docs --yes");
-    assert!(
-        !user
-            .succeeds("check docs")
-            .err
-            .contains("no point in time needs")
-    );
+    assert!(!user.succeeds("check docs").err.contains("was cut off"));
 }

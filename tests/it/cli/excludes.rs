@@ -1,5 +1,6 @@
 //! `--exclude` against the program whose meaning it promises.
 
+use super::User;
 use freezer::model::{Excludes, TreePath};
 use proptest::prelude::{ProptestConfig, Strategy, prop_assert_eq, proptest};
 use std::collections::BTreeSet;
@@ -11,6 +12,89 @@ const PATHS: [&str; 17] = [
     "a", "a/b", "a/b/c", "a/bc", "a/.h", "ab", "ab/a", "ab/a/*", "b", "b/a[b", "b/]", "b/-x", "B",
     "c.o", "d\\", "d\\/?", "1",
 ];
+
+/// The files of a tree that a backup with these options holds.
+fn kept(options: &str) -> Vec<String> {
+    let user = User::new();
+    for path in ["a.log", "keep.log", "x.JPG", "sub/b.log", "sub/c.txt"] {
+        user.write(&format!("docs/{path}"), "text\n");
+    }
+    user.write("docs/large", vec![b'x'; 3000]);
+    user.write(
+        "docs/cache/CACHEDIR.TAG",
+        "Signature: 8a477f597d28d172789f06886806bc55\n",
+    );
+    user.write("docs/cache/thing", "x");
+    user.write("docs/false/CACHEDIR.TAG", "no signature\n");
+    user.write("docs/private/.nobackup", "");
+    user.write("docs/private/deep/thing", "x");
+    user.write("patterns", "# what no one misses\n\n*.log\r\n!keep.log\n");
+    std::os::unix::fs::symlink("docs", user.path("link")).expect("linked");
+    let home = user.path("");
+    let options = options.replace("$PWD", home.to_str().expect("text").trim_end_matches('/'));
+    user.succeeds(&format!("backup docs {options}"));
+    let listed = user.succeeds("ls -R docs");
+    let mut kept: Vec<String> = listed.out.lines().map(str::to_owned).collect();
+    kept.retain(|path| !kept_folders().contains(&path.as_str()));
+    kept
+}
+
+/// The directories of that tree: no rule takes them out.
+fn kept_folders() -> [&'static str; 6] {
+    ["sub", "cache", "false", "private", "private/deep", ""]
+}
+
+#[test]
+fn each_rule_leaves_out_its_files_and_no_others() {
+    const ALL: [&str; 10] = [
+        "a.log",
+        "cache/CACHEDIR.TAG",
+        "cache/thing",
+        "false/CACHEDIR.TAG",
+        "keep.log",
+        "large",
+        "private/.nobackup",
+        "private/deep/thing",
+        "sub/b.log",
+        "sub/c.txt",
+    ];
+    for (options, gone) in [
+        ("", &[][..]),
+        ("--exclude-from patterns", &["a.log", "sub/b.log"]),
+        ("--exclude *.log --exclude !sub/*", &["a.log", "keep.log"]),
+        (
+            "--exclude-from patterns --exclude keep.*",
+            &["a.log", "keep.log", "sub/b.log"],
+        ),
+        ("--exclude-caches", &["cache/thing"]),
+        ("--exclude-if-present .nobackup", &["private/deep/thing"]),
+        ("--exclude-larger-than 2k", &["large"]),
+        ("--iexclude *.jpg", &["x.JPG"]),
+        ("--exclude $PWD/link/sub/*", &["sub/b.log", "sub/c.txt"]),
+    ] {
+        let mut expected: Vec<&str> = ALL.iter().copied().chain(["x.JPG"]).collect();
+        expected.retain(|path| !gone.contains(path));
+        expected.sort_unstable();
+        let mut found = kept(options);
+        found.sort_unstable();
+        assert_eq!(found, expected, "{options}");
+    }
+}
+
+#[test]
+fn a_pattern_that_matched_nothing_is_named() {
+    let user = User::with_docs();
+    let said = user.succeeds("backup docs --exclude docs/sub --exclude b.txt");
+    assert!(
+        said.err.contains("pattern docs/sub matched nothing"),
+        "{said:?}"
+    );
+    assert!(!said.err.contains("b.txt"), "{said:?}");
+    let event = user
+        .succeeds("backup docs --exclude docs/sub --json")
+        .event("result");
+    assert_eq!(event["unmatched_excludes"], serde_json::json!(["docs/sub"]));
+}
 
 fn make_tree(root: &Path, paths: &[&str]) {
     for path in paths {

@@ -2,8 +2,9 @@
 
 use super::User;
 
-const COMMANDS: [&str; 74] = [
+const COMMANDS: [&str; 76] = [
     "backup",
+    "init",
     "list",
     "ls",
     "cat",
@@ -20,6 +21,7 @@ const COMMANDS: [&str; 74] = [
     "repack",
     "repair",
     "sync",
+    "unlock",
     "key",
     "key list",
     "key add",
@@ -163,4 +165,27 @@ fn completions_and_manual_pages_are_made() {
     user.succeeds("man man");
     let page = std::fs::read_to_string(user.path("man/freezer-backup.1")).expect("a page");
     assert!(page.contains("max\\-segment\\-size"), "{page}");
+}
+
+#[test]
+fn a_command_of_another_program_is_answered_with_ours() {
+    let user = User::new();
+    for (theirs, ours) in [
+        ("snapshots", "freezer list"),
+        ("forget --keep-last 3", "freezer prune"),
+        ("stats", "freezer du"),
+        ("verify", "freezer check"),
+        ("create /x", "freezer backup"),
+        ("extract docs", "freezer restore"),
+    ] {
+        let said = user.fails(2, theirs);
+        assert!(
+            said.err.contains("hint: here it is") && said.err.contains(ours),
+            "{said:?}"
+        );
+        user.succeeds(&format!(
+            "{} --help",
+            ours.strip_prefix("freezer ").expect("ours")
+        ));
+    }
 }

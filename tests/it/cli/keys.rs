@@ -1,8 +1,6 @@
 //! Encrypted stores and their keys.
 
 use super::{User, said};
-use std::io::{Read, Write};
-use std::process::Stdio;
 
 fn user_with_encrypted_store() -> User {
     let user = User::with_docs();
@@ -27,10 +25,12 @@ fn a_passphrase_opens_its_store_and_another_does_not() {
         user.succeeds("cat docs a.txt --encrypt-pass-file pass").out,
         "hello\n"
     );
-    let wrong = user.fails(1, "cat docs a.txt --encrypt-pass-file other");
+    let wrong = user.fails(12, "cat docs a.txt --encrypt-pass-file other");
     assert!(wrong.err.contains("wrong passphrase"), "{wrong:?}");
     assert!(!wrong.err.contains("staple"));
-    user.succeeds("list");
+    let said = user.fails(1, "list");
+    assert!(said.err.contains("no passphrase was given"), "{said:?}");
+    user.succeeds("list --encrypt-pass-file pass");
 }
 
 #[test]
@@ -54,43 +54,20 @@ fn without_terminal_and_file_it_says_what_is_needed() {
     let user = user_with_encrypted_store();
     let mut command = user.program("setsid");
     let said = said(command.args(["--wait", env!("CARGO_BIN_EXE_freezer"), "ls", "docs"]));
-    assert_eq!(said.code, 1, "{said:?}");
+    assert_eq!(said.code, 12, "{said:?}");
     assert!(said.err.contains("hint: write the passphrase"), "{said:?}");
 }
 
 #[test]
 fn on_a_terminal_it_asks_and_does_not_show_the_answer() {
     let user = user_with_encrypted_store();
-    let mut command = user.program("script");
-    let line = format!("{} cat docs a.txt", env!("CARGO_BIN_EXE_freezer"));
-    command.args([
-        "--quiet",
-        "--return",
-        "--echo",
-        "never",
-        "--command",
-        &line,
-        "/dev/null",
-    ]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut terminal = child.stdout.take().expect("piped");
-    let mut shown = Vec::new();
+    let mut dialogue = user.on_terminal("cat docs a.txt");
     // What is typed before the question is thrown away.
-    while !shown.ends_with(b": ") {
-        let mut byte = [0];
-        terminal.read_exact(&mut byte).expect("the question");
-        shown.extend(byte);
-    }
+    dialogue.until(": ");
     // A wrong letter taken back, and then the right one.
-    let mut keyboard = child.stdin.take().expect("piped");
-    keyboard.write_all(b"correct horsf\x7fe\n").expect("typed");
-    terminal.read_to_end(&mut shown).expect("the answer");
-    let shown = String::from_utf8_lossy(&shown);
-    assert!(child.wait().expect("it ends").success(), "{shown}");
+    dialogue.press(b"correct horsf\x7fe\n");
+    let (shown, code) = dialogue.end();
+    assert_eq!(code, Some(0), "{shown}");
     assert!(
         shown.contains("Passphrase of ") && shown.contains("hello"),
         "{shown}"
@@ -125,7 +102,7 @@ fn keys_are_added_changed_and_removed_without_touching_data() {
         "key remove {} --encrypt-pass-file other",
         first["id"].as_str().expect("text")
     ));
-    user.fails(1, "ls docs --encrypt-pass-file pass");
+    user.fails(12, "ls docs --encrypt-pass-file pass");
     let last = user.fails(
         1,
         &format!(
@@ -136,7 +113,7 @@ fn keys_are_added_changed_and_removed_without_touching_data() {
     assert!(last.err.contains("is the last key"), "{last:?}");
 
     user.succeeds("key change --encrypt-pass-file other --new-pass-file pass");
-    user.fails(1, "ls docs --encrypt-pass-file other");
+    user.fails(12, "ls docs --encrypt-pass-file other");
     assert_eq!(
         user.succeeds("ls docs --encrypt-pass-file pass").out,
         "a.txt\nsub\n"

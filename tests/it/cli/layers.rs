@@ -68,6 +68,7 @@ fn every_option_can_stand_in_a_file_and_lists_add_up() {
         "[any]\nexclude = *.tmp\n  *.bak\nBackup_Name = papers\nquiet = True\
          \nallow_other = False\n",
     );
+    user.succeeds("init");
     let said = user.succeeds("backup docs --config my.conf --exclude *.old");
     assert_eq!(said.err, "", "quiet");
     assert_eq!(user.succeeds("ls papers").out, "a.txt\nsub\n");

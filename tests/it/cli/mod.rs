@@ -1,11 +1,14 @@
 //! The command line: what it takes, prints and returns, run as people run it.
 #![expect(clippy::disallowed_methods, reason = "these tests run programs")]
 
+mod check;
 mod damage;
+mod drips;
 mod empty;
 mod excludes;
 mod exit_codes;
 mod help;
+mod init;
 mod keys;
 mod known_stores;
 mod layers;
@@ -16,11 +19,17 @@ mod outside;
 mod private_files;
 mod prune;
 mod repack;
+mod security;
+mod several;
 mod signals;
+mod sources;
 mod stores;
 mod sync;
+mod terminal;
 mod transcript;
 mod unlock;
+mod unproven;
+mod untrusted;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

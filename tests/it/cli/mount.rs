@@ -43,7 +43,7 @@ fn what_is_wrong_is_told_before_the_command_returns() {
     user.write("wrong", "other\n");
     user.succeeds("backup docs --encrypt-pass-file pass");
     std::fs::create_dir(user.path("m")).expect("made");
-    let said = user.fails(1, "mount docs m --encrypt-pass-file wrong");
+    let said = user.fails(12, "mount docs m --encrypt-pass-file wrong");
     assert!(said.err.contains("wrong passphrase"), "{said:?}");
     assert!(
         user.fails(1, "mount nope m --encrypt-pass-file pass")

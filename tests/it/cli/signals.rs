@@ -68,6 +68,75 @@ fn a_second_interrupt_ends_it_at_once() {
     assert_eq!(child.wait().expect("ended").code(), Some(130));
 }
 
+/// Whether this process was started with a signal ignored, as by `nohup`. Its children are too.
+fn is_ignored(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let bits = u64::from_str_radix(ignored.expect("there").trim(), 16).expect("bits");
+    bits >> (signal.as_raw() - 1) & 1 == 1
+}
+
+#[test]
+fn one_signal_of_any_kind_ends_a_run_that_hangs() {
+    // It hangs in a write that nobody takes.
+    let signals = [
+        Signal::INT,
+        Signal::TERM,
+        Signal::HUP,
+        Signal::QUIT,
+        Signal::XFSZ,
+    ];
+    let told = signals.into_iter().filter(|signal| !is_ignored(*signal));
+    let hanging: Vec<_> = told
+        .map(|signal| {
+            let (user, child) = exporting();
+            kill_process(Pid::from_child(&child), signal).expect("sent");
+            (signal, user, child)
+        })
+        .collect();
+    for (signal, _user, mut child) in hanging {
+        let status = child.wait().expect("it ends");
+        let mut told = String::new();
+        child
+            .stderr
+            .take()
+            .expect("piped")
+            .read_to_string(&mut told)
+            .expect("text");
+        assert_eq!(status.code(), Some(130), "{signal:?}: {told}");
+        assert!(told.contains("did not answer within"), "{signal:?}: {told}");
+    }
+}
+
+#[test]
+fn a_run_under_nohup_does_not_hear_of_a_hang_up() {
+    let user = User::new();
+    for file in 0_u8..4 {
+        user.write(&format!("docs/{file}"), vec![file; 4 << 20]);
+    }
+    user.succeeds("backup docs");
+    let mut child = user
+        .program("sh")
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .args([env!("CARGO_BIN_EXE_freezer"), "export", "docs"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut first = [0];
+    let output = child.stdout.as_mut().expect("piped");
+    output.read_exact(&mut first).expect("a first byte");
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::HUP).expect("sent");
+    // Were it the second signal, it would end the process at once and without a word.
+    kill_process(pid, Signal::TERM).expect("sent");
+    child.wait().expect("it ends");
+    let mut told = String::new();
+    let mut errors = child.stderr.take().expect("piped");
+    errors.read_to_string(&mut told).expect("text");
+    assert!(told.contains("did not answer within"), "{told}");
+}
+
 #[test]
 fn when_nobody_reads_any_more_it_ends_quietly() {
     let (_user, mut child) = exporting();

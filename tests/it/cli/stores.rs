@@ -102,14 +102,18 @@ fn no_store_is_made_that_would_be_no_copy_of_one_that_cannot_be_opened() {
 }
 
 #[test]
-fn two_stores_that_were_made_apart_are_refused() {
+fn of_two_stores_that_were_made_apart_the_first_one_is_used() {
     let user = User::with_docs();
     user.succeeds("backup docs --hostname here -q --store one");
     user.succeeds("backup docs --hostname here -q --store two");
-    let said = user.fails(1, "backup docs --hostname here --store one --store two");
+    let said = user.fails(3, "backup docs --hostname here --store one --store two");
     assert!(
         said.err.contains("is a different store, not a copy of"),
         "{said:?}"
+    );
+    user.fails(
+        1,
+        "backup docs --hostname here --store one --store two --on-store-failure abort",
     );
 }
 

@@ -81,7 +81,7 @@ fn a_store_of_its_own_is_left_alone() {
         1
     );
     assert!(
-        user.fails(1, "sync nowhere three")
+        user.fails(10, "sync nowhere three")
             .err
             .contains("there is no freezer store at")
     );

@@ -205,7 +205,7 @@ fn nothing_is_made_for_a_source_that_is_not_there() {
     );
     assert!(!user.path(".local").exists());
     assert!(
-        user.fails(1, "list")
+        user.fails(10, "list")
             .err
             .contains("hint: freezer backup PATH makes one there")
     );

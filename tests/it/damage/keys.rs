@@ -100,10 +100,7 @@ fn a_wrong_passphrase_says_so_and_a_forged_plain_store_is_refused() {
     ));
 
     let identity = Identity::decode(&sound.bytes(&names::identity_name())).expect("sound");
-    let forged = Identity {
-        cipher: Cipher::None,
-        ..identity
-    };
+    let forged = Identity::new(identity.id, Cipher::None, identity.created).seal(None);
     let store = sound.harmed(&[Change(names::identity_name(), Some(forged.encode()))]);
     let error =
         Access::open(store.clone(), sound.passphrase.as_ref()).expect_err("it was encrypted");

@@ -6,8 +6,10 @@ mod frame_table;
 mod keys;
 mod matrix;
 mod one_reader;
+mod parents;
 mod repair;
 mod repair_frame_table;
+mod structure;
 mod swapped;
 
 use crate::support::reading::{self, Readable, Whole};

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// Repairs as the program does after a yes.
 pub(super) fn repair_all(access: &Access, backup: &BackupName) -> (Repaired, u64) {
-    let (catalog, store, cancel) = (Catalog::new(access.store()), access.store(), Cancel::new());
+    let (catalog, cancel) = (Catalog::new(access.store()), Cancel::new());
     let request = LockRequest {
         backup,
         host: "here",
@@ -28,8 +28,7 @@ pub(super) fn repair_all(access: &Access, backup: &BackupName) -> (Repaired, u64
         patience: Patience::None,
     };
     let repaired = with_lock(
-        store.as_ref(),
-        &catalog,
+        access,
         request,
         &SystemClock,
         &cancel,

@@ -5,9 +5,10 @@ pub(crate) mod mutated;
 use freezer::format::frame::{
     Compression, Decoder, Encoder, FrameKeys, Lane, Opener, Protection, Sealer,
 };
+use freezer::format::identity::Identity;
 use freezer::format::keys::KeySlot;
 use freezer::format::signature::{SignatureKey, SignatureWriter};
-use freezer::model::{FrameNo, LevelId, StoreId, StreamOffset};
+use freezer::model::{FrameNo, KeyEpoch, LevelId, StoreId, StreamOffset};
 use std::sync::Arc;
 
 const DOCUMENT: &str = include_str!("../../../docs/format.md");
@@ -64,6 +65,7 @@ fn the_documented_key_opens_the_documented_frame() {
         .expect("intact")
         .expect("the passphrase");
     let keys: FrameKeys = master.frame_keys(store());
+    assert_eq!(keys.newest(), KeyEpoch(2));
     let opener = Opener::new(store(), level(), Protection::Encrypted(Arc::new(keys)));
     let frame = hex(&example("an encrypted frame"));
     assert_eq!(
@@ -72,6 +74,23 @@ fn the_documented_key_opens_the_documented_frame() {
             .expect("opened"),
         TEXT
     );
+}
+
+#[test]
+fn the_documented_key_vouches_for_the_documented_identity() {
+    let slot = KeySlot::decode(example("a key document").as_bytes()).expect("a key document");
+    let opened = slot.open(store(), b"correct horse").expect("intact");
+    let master = opened.expect("the passphrase");
+    let (_, section) = DOCUMENT
+        .split_once("## 2. Store: `freezer.json`")
+        .expect("the document has the section");
+    let identity: String = section
+        .lines()
+        .skip_while(|line| !line.starts_with("    "))
+        .take_while(|line| line.starts_with("    "))
+        .collect();
+    let identity = Identity::decode(identity.as_bytes()).expect("an identity");
+    assert!(identity.hides_names() && identity.is_genuine(Some(&master)));
 }
 
 #[test]

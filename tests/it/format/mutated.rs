@@ -183,6 +183,10 @@ proptest! {
             include_bytes!("../../../fuzz/seeds/claim/running"),
             &changes,
         ));
+        entry::known_store(&changed(
+            include_bytes!("../../../fuzz/seeds/known_store/one-place"),
+            &changes,
+        ));
         entry::lost(&changed(
             include_bytes!("../../../fuzz/seeds/lost/two-ranges"),
             &changes,
@@ -323,13 +327,14 @@ type Target = fn(&[u8]);
 
 #[test]
 fn the_targets_accept_every_seed() {
-    let targets: [(&str, Target); 14] = [
+    let targets: [(&str, Target); 15] = [
         ("checkpoint", entry::checkpoint),
         ("claim", entry::claim),
         ("excludes", entry::excludes),
         ("frame", entry::frame),
         ("identity", entry::identity),
         ("key", entry::key),
+        ("known_store", entry::known_store),
         ("live_ranges", entry::live_ranges),
         ("lost", entry::lost),
         ("manifest", entry::manifest),

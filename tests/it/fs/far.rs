@@ -6,11 +6,10 @@ use freezer::fs::view::View;
 use freezer::fs::{FileReader, ReadOptions};
 use freezer::model::{Cancel, TreePath};
 use freezer::platform::pause;
+use freezer::store::altered::{Alteration, Altered};
 use freezer::store::disk_cache::DiskCache;
 use freezer::store::memory::MemoryStore;
-use freezer::store::{
-    Error, ErrorKind, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection, Store,
-};
+use freezer::store::{Error, ErrorKind, ObjectName, Operation, Selection, Store};
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,9 +23,9 @@ struct Far<S> {
     given: Arc<AtomicUsize>,
 }
 
-impl<S: Store> Store for Far<S> {
-    fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), Error> {
-        self.inner.put(name, body)
+impl<S: Store> Alteration for Far<S> {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
     }
 
     fn read(
@@ -44,22 +43,6 @@ impl<S: Store> Store for Far<S> {
             self.given.fetch_add(length, Ordering::Relaxed);
         }
         self.inner.read(name, wanted, take)
-    }
-
-    fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        self.inner.list(prefix, found)
-    }
-
-    fn delete(&self, name: &ObjectName) -> Result<(), Error> {
-        self.inner.delete(name)
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    fn powers(&self) -> Powers<'_> {
-        self.inner.powers()
     }
 }
 
@@ -110,11 +93,11 @@ fn consecutive_frames_of_a_far_store_come_with_one_request() {
     let memory = Arc::new(MemoryStore::default());
     let counted = Arc::clone(&memory);
     let (content, view) = large_file(memory.clone(), move || {
-        Arc::new(Far {
+        Arc::new(Altered(Far {
             inner: counted,
             most: usize::MAX,
             given: Arc::default(),
-        })
+        }))
     });
     let before = memory.calls().of(Operation::Get);
     read_in_order(&view, &content);
@@ -128,11 +111,11 @@ fn a_request_of_many_frames_that_fails_fails_no_read() {
     let memory = Arc::new(MemoryStore::default());
     let inner = Arc::clone(&memory);
     let (content, view) = large_file(memory, move || {
-        Arc::new(Far {
+        Arc::new(Altered(Far {
             inner,
             most: 400 << 10,
             given: Arc::default(),
-        })
+        }))
     });
     read_in_order(&view, &content);
 }
@@ -141,11 +124,11 @@ fn a_request_of_many_frames_that_fails_fails_no_read() {
 fn a_file_that_several_threads_read_not_quite_in_order_is_fetched_once() {
     let memory = Arc::new(MemoryStore::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
-    let far = Far {
+    let far = Altered(Far {
         inner,
         most: usize::MAX,
         given: Arc::clone(&given),
-    };
+    });
     let (content, view) = large_file(memory, move || Arc::new(far));
     let (node, _) = view
         .lookup(&TreePath::parse(b"large").expect("legal"))
@@ -191,11 +174,11 @@ fn a_file_that_several_threads_read_not_quite_in_order_is_fetched_once() {
 fn no_more_is_fetched_ahead_than_a_small_cache_has_room_for() {
     let memory = Arc::new(MemoryStore::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
-    let far = Far {
+    let far = Altered(Far {
         inner,
         most: usize::MAX,
         given: Arc::clone(&given),
-    };
+    });
     let options = ReadOptions {
         cache_bytes: 6 << 20,
         ..ReadOptions::default()
@@ -214,11 +197,11 @@ fn no_more_is_fetched_ahead_than_a_small_cache_has_room_for() {
 fn a_small_read_anywhere_costs_at_most_one_node_and_one_frame() {
     let memory = Arc::new(MemoryStore::default());
     let (inner, given) = (Arc::clone(&memory), Arc::<AtomicUsize>::default());
-    let far = Far {
+    let far = Altered(Far {
         inner,
         most: usize::MAX,
         given: Arc::clone(&given),
-    };
+    });
     let (content, view) = large_file(memory.clone(), move || Arc::new(far));
     let (node, _) = view
         .lookup(&TreePath::parse(b"large").expect("legal"))
@@ -270,12 +253,12 @@ fn a_file_read_whole_through_a_disk_cache_takes_no_request_again() {
     .id;
     // Each time as another process would: only the files on the disk are left.
     let open = || {
-        let far = Far {
+        let far = Altered(Far {
             inner: memory.clone(),
             most: usize::MAX,
             given: Arc::default(),
-        };
-        let given = Arc::clone(&far.given);
+        });
+        let given = Arc::clone(&far.0.given);
         let cache = DiskCache::new(far, room.path(), 1 << 30).expect("a folder");
         let access = access.through(Arc::new(cache));
         let reader = FileReader::new(&ReadOptions::default().for_network()).expect("threads");

@@ -9,6 +9,11 @@ const GLOSSARY: &str = "docs/glossary.md";
 
 /// Where a word that is ruled out has another sense: the word, a file or folder, and the sense.
 const OTHER_SENSES: &[(&str, &str, &str)] = &[
+    (
+        "compact",
+        "src/cli/options/foreign_words.rs",
+        "what another program calls it",
+    ),
     ("archive", "src/format", "a tar archive"),
     ("archive", "src/backup", "to put a file into the tar stream"),
     ("archive", "src/restore", "a tar archive"),

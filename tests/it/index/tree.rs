@@ -384,7 +384,7 @@ fn an_unfit_entry_is_refused_and_the_writer_goes_on() {
         push(&directory(TreePath::root())).expect("sound"),
         NodeId(0)
     );
-    assert_eq!(push(&directory(path("b"))).expect("sound"), NodeId(1));
+    assert_eq!(push(&file(path("b"), 1)).expect("sound"), NodeId(1));
     assert!(matches!(
         push(&directory(path("a"))),
         Err(IndexError::OutOfOrder { .. })

@@ -103,7 +103,14 @@ fn files_of_the_right_content_are_restored() {
         ["large", "large with holes", "small", "small with holes"]
     );
     let (mut archive, progress) = (Vec::new(), Collected::default());
-    let exported = export(&view, &mut archive, &progress, &Cancel::new()).expect("exported");
+    let exported = export(
+        &view,
+        &mut archive,
+        Trust::Trusted,
+        &progress,
+        &Cancel::new(),
+    )
+    .expect("exported");
     assert_eq!(exported.left_out, 0);
 }
 
@@ -119,7 +126,14 @@ fn other_content_than_was_stored_is_told_and_never_left_on_disk() {
     // An export leaves out what is small. The hash of a large file is known when it is written.
     let (mut archive, progress) = (Vec::new(), Collected::default());
     let small = view_of(files(false).split_off(2));
-    let exported = export(&small, &mut archive, &progress, &Cancel::new()).expect("exported");
+    let exported = export(
+        &small,
+        &mut archive,
+        Trust::Trusted,
+        &progress,
+        &Cancel::new(),
+    )
+    .expect("exported");
     assert_eq!((exported.left_out, exported.members), (2, 1));
     let large = view_of(vec![hashed(
         "large",
@@ -127,7 +141,13 @@ fn other_content_than_was_stored_is_told_and_never_left_on_disk() {
         17 << 20,
         false,
     )]);
-    let cut = export(&large, &mut archive, &progress, &Cancel::new());
+    let cut = export(
+        &large,
+        &mut archive,
+        Trust::Trusted,
+        &progress,
+        &Cancel::new(),
+    );
     assert!(
         matches!(cut, Err(ExportError::Cut(_, ReadError::OtherContent(_)))),
         "{cut:?}"
@@ -200,6 +220,13 @@ fn an_entry_that_needs_a_newer_version_is_shown_and_told_and_all_others_are_ther
         );
     }
     let (mut archive, progress) = (Vec::new(), Collected::default());
-    let exported = export(&view, &mut archive, &progress, &Cancel::new()).expect("exported");
+    let exported = export(
+        &view,
+        &mut archive,
+        Trust::Trusted,
+        &progress,
+        &Cancel::new(),
+    )
+    .expect("exported");
     assert_eq!(exported.left_out, 1);
 }

@@ -4,6 +4,7 @@ mod contents;
 mod flags;
 mod random;
 mod real;
+mod rights;
 mod tree;
 
 use freezer::catalog::{is_store, store_around};

@@ -178,6 +178,7 @@ fn the_thirty_commands_work() {
             "backup_name": "b",
             "time_stamp": 1_800_000_000,
             "curr_backup_level": 3,
+            "odd\u{1b}[2J\nkey": "cod\u{202e}gpj.exe\u{2066}",
         })
         .to_string(),
     );
@@ -187,9 +188,12 @@ fn the_thirty_commands_work() {
         listed.contains(&backup) && listed.contains("2027-01-15"),
         "{listed}"
     );
+    let shown = user.run(&["backup-list", "show", &backup]);
     assert!(
-        user.run(&["backup-list", "show", &backup])
-            .contains("node1")
+        shown.contains("node1")
+            && shown.contains("odd\\u{1b}[2J\\nkey  ")
+            && shown.contains("cod\\u{202e}gpj.exe\\u{2066}\n"),
+        "{shown}"
     );
     user.run(&["backup-list", "delete", &backup]);
     user.run(&["job", "delete", &job]);

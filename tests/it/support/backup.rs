@@ -53,6 +53,8 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         backup: name(),
         sources: sources.iter().map(|path| path.to_path_buf()).collect(),
         excludes: Excludes::default(),
+        allow_empty: false,
+        skip_unchanged: false,
         mounts: Mounts::Cross,
         skip: Vec::new(),
         levels: Levels {
@@ -63,6 +65,7 @@ pub fn request(sources: &[&Path]) -> BackupRequest {
         compression: Compression::Zstd,
         compression_level: 3,
         segment_bytes: 1 << 20,
+        source_timeout: Some(std::time::Duration::from_secs(60)),
         upload_jobs: 2,
         tags: Vec::new(),
         zone: "UTC".to_owned(),

@@ -2,8 +2,12 @@
 
 pub mod backup;
 pub mod dice;
+#[cfg(unix)]
+pub mod hung;
 pub mod oracle;
 pub mod proxy;
+#[cfg(unix)]
+pub mod python;
 pub mod random_tree;
 pub mod reading;
 pub mod relay;

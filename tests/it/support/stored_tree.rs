@@ -187,7 +187,10 @@ impl StoredTree {
                         .find(|(node, _)| *node == first)
                         .expect("a link comes after what it leads to")
                         .1;
-                    entry.content = first.content.clone();
+                    // A link of another kind than its first name is broken on purpose.
+                    if entry.content.kind() == first.content.kind() {
+                        entry.content = first.content.clone();
+                    }
                 }
                 None => {
                     if let Content::File { size, extents } = &mut entry.content {

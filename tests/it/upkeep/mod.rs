@@ -3,12 +3,14 @@
 mod chain;
 mod concurrent;
 mod cut;
+mod notes;
 mod order;
 mod partial;
 mod prune;
 mod repack;
 mod resumed;
 mod sync;
+mod sync_damage;
 mod sync_notes;
 
 use crate::support::reading::{self, Whole};
@@ -200,22 +202,14 @@ fn locked<T>(
     action: &str,
     work: impl FnOnce(&Held<'_>) -> T,
 ) -> Result<T, LockError> {
-    let (name, store) = (backup::name(), access.store());
+    let name = backup::name();
     let request = LockRequest {
         backup: &name,
         host: "here",
         action,
         patience: Patience::None,
     };
-    with_lock(
-        store.as_ref(),
-        &Catalog::new(access.store()),
-        request,
-        clock,
-        &Cancel::new(),
-        |_| true,
-        work,
-    )
+    with_lock(access, request, clock, &Cancel::new(), |_| true, work)
 }
 
 /// Returns the damage that a check of a point in time finds without reading its data.

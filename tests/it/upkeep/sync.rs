@@ -7,10 +7,11 @@ use freezer::catalog::{Access, AccessError, Catalog};
 use freezer::model::progress::Silent;
 use freezer::model::{Cancel, Retention};
 use freezer::platform::{Clock, ManualClock};
+use freezer::store::altered::{Alteration, Altered};
 use freezer::store::faulty::{Fault, Faulty};
 use freezer::store::location::IfMissing;
 use freezer::store::memory::MemoryStore;
-use freezer::store::{self, ObjectInfo, ObjectName, Powers, Rope, Selection, Store, StoreExt};
+use freezer::store::{self, ObjectInfo, ObjectName, Rope, Selection, Store, StoreExt};
 use freezer::upkeep::{Going, LevelsToCopy, Pair, SyncOptions, Synced, sync};
 use jiff::SignedDuration;
 use std::sync::Arc;
@@ -245,7 +246,11 @@ impl<F: Fn() + Send + Sync> Eventful<F> {
     }
 }
 
-impl<F: Fn() + Send + Sync> Store for Eventful<F> {
+impl<F: Fn() + Send + Sync> Alteration for Eventful<F> {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
+    }
+
     fn put(&self, name: &ObjectName, body: &Rope) -> Result<(), store::Error> {
         self.tick();
         self.inner.put(name, body)
@@ -274,14 +279,6 @@ impl<F: Fn() + Send + Sync> Store for Eventful<F> {
         self.tick();
         self.inner.delete(name)
     }
-
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    fn powers(&self) -> Powers<'_> {
-        self.inner.powers()
-    }
 }
 
 #[test]
@@ -301,16 +298,16 @@ fn a_copy_is_whole_when_points_in_time_go_from_the_source_before_any_call_of_it(
                 prune(&source, &clock, &last, SignedDuration::ZERO).expect("pruned");
             }
         };
-        let eventful = Arc::new(Eventful {
+        let eventful = Arc::new(Altered(Eventful {
             inner: series.store.clone(),
             calls_left: AtomicI64::new(i64::MAX),
             event,
-        });
+        }));
         let from = series.access.through(eventful.clone());
-        eventful.calls_left.store(call, Ordering::SeqCst);
+        eventful.0.calls_left.store(call, Ordering::SeqCst);
         let copy = Arc::new(MemoryStore::default());
         let synced = sync_to(&from, copy.clone(), &series.clock);
-        let is_over = eventful.calls_left.load(Ordering::SeqCst) >= 0;
+        let is_over = eventful.0.calls_left.load(Ordering::SeqCst) >= 0;
         let what = format!("pruned before call {call}: {synced:?}");
         if let Ok(access) = Access::open(copy.clone(), None) {
             series.check(&access, &what);

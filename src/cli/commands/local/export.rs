@@ -6,11 +6,12 @@ use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::Closed;
+use crate::cli::show::withheld::tell_withheld;
 use crate::cli::show::words::several;
 use crate::config::show_bytes;
 use crate::model::BackupRef;
 use crate::platform::private_file;
-use crate::restore::{self, ExportError};
+use crate::restore::{self, ExportError, Trust};
 use anyhow::Context;
 use clap::Args;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -24,7 +25,8 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   freezer export docs > docs.tar
   freezer export docs@2026-11-20 | tar --list --verbose
-  freezer export docs --output docs.tar")]
+  freezer export docs --output docs.tar
+  freezer export docs --untrusted --store /srv/upload/bob > docs.tar")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE [default: the
     /// latest]
@@ -34,6 +36,11 @@ pub(in crate::cli) struct Arguments {
     /// The file to write; an existing one is replaced [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Write nothing that gives rights where it is extracted: no setuid and setgid, no file
+    /// capabilities, no access lists, no devices, and you as the owner of everything
+    #[arg(long)]
+    untrusted: bool,
 }
 
 pub(in crate::cli) fn run(
@@ -54,18 +61,26 @@ pub(in crate::cli) fn run(
     let point = PointView::open(&arguments.backup, session)?;
     let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let progress = session.progress();
+    let trust = if arguments.untrusted {
+        Trust::Untrusted
+    } else {
+        Trust::Trusted
+    };
     let exported = match &arguments.output {
-        None => restore::export(&point.view, session.output.writer(), &progress, &cancel).map_err(
-            |error| match error {
-                ExportError::Write(source) => anyhow::Error::from(Closed::new(source)),
-                error => error.into(),
-            },
-        )?,
+        None => {
+            let out = session.output.writer();
+            restore::export(&point.view, out, trust, &progress, &cancel).map_err(|error| {
+                match error {
+                    ExportError::Write(source) => anyhow::Error::from(Closed::new(source)),
+                    error => error.into(),
+                }
+            })?
+        }
         Some(path) => {
             let file = private_file::create(path)
                 .with_context(|| format!("could not create {}", path.display()))?;
             let mut out = BufWriter::with_capacity(1 << 20, file);
-            let exported = restore::export(&point.view, &mut out, &progress, &cancel)?;
+            let exported = restore::export(&point.view, &mut out, trust, &progress, &cancel)?;
             out.flush()
                 .and_then(|()| out.get_ref().sync_all())
                 .with_context(|| format!("could not write {}", path.display()))?;
@@ -79,5 +94,8 @@ pub(in crate::cli) fn run(
         point.backup,
         show_bytes(exported.bytes)
     ));
-    Ok(Completion::of(exported.left_out == 0))
+    tell_withheld(exported.withheld, &session.output);
+    Ok(Completion::of(
+        exported.left_out == 0 && exported.without_owner == 0,
+    ))
 }

@@ -1,6 +1,7 @@
 //! `freezer key`.
 
 use crate::catalog::Access;
+use crate::cli::commands::local::key_rotation;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Column, OutputForm};
@@ -25,7 +26,8 @@ use std::path::PathBuf;
   freezer key list
   freezer key add --comment 'the vault' --new-pass-file vault-key
   freezer key change
-  freezer key remove 1a2b3c4d"
+  freezer key remove 1a2b3c4d
+  freezer key rotate"
 )]
 pub(in crate::cli) struct Arguments {
     #[command(subcommand)]
@@ -57,6 +59,23 @@ enum Command {
         after_help = "Example:\n  freezer key change --encrypt-pass-file old --new-pass-file new"
     )]
     Change(NewKey),
+    /// Make a new master key: what is stored from now on is encrypted under it
+    ///
+    /// Use this when somebody may know a passphrase or the master key. Nothing is rewritten: what
+    /// was stored before stays encrypted under the old key, which who had it can still use. A full
+    /// backup, and a prune of the points in time before it, gets rid of that data.
+    ///
+    /// Only the passphrase that opens the store now opens it afterwards. All other passphrases have
+    /// to be added again with freezer key add. Copies of the store get the new key by the next
+    /// freezer sync.
+    #[command(after_help = "Examples:
+  freezer key rotate
+  freezer key rotate --yes --encrypt-pass-file key")]
+    Rotate {
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -74,12 +93,15 @@ pub(in crate::cli) fn run(
     arguments: &Arguments,
     session: &mut Session,
 ) -> anyhow::Result<Completion> {
+    if let Command::Rotate { yes } = arguments.command {
+        return key_rotation::run(yes, session);
+    }
     let access = match arguments.command {
         Command::List => session.access()?,
         _ => session.access_for_writing()?,
     };
     match &arguments.command {
-        Command::List => list(&access, session)?,
+        Command::List | Command::Rotate { .. } => list(&access, session)?,
         Command::Add(new) => {
             let id = add(&access, new, session)?;
             tell(session, "added", &id)?;
@@ -107,6 +129,8 @@ struct KeyDocument<'key> {
     id: &'key str,
     created: jiff::Timestamp,
     comment: &'key str,
+    /// The newest key epoch that it opens.
+    epoch: u8,
     /// Whether it opened the store in this run.
     in_use: bool,
 }
@@ -121,6 +145,7 @@ fn list(access: &Access, session: &mut Session) -> anyhow::Result<()> {
                 id: &key.id,
                 created: key.created,
                 comment: &key.comment,
+                epoch: key.epoch().0,
                 in_use: in_use == Some(key.id.as_str()),
             })
             .collect();
@@ -144,6 +169,7 @@ fn list(access: &Access, session: &mut Session) -> anyhow::Result<()> {
                 key.id.clone(),
                 mark.to_owned(),
                 when::show(key.created, &session.zone),
+                key.epoch().0.to_string(),
                 key.comment.clone(),
             ]
         })
@@ -153,6 +179,7 @@ fn list(access: &Access, session: &mut Session) -> anyhow::Result<()> {
             Column::text("KEY"),
             Column::text("USED"),
             Column::text("MADE"),
+            Column::number("EPOCH"),
             Column::text("COMMENT"),
         ],
         &rows,

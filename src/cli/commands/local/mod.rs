@@ -10,8 +10,11 @@ pub(in crate::cli) mod diff;
 pub(in crate::cli) mod du;
 pub(in crate::cli) mod export;
 pub(in crate::cli) mod find;
+pub(in crate::cli) mod init;
 pub(in crate::cli) mod key;
+mod key_rotation;
 pub(in crate::cli) mod list;
+mod list_backups;
 pub(in crate::cli) mod ls;
 #[cfg(unix)]
 pub(in crate::cli) mod mount;

@@ -29,6 +29,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The option that tells a process that it is the one in the background.
 const IN_BACKGROUND: &str = "--in-background";
 
+/// The number that the system takes for no user and no group.
+const NO_OWNER: i64 = u32::MAX as i64;
+
 /// Show a backup as a read-only file system
 ///
 /// BACKUP@DATE shows one point in time. BACKUP alone shows a folder for each, and `latest`. The
@@ -72,11 +75,11 @@ pub(in crate::cli) struct Arguments {
     allow_other: bool,
 
     /// Show all files as owned by this user number
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..NO_OWNER))]
     uid: Option<u32>,
 
     /// Show all files as owned by this group number
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..NO_OWNER))]
     gid: Option<u32>,
 
     /// Let every user of the mount read everything in it, whatever the permissions say

@@ -6,15 +6,14 @@ use crate::cli::commands::local::repacking::{self, RepackTerms, RepackingDocumen
 use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::{all, refuse_twice};
 use crate::cli::open::session::Session;
+use crate::cli::options::change::ChangeOptions;
 use crate::cli::options::retention::RetentionArguments;
-use crate::cli::options::times::with_unit;
-use crate::cli::options::wait::WaitOption;
 use crate::cli::show::confirm::confirm;
 use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::{Column, OutputForm};
 use crate::cli::show::when;
 use crate::cli::show::words::several;
-use crate::config::{TimeLength, show_bytes};
+use crate::config::show_bytes;
 use crate::model::{BackupName, BackupRef, BackupRefError, Cancel, Fate, Reason, Retention};
 use crate::platform::Clock;
 use crate::upkeep::{self, Below, Going, Plan, Pruned, Repacking};
@@ -65,26 +64,9 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "PERCENT", value_parser = parse_part, help_heading = "How it is done")]
     repack_below: Option<Below>,
 
-    /// Remove nothing; show what would stay, what would go and why
-    #[arg(long, help_heading = "How it is done")]
-    dry_run: bool,
-
-    /// Do not ask
-    #[arg(long, short, help_heading = "How it is done")]
-    yes: bool,
-
-    /// How long data stays for mounts that still read it (90s, 10m, 2h, 1d or 0)
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "1h",
-        value_parser = with_unit,
-        help_heading = "How it is done"
-    )]
-    grace: TimeLength,
-
-    #[command(flatten, next_help_heading = "How it is done")]
-    wait: WaitOption,
+    // Last: its heading stands over all options after it.
+    #[command(flatten)]
+    change: ChangeOptions,
 }
 
 /// What was done with one backup.
@@ -113,9 +95,9 @@ pub(in crate::cli) fn run(
         }
     }
     let mut carried = Vec::new();
-    if has_work(arguments, &plans) && !arguments.dry_run {
+    if has_work(arguments, &plans) && !arguments.change.dry_run {
         session.output.flush()?;
-        if !arguments.yes {
+        if !arguments.change.yes {
             confirm(&question(&plans, session)?, "nothing was removed")?;
         }
         // Not before: an interrupt at the question, or while nothing is changed, ends at once.
@@ -156,7 +138,10 @@ fn carry_out(
     session: &Session,
     cancel: &Cancel,
 ) -> anyhow::Result<Carried> {
-    let (patience, grace) = (arguments.wait.patience(), arguments.grace.signed());
+    let (patience, grace) = (
+        arguments.change.wait.patience(),
+        arguments.change.grace.signed(),
+    );
     let pruned = removal::carry_out(access, plan, patience, grace, session, cancel)?;
     let Some(below) = arguments.repack_below else {
         return Ok(Carried {
@@ -193,7 +178,7 @@ fn tell_plans(arguments: &Arguments, plans: &[Plan], session: &Session) {
         ));
     }
     let mixed: u64 = plans.iter().map(|plan| plan.mixed_bytes).sum();
-    if arguments.dry_run && mixed > 0 {
+    if arguments.change.dry_run && mixed > 0 {
         session.output.note(format!(
             "{} that nothing would need lie among data that is needed: freezer repack frees them",
             show_bytes(mixed)

@@ -8,12 +8,11 @@ use crate::cli::commands::local::repacking::{
 use crate::cli::interrupt::{self, ProcessKind};
 use crate::cli::open::backups::{all, refuse_twice};
 use crate::cli::open::session::Session;
-use crate::cli::options::times::with_unit;
-use crate::cli::options::wait::WaitOption;
+use crate::cli::options::change::ChangeOptions;
 use crate::cli::show::confirm::confirm;
 use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::{Column, OutputForm};
-use crate::config::{TimeLength, show_bytes};
+use crate::config::show_bytes;
 use crate::model::{BackupName, BackupRef};
 use crate::upkeep::{self, Below, Repacking};
 use clap::Args;
@@ -55,26 +54,9 @@ pub(in crate::cli) struct Arguments {
     )]
     below: Below,
 
-    /// Change nothing; show what would be done
-    #[arg(long, help_heading = "How it is done")]
-    dry_run: bool,
-
-    /// Do not ask
-    #[arg(long, short, help_heading = "How it is done")]
-    yes: bool,
-
-    /// How long old segments stay for mounts that still read them (90s, 10m, 2h, 1d or 0)
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "1h",
-        value_parser = with_unit,
-        help_heading = "How it is done"
-    )]
-    grace: TimeLength,
-
-    #[command(flatten, next_help_heading = "How it is done")]
-    wait: WaitOption,
+    // Last: its heading stands over all options after it.
+    #[command(flatten)]
+    change: ChangeOptions,
 }
 
 /// What would be done with one backup.
@@ -99,17 +81,17 @@ pub(in crate::cli) fn run(
     }
     let has_work = plans.iter().any(|plan| plan.repacking.segments > 0);
     let mut done = Vec::new();
-    if has_work && !arguments.dry_run {
+    if has_work && !arguments.change.dry_run {
         session.output.flush()?;
-        if !arguments.yes {
+        if !arguments.change.yes {
             confirm(&question(&plans, session)?, "nothing was changed")?;
         }
         // Not before: an interrupt at the question, or while nothing is changed, ends at once.
         let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
         let terms = RepackTerms {
             below: arguments.below,
-            patience: arguments.wait.patience(),
-            grace: arguments.grace.signed(),
+            patience: arguments.change.wait.patience(),
+            grace: arguments.change.grace.signed(),
         };
         for plan in &plans {
             let backup = &plan.backup;

@@ -1,6 +1,6 @@
 //! `freezer repair`.
 
-use crate::catalog::{Access, Catalog};
+use crate::catalog::{Access, Catalog, IdentityCopy};
 use crate::cli::commands::local::damage;
 use crate::cli::commands::local::repair_report::RepairReport;
 use crate::cli::interrupt::{self, ProcessKind};
@@ -64,6 +64,7 @@ pub(in crate::cli) fn run(
     let access = session.access_for_writing()?;
     let backup = Catalog::new(access.store()).find(&arguments.backup)?;
     let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
+    mend_identity(arguments, &access, session)?;
     let (repaired, removed) = if arguments.dry_run {
         let trial = access.through(Arc::new(Trial::new(access.store())));
         (mend(&trial, &backup, session, &cancel)?, 0)
@@ -78,6 +79,26 @@ pub(in crate::cli) fn run(
     };
     report.tell(session)?;
     Ok(Completion::of(report.is_sound()))
+}
+
+/// Puts back a lost or damaged copy of the document that makes the place a store.
+fn mend_identity(arguments: &Arguments, access: &Access, session: &Session) -> anyhow::Result<()> {
+    let (wrong, verb) = if arguments.dry_run {
+        (access.wrong_identity_copies()?, "would be put back")
+    } else {
+        (access.mend_identity()?, "was put back")
+    };
+    for IdentityCopy { object, is_missing } in wrong {
+        let what = if is_missing {
+            "was missing"
+        } else {
+            "was damaged"
+        };
+        session
+            .output
+            .note(format_args!("{object} {what}, and {verb}"));
+    }
+    Ok(())
 }
 
 /// Repairs a backup with its lock; returns too how many points in time were removed.
@@ -97,7 +118,7 @@ fn mend_and_remove(
         // A store that is not the one this machine knows is not mended into something else.
         levels_in_order(access, backup, session)?;
         let repaired = mend(access, backup, session, cancel)?;
-        let removed = if may_remove(arguments, backup, &repaired, session)? {
+        let removed = if may_remove(arguments, backup, &repaired, session, cancel)? {
             upkeep::remove_unreadable(access, backup, &repaired, held)?
         } else {
             0
@@ -132,6 +153,7 @@ fn may_remove(
     backup: &BackupName,
     repaired: &Repaired,
     session: &mut Session,
+    cancel: &Cancel,
 ) -> anyhow::Result<bool> {
     let removable = repaired.unreadable.iter().filter(|point| !point.is_newer);
     let count = removable.count() as u64;
@@ -144,5 +166,5 @@ fn may_remove(
         "point in time that cannot be opened",
         "points in time that cannot be opened",
     );
-    is_yes(&format!("Remove {what} from {backup}?"))
+    is_yes(&format!("Remove {what} from {backup}?"), cancel)
 }

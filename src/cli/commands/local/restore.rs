@@ -2,18 +2,20 @@
 
 use crate::catalog::{is_store, store_around};
 use crate::cli::interrupt::{self, ProcessKind};
+use crate::cli::open::foreign_store;
 use crate::cli::open::path::{lookup, tree_path};
 use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::{Completion, Usage};
 use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
+use crate::cli::show::withheld::tell_withheld;
 use crate::cli::show::words::several;
 use crate::config::show_bytes;
 use crate::format::manifest::PathText;
 use crate::fs::view::View;
 use crate::model::{BackupRef, Progress, TreePath};
-use crate::restore::{self, Existing, KeepOut, Options, Ownership, Summary};
+use crate::restore::{self, Existing, KeepOut, Options, Ownership, Summary, Trust};
 use clap::Args;
 use serde::Serialize;
 use std::ffi::OsString;
@@ -28,6 +30,7 @@ use std::path::PathBuf;
   freezer restore docs --target /tmp/docs
   freezer restore docs@2026-11-20 letters/to-bob.txt --target /tmp/old
   freezer restore 'web-1/docs@yesterday 14:00' --target /srv/docs --overwrite
+  freezer restore docs --target /srv/bob --store /srv/upload/bob --untrusted
   freezer restore -N docs --restore-abs-path /tmp/docs --restore-from-date 2026-11-20T12:00:00")]
 pub(in crate::cli) struct Arguments {
     /// NAME or HOST/NAME; @DATE picks the newest point in time at or before DATE [default: the
@@ -68,6 +71,11 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     numeric_owner: bool,
 
+    /// Restore nothing that gives rights, for backups that somebody else could have made: no setuid
+    /// and setgid, no file capabilities, no access lists, no devices. Everything belongs to you
+    #[arg(long, conflicts_with = "numeric_owner")]
+    untrusted: bool,
+
     /// Write nothing; show what would be restored
     #[arg(long)]
     dry_run: bool,
@@ -89,6 +97,9 @@ pub(in crate::cli) fn run(
     }
     if arguments.dry_run {
         return rehearse(&point.view, &paths, session);
+    }
+    if !arguments.untrusted {
+        foreign_store::warn(session)?;
     }
     let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let progress = session.progress();
@@ -114,6 +125,11 @@ fn options(arguments: &Arguments) -> Options {
             Ownership::ByNumber
         } else {
             Ownership::ByName
+        },
+        trust: if arguments.untrusted {
+            Trust::Untrusted
+        } else {
+            Trust::Trusted
         },
         keep_out: KeepOut {
             is: is_store,
@@ -213,6 +229,7 @@ fn tell(
         bytes: u64,
         troubles: u64,
         without_owner: u64,
+        withheld: u64,
     }
     let began = when::show(point.level.started(), &session.zone);
     let name = format!("{}@{began}", point.backup);
@@ -232,6 +249,7 @@ fn tell(
             bytes: summary.bytes,
             troubles: summary.troubles,
             without_owner: summary.left_out,
+            withheld: summary.withheld,
         })?);
     }
     session.output.note(format_args!(
@@ -241,6 +259,7 @@ fn tell(
         several(summary.directories, "directory", "directories"),
         show_bytes(summary.bytes)
     ));
+    tell_withheld(summary.withheld, &session.output);
     if summary.left_out > 0 {
         let count = several(summary.left_out, "entry", "entries");
         session.output.warn(format_args!(

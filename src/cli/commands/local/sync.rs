@@ -27,14 +27,18 @@ use std::ffi::OsString;
 /// becomes a copy that the same passphrases open; a store that is not a copy is refused. Nothing is
 /// removed from TO, and what was pruned there does not come back: each of the two can be pruned by
 /// its own rules. A sync that was cut off goes on where it ended.
+///
+/// Every frame is verified by its tag or checksum before it is stored in TO. A damaged object stays
+/// behind, with the points in time that need it, and is named; the rest goes on. An encrypted FROM
+/// needs its passphrase for this.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   freezer sync /srv/b sftp://backup@far.example/srv/b
   freezer sync /srv/b swift:offsite docs web-1/www
   freezer sync swift:offsite /mnt/disk --dry-run
 
-Exit code 3: everything was copied but points in time whose manifests are damaged; \
-    each was named.")]
+Exit code 3: everything was copied but what is damaged in FROM, and the points in time that need \
+    it; each was named.")]
 pub(in crate::cli) struct Arguments {
     /// The store to copy from: a path, a URL or the name of a store in the configuration
     #[arg(value_name = "FROM")]
@@ -86,7 +90,12 @@ struct CopiedDocument {
     points_in_time: u64,
     objects: u64,
     bytes: u64,
+    /// Points in time whose manifests cannot be read.
     unreadable: Vec<String>,
+    /// Points in time that need an object that was left out.
+    held_back: Vec<String>,
+    /// Objects of FROM that are damaged or missing.
+    damaged: Vec<String>,
 }
 
 /// The two stores, open.
@@ -106,9 +115,9 @@ pub(in crate::cli) fn run(
     )?;
     let backups = backups(arguments, &Catalog::new(from.store()))?;
     let to = copy(arguments, &from, session)?;
+    let mut is_whole = are_keys_sound(&from, session)?;
     let stores = Stores { from, to };
     let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
-    let mut is_whole = true;
     for backup in backups {
         let missing = missing(arguments, &stores, &backup, session)?;
         let synced = match &stores.to {
@@ -121,12 +130,25 @@ pub(in crate::cli) fn run(
             }
             _ => None,
         };
-        is_whole &= synced
-            .as_ref()
-            .is_none_or(|synced| synced.unreadable.is_empty());
+        is_whole &= synced.as_ref().is_none_or(Synced::is_whole);
         tell(&backup, &missing, synced.as_ref(), session)?;
     }
     Ok(Completion::of(is_whole))
+}
+
+/// Tells of a key of FROM that is none, and so does not go across.
+fn are_keys_sound(from: &Access, session: &Session) -> anyhow::Result<bool> {
+    match from.keys() {
+        Ok(_) => Ok(true),
+        Err(error @ AccessError::Store(_)) => Err(error.into()),
+        Err(error) => {
+            let error = chain(&error);
+            session
+                .output
+                .warn(format_args!("a key was not copied: {error}"));
+            Ok(false)
+        }
+    }
 }
 
 fn wanted(arguments: &Arguments) -> LevelsToCopy {
@@ -248,6 +270,29 @@ fn tell_copied(backup: &BackupName, synced: &Synced, session: &Session) {
             chain(error)
         ));
     }
+    for damaged in &synced.damaged {
+        let what = if damaged.was_copied {
+            "was copied as it is, with the note of what is lost"
+        } else {
+            "was not copied"
+        };
+        session.output.warn(format_args!(
+            "{backup}: {} {what}: {}",
+            damaged.object,
+            chain(&damaged.flaw)
+        ));
+    }
+    for level in &synced.held_back {
+        session.output.warn(format_args!(
+            "{backup}: level {level} was not copied: it needs what is damaged"
+        ));
+    }
+    if !synced.held_back.is_empty() {
+        session.output.note(format_args!(
+            "hint: freezer repair {backup} on the store it came from mends what can be mended and \
+             notes what is lost; the next sync then copies the rest"
+        ));
+    }
 }
 
 impl CopiedDocument {
@@ -258,6 +303,12 @@ impl CopiedDocument {
             objects: synced.objects,
             bytes: synced.bytes,
             unreadable: unreadable.map(|(level, _)| level.to_string()).collect(),
+            held_back: synced.held_back.iter().map(LevelId::to_string).collect(),
+            damaged: synced
+                .damaged
+                .iter()
+                .map(|damaged| damaged.object.to_string())
+                .collect(),
         }
     }
 }

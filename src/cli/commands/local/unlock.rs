@@ -53,9 +53,8 @@ pub(in crate::cli) fn run(
     session: &mut Session,
 ) -> anyhow::Result<Completion> {
     let access = session.access_for_writing()?;
-    let store = access.store();
     let backup = Catalog::new(access.store()).find(&arguments.backup)?;
-    let claims = held_claims(store.as_ref(), &backup, session.clock.now())?;
+    let claims = held_claims(&access, &backup, session.clock.now())?;
     for claim in &claims {
         show(&backup, claim, session)?;
     }
@@ -71,7 +70,7 @@ pub(in crate::cli) fn run(
         confirm(&format!("End {number}?"), "nothing was ended")?;
     }
     for claim in &claims {
-        end_claim(store.as_ref(), &backup, &claim.level)?;
+        end_claim(&access, &backup, &claim.level)?;
     }
     session
         .output

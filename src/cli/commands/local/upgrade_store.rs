@@ -53,7 +53,7 @@ pub(in crate::cli) fn run(
     let OpenedStore { access, passphrase } = session.opened(Purpose::Writing)?;
     let plan = access.plan_upgrade()?;
     if !arguments.dry_run {
-        access.upgrade(&plan, passphrase.as_ref(), KdfCost::default())?;
+        access.upgrade(&plan, passphrase.as_deref(), KdfCost::default())?;
     }
     let document = UpgradeDocument {
         store: access.store().location(),

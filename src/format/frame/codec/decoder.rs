@@ -88,6 +88,9 @@ impl Decoder {
         raw_length: usize,
         glimpse: Option<Glimpse<'_>>,
     ) -> Result<Vec<u8>, &'static str> {
+        if !is_one_zstd_frame(stored) {
+            return Err(WRONG_END);
+        }
         let mut raw = Vec::new();
         raw.reserve_exact(raw_length);
         let saves_time = |glimpse: &Glimpse<'_>| {
@@ -115,6 +118,15 @@ impl Decoder {
         }
         Ok(raw)
     }
+}
+
+/// Returns whether the bytes are exactly one zstd frame. The decoder would take several, and skip
+/// those that are to be skipped.
+fn is_one_zstd_frame(stored: &[u8]) -> bool {
+    const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+    stored.starts_with(&MAGIC)
+        && zstd::zstd_safe::find_frame_compressed_size(stored)
+            .is_ok_and(|length| length == stored.len())
 }
 
 fn decode_bzip2(stored: &[u8], raw_length: usize) -> Result<Vec<u8>, &'static str> {

@@ -2,7 +2,7 @@
 
 use super::{Bench, objects};
 use crate::support::{backup, reading, torture};
-use freezer::catalog::{Catalog, LockRequest, Patience, with_lock};
+use freezer::catalog::{LockRequest, Patience, with_lock};
 use freezer::model::{Cancel, Retention};
 use freezer::platform::Clock;
 use jiff::SignedDuration;
@@ -40,8 +40,7 @@ fn a_prune_in_between_keeps_what_can_be_gone_on_with() {
         patience: Patience::None,
     };
     let condemned = with_lock(
-        bench.store.as_ref(),
-        &Catalog::new(bench.store.clone()),
+        &access,
         lock,
         &bench.clock,
         &Cancel::new(),

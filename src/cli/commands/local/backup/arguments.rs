@@ -22,8 +22,10 @@ use std::path::PathBuf;
   freezer backup /etc /srv/www -N server --exclude '*.tmp' --exclude ./srv/www/cache \
     --compression zstd --compression-level 9
 
-A PATTERN means the same as for tar --exclude: * matches / too, and a match may begin after any /. \
-    A pattern that begins
+A PATTERN that begins with ! keeps what it matches; the last one that matches decides. Those of \
+    --exclude-from come first.
+Otherwise a PATTERN means the same as for tar --exclude: * matches / too, and a match may begin \
+    after any /. A pattern that begins
 with ./ matches only from the top of the tree, one that begins with / only the absolute path.")]
 pub(in crate::cli) struct Arguments {
     /// Directories or files to back up
@@ -53,9 +55,54 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "PATTERN")]
     pub(super) exclude: Vec<OsString>,
 
-    /// Stay on the file system of each PATH
+    /// The same as --exclude, but upper and lower case are the same
+    #[arg(long, value_name = "PATTERN", hide_short_help = true)]
+    pub(super) iexclude: Vec<OsString>,
+
+    /// Read patterns from FILE, one on each line; - is standard input. Empty lines and lines that
+    /// begin with # do not count
+    #[arg(long, value_name = "FILE")]
+    pub(super) exclude_from: Vec<PathBuf>,
+
+    /// Leave out the content of directories with a CACHEDIR.TAG, as browsers and build tools make
+    /// them
+    #[arg(long)]
+    pub(super) exclude_caches: bool,
+
+    /// Leave out the content of directories with a file called NAME, such as .nobackup; can be
+    /// given several times
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub(super) exclude_if_present: Vec<OsString>,
+
+    /// Leave out files that are larger, in bytes or with a unit (1G)
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
+    pub(super) exclude_larger_than: Option<ByteSize>,
+
+    /// Read more PATHs from FILE, one on each line; - is standard input
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(super) files_from: Vec<PathBuf>,
+
+    /// Read more PATHs from FILE, each with a zero byte at its end, as find -print0 writes them
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(super) files_from0: Vec<PathBuf>,
+
+    /// Stay on the file system of each PATH. Directories where another one begins are kept empty,
+    /// and named
     #[arg(long)]
     pub(super) one_file_system: bool,
+
+    /// With --one-file-system: go on into subvolumes of the same file system (btrfs)
+    #[arg(long, requires = "one_file_system", hide_short_help = true)]
+    pub(super) follow_subvolumes: bool,
+
+    /// Make a point in time without any file where the newest one has some. Without this option the
+    /// run fails: a disk that is not mounted looks like an empty folder
+    #[arg(long, hide_short_help = true)]
+    pub(super) allow_empty: bool,
+
+    /// Make no point in time where nothing differs from the newest one
+    #[arg(long)]
+    pub(super) skip_if_unchanged: bool,
 
     /// Compression method: zstd, gzip (or zlib), bzip2, xz or none
     #[arg(long, value_name = "METHOD", default_value = "zstd", value_parser = parse_compression)]
@@ -70,6 +117,10 @@ pub(in crate::cli) struct Arguments {
     /// object more than --upload-jobs
     #[arg(long, short = 'M', value_name = "SIZE", default_value = "16MiB")]
     pub(super) max_segment_size: ByteSize,
+
+    /// Fail where there is no store yet, and make none: for scripts. freezer init makes one
+    #[arg(long)]
+    pub(super) must_exist: bool,
 
     /// With several stores: what to do when one fails or is too slow, continue with the others or
     /// abort
@@ -179,6 +230,17 @@ pub(in crate::cli) struct Arguments {
         hide_short_help = true
     )]
     pub(super) checkpoint_interval: TimeLength,
+
+    /// How long one call to a file system of PATH may take (90s, 10m; a number alone counts
+    /// seconds; 0: for ever). What does not answer, such as a network mount whose server is gone, is
+    /// named and left out
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        hide_short_help = true
+    )]
+    pub(super) source_timeout: TimeLength,
 
     /// Tag of the new point in time, for prune --keep-tag; can be given several times
     #[arg(long, value_name = "TAG")]

@@ -17,6 +17,7 @@ use crate::cli::show::failure::Completion;
 use crate::cli::show::wrong_dates::warn_of_wrong_dates;
 use crate::model::{BackupName, Cancel, Retention};
 use crate::platform::{Clock, flush_file_systems};
+use crate::store::location::IfMissing;
 use crate::store::mirror::{OnFailure, WaitLimits};
 use anyhow::Context;
 use report::Backed;
@@ -40,24 +41,28 @@ pub(in crate::cli) fn run(
         .into_iter()
         .map(|place| place.with_segment_bytes(segment_bytes))
         .collect();
-    let request = request::of(&arguments, &places, session)?;
-    let destinations = if arguments.dry_run {
+    let mut request = request::of(&arguments, &places, session)?;
+    let mut destinations = if arguments.dry_run {
         Destinations::rehearsal(session)?
     } else {
-        Destinations::open(&places, mirror_policy(&arguments), session)?
+        let policy = mirror_policy(&arguments);
+        Destinations::open(&places, policy, &request.backup, session)?
     };
-    let access = destinations.access();
+    request.skip = request::folders_of_stores(&places);
     if arguments.sync {
         flush_file_systems().context("could not flush the file systems")?;
     }
     let cancel = interrupt::watch(ProcessKind::Command, &session.screen)?;
     let progress = session.progress();
+    let access = destinations.access();
     let report = backup::run(&request, access, &session.clock, &progress, &cancel)?;
     drop(progress);
+    destinations.confirm(&request.backup, &report.manifest.id);
     let backed = Backed {
         backup: &request.backup,
         report: &report,
-        cipher: access.cipher(),
+        excludes: &request.excludes,
+        cipher: destinations.access().cipher(),
         stores: &destinations.outcomes(),
     };
     backed.tell(&arguments, session)?;
@@ -69,7 +74,13 @@ pub(in crate::cli) fn run(
         &session.output,
     );
     if !rules.is_empty() && !arguments.dry_run {
-        prune_afterwards(&destinations, &request.backup, &rules, session, &cancel)?;
+        if backed.may_be_mistaken() {
+            session
+                .output
+                .warn("no earlier point in time was removed, as this one may lack what they have");
+        } else {
+            prune_afterwards(&destinations, &request.backup, &rules, session, &cancel)?;
+        }
     }
     Ok(Completion::of(backed.is_whole()))
 }
@@ -84,6 +95,11 @@ fn mirror_policy(arguments: &Arguments) -> MirrorPolicy {
         patience: WaitLimits {
             for_one: arguments.store_patience.0,
             in_all: arguments.store_lag.0,
+        },
+        if_missing: if arguments.must_exist {
+            IfMissing::Refuse
+        } else {
+            IfMissing::Create
         },
     }
 }

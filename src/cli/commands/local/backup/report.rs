@@ -1,7 +1,7 @@
 //! What `freezer backup` tells of a new level.
 
 use super::arguments::Arguments;
-use crate::backup::Report;
+use crate::backup::{LeftOut, Report, WhyLeftOut};
 use crate::cli::open::destinations::StoreOutcome;
 use crate::cli::open::session::Session;
 use crate::cli::show::document::{LevelDocument, OriginalDocument};
@@ -10,7 +10,7 @@ use crate::cli::show::when;
 use crate::cli::show::words::{in_words, several};
 use crate::config::show_bytes;
 use crate::format::identity::Cipher;
-use crate::model::BackupName;
+use crate::model::{BackupName, Excludes};
 use crate::platform::private_file;
 use anyhow::Context;
 use serde::Serialize;
@@ -20,6 +20,7 @@ use std::path::Path;
 pub(super) struct Backed<'run> {
     pub(super) backup: &'run BackupName,
     pub(super) report: &'run Report,
+    pub(super) excludes: &'run Excludes,
     pub(super) cipher: Cipher,
     pub(super) stores: &'run [StoreOutcome],
 }
@@ -43,8 +44,21 @@ struct ResultEvent<'run> {
     /// Files that an earlier run had stored before it was cut off.
     #[serde(skip_serializing_if = "Option::is_none")]
     taken: Option<TakenDocument>,
+    /// Whether nothing had changed, so that no point in time was made. The rest of this document is
+    /// about the newest one.
+    unchanged: bool,
+    /// Directories that are in it without their content, though nobody asked for that.
+    left_out: Vec<LeftOutDocument>,
+    /// Patterns of excludes that matched nothing.
+    unmatched_excludes: Vec<String>,
     #[serde(flatten)]
     level: LevelMetadata<'run>,
+}
+
+#[derive(Serialize)]
+struct LeftOutDocument {
+    path: String,
+    why: String,
 }
 
 #[derive(Serialize)]
@@ -56,8 +70,15 @@ struct TakenDocument {
 impl Backed<'_> {
     /// Whether every file was read and every store got the level.
     pub(super) fn is_whole(&self) -> bool {
-        self.report.manifest.counts.failed == 0
+        (self.report.is_unchanged || self.report.manifest.counts.failed == 0)
+            && self.report.vanished_from.is_none()
             && self.stores.iter().all(|store| store.failure.is_none())
+    }
+
+    /// Whether the point in time may lack what earlier ones have, for a reason that somebody should
+    /// look at: retention removes nothing then.
+    pub(super) fn may_be_mistaken(&self) -> bool {
+        self.report.are_sources_missing || self.report.vanished_from.is_some()
     }
 
     /// Writes the metadata, and tells people or programs how the run went.
@@ -80,6 +101,9 @@ impl Backed<'_> {
                     files: taken.files,
                     bytes: taken.bytes,
                 }),
+                unchanged: self.report.is_unchanged,
+                left_out: self.left_out(),
+                unmatched_excludes: self.excludes.unmatched(),
                 level: document,
             })?;
         }
@@ -88,6 +112,16 @@ impl Backed<'_> {
             self.tell_people(arguments, session);
         }
         Ok(())
+    }
+
+    fn left_out(&self) -> Vec<LeftOutDocument> {
+        let left_out = self.report.left_out.iter();
+        left_out
+            .map(|left_out| LeftOutDocument {
+                path: left_out.path.to_string(),
+                why: left_out.why.to_string(),
+            })
+            .collect()
     }
 
     fn document(&self, session: &Session) -> anyhow::Result<LevelMetadata<'_>> {
@@ -133,6 +167,13 @@ impl Backed<'_> {
             "backed up"
         };
         let point = when::show(manifest.started, &session.zone);
+        self.tell_of_what_is_missing(session);
+        if report.is_unchanged {
+            output.note(format_args!(
+                "nothing has changed since {backup}@{point}: no point in time was added"
+            ));
+            return;
+        }
         let counts = in_words(&manifest.counts, &manifest.bytes);
         output.note(format_args!(
             "{done} {backup}@{point}: {counts}, in {:.1} s",
@@ -149,6 +190,30 @@ impl Backed<'_> {
             output.warn(format_args!(
                 "{} could not be read completely",
                 several(manifest.counts.failed, "file", "files")
+            ));
+        }
+    }
+
+    /// Names what a person may expect in the backup and not find there.
+    fn tell_of_what_is_missing(&self, session: &Session) {
+        let output = &session.output;
+        let is_expected = |left_out: &&LeftOut| !matches!(left_out.why, WhyLeftOut::Kernel(_));
+        for left_out in self.report.left_out.iter().filter(is_expected) {
+            output.note(format_args!(
+                "left out what is in {}: {}",
+                left_out.path, left_out.why
+            ));
+        }
+        for pattern in self.excludes.unmatched() {
+            output.note(format_args!(
+                "the exclude pattern {pattern} matched nothing"
+            ));
+        }
+        if let Some(before) = self.report.vanished_from {
+            output.warn(format_args!(
+                "most files are gone: {} now, {} in the point in time before",
+                several(self.report.manifest.counts.files, "file", "files"),
+                several(before, "file", "files"),
             ));
         }
     }

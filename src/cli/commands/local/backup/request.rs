@@ -5,15 +5,19 @@ use crate::backup::{
     BackupError, BackupLock, BackupRequest, BlockOptions, CheckpointRule, Engine, Evidence, Levels,
     Lies, Mounts, SameContent, SourceError,
 };
+use crate::cli::open::list_file;
 use crate::cli::open::place::StorePlace;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Usage;
-use crate::model::{BackupName, Excludes};
-use crate::platform::{DirHandle, host_name};
+use crate::model::{BackupName, Cancel, Case, Excludes};
+use crate::platform::calls::{CallKind, NOWHERE, during};
+use crate::platform::{DirHandle, PatientCaller, host_name};
 use crate::store::location::Location;
 use anyhow::Context;
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The lengths that a block of the engine rsync may have, in bytes.
 const BLOCK_BYTES: RangeInclusive<u32> = 512..=64 << 20;
@@ -32,27 +36,26 @@ pub(super) fn of(
             .hint("leave --max-segment-size out, or name a size such as 32MiB")
             .into());
     }
-    let patterns = arguments.exclude.iter();
     Ok(BackupRequest {
         lock: lock(arguments, &backup),
         backup,
+        excludes: excludes(arguments)?,
         sources,
-        excludes: Excludes::new(patterns.map(|pattern| pattern.as_encoded_bytes())),
-        mounts: if arguments.one_file_system {
-            Mounts::Stay
-        } else {
-            Mounts::Cross
+        mounts: match (arguments.one_file_system, arguments.follow_subvolumes) {
+            (false, _) => Mounts::Cross,
+            (true, false) => Mounts::Stay,
+            (true, true) => Mounts::StayButSubvolumes,
         },
-        skip: places
-            .iter()
-            .filter_map(|place| device_and_inode(&place.location))
-            .collect(),
+        skip: Vec::new(),
+        allow_empty: arguments.allow_empty,
+        skip_unchanged: arguments.skip_if_unchanged,
         levels: levels(arguments),
         engine: engine(arguments)?,
         compression: arguments.compression,
         compression_level,
         segment_bytes: arguments.max_segment_size.0,
         upload_jobs: arguments.upload_jobs.into(),
+        source_timeout: patience(arguments),
         tags: arguments.tag.clone(),
         zone: session.zone.iana_name().unwrap_or("").to_owned(),
         // With several stores, each may have got another checkpoint.
@@ -63,23 +66,91 @@ pub(super) fn of(
     })
 }
 
-/// Returns the paths to back up, after checking that they exist: before a store is made in vain.
-fn sources(arguments: &Arguments) -> Result<Vec<PathBuf>, BackupError> {
-    let sources: Vec<PathBuf> = arguments
-        .paths
-        .iter()
-        .chain(&arguments.path_to_backup)
-        .cloned()
-        .collect();
+/// Returns the paths to back up. Fails where none of them exists: before a store is made in vain.
+fn sources(arguments: &Arguments) -> anyhow::Result<Vec<PathBuf>> {
+    let typed = arguments.paths.iter().chain(&arguments.path_to_backup);
+    let mut sources: Vec<PathBuf> = typed.cloned().collect();
+    for file in &arguments.files_from {
+        let text = list_file::read(file)?;
+        sources.extend(list_file::lines(&text).map(list_file::path_of));
+    }
+    for file in &arguments.files_from0 {
+        let text = list_file::read(file)?;
+        sources.extend(list_file::ended_by_zeros(&text).map(list_file::path_of));
+    }
+    let caller = PatientCaller::new(patience(arguments), Cancel::new());
+    let mut failed = None;
     for path in &sources {
-        path.symlink_metadata().map_err(|source| {
-            BackupError::Source(SourceError::Open {
+        let asked = path.clone();
+        let look = move || during(CallKind::Stat, NOWHERE, || asked.symlink_metadata());
+        let error = match caller.call(look) {
+            Ok(Ok(_)) => return Ok(sources),
+            Ok(Err(source)) => SourceError::Open {
                 path: path.clone(),
                 source,
-            })
-        })?;
+            },
+            Err(source) => SourceError::NoAnswer {
+                path: path.clone(),
+                source,
+            },
+        };
+        failed = failed.or(Some(error));
     }
-    Ok(sources)
+    match failed {
+        None => Ok(sources),
+        Some(error) => Err(BackupError::Source(error).into()),
+    }
+}
+
+/// Returns the rules about what is left out: those of files first, so that typed ones win.
+fn excludes(arguments: &Arguments) -> anyhow::Result<Excludes> {
+    let mut excludes = Excludes::default();
+    let names = arguments.exclude_if_present.iter();
+    excludes.if_present = names.map(|name| name.as_encoded_bytes().to_vec()).collect();
+    excludes.caches = arguments.exclude_caches;
+    excludes.larger_than = arguments.exclude_larger_than.map(|size| size.0);
+    for file in &arguments.exclude_from {
+        let text = list_file::read(file)?;
+        for pattern in list_file::lines(&text).filter(|line| !line.starts_with(b"#")) {
+            excludes.add(&on_real_path(pattern), Case::Counts);
+        }
+    }
+    for pattern in &arguments.exclude {
+        excludes.add(&on_real_path(pattern.as_encoded_bytes()), Case::Counts);
+    }
+    for pattern in &arguments.iexclude {
+        excludes.add(&on_real_path(pattern.as_encoded_bytes()), Case::Ignored);
+    }
+    Ok(excludes)
+}
+
+/// Resolves the symbolic links on the way of an absolute pattern, as far as it says the way in
+/// letters. Files are compared by their real paths, and `$PWD` may lead over a link.
+fn on_real_path(pattern: &[u8]) -> Cow<'_, [u8]> {
+    let is_special = |byte: &u8| b"*?[\\".contains(byte);
+    let start = usize::from(pattern.starts_with(b"!"));
+    let path = pattern.get(start..).unwrap_or_default();
+    let letters = path.iter().position(is_special).unwrap_or(path.len());
+    let way = path.get(..letters).unwrap_or_default();
+    let end = way.trim_ascii_end().iter().rposition(|byte| *byte == b'/');
+    let (Some(end), true) = (end.filter(|end| *end > 0), path.starts_with(b"/")) else {
+        return Cow::Borrowed(pattern);
+    };
+    let (way, rest) = path.split_at(end);
+    match list_file::path_of(way).canonicalize() {
+        Ok(real) => {
+            let mut resolved = pattern.get(..start).unwrap_or_default().to_vec();
+            resolved.extend_from_slice(real.as_os_str().as_encoded_bytes());
+            resolved.extend_from_slice(rest);
+            Cow::Owned(resolved)
+        }
+        Err(_) => Cow::Borrowed(pattern),
+    }
+}
+
+/// Returns how long one call to a file system of the sources may take; `None` for ever.
+fn patience(arguments: &Arguments) -> Option<Duration> {
+    Some(arguments.source_timeout.0).filter(|patience| !patience.is_zero())
 }
 
 fn backup_name(arguments: &Arguments, sources: &[PathBuf]) -> anyhow::Result<BackupName> {
@@ -189,7 +260,15 @@ fn levels(arguments: &Arguments) -> Levels {
     }
 }
 
-/// Returns the device and inode of a store's folder: a backup of the whole machine skips it.
+/// Returns the device and inode of each store's folder, once it is there: a backup of the whole
+/// machine leaves it out.
+pub(super) fn folders_of_stores(places: &[StorePlace]) -> Vec<(u64, u64)> {
+    let folders = places.iter();
+    folders
+        .filter_map(|place| device_and_inode(&place.location))
+        .collect()
+}
+
 fn device_and_inode(location: &Location) -> Option<(u64, u64)> {
     let Location::Folder(path) = location else {
         return None;

@@ -1,15 +1,16 @@
 //! `freezer action`.
 
+use super::documents::{DocumentList, Documents};
 use super::list_options::ListOptions;
-use super::show::{field, show, tell, text, wanted};
+use super::show::{field, text};
 use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
 use crate::cli::show::failure::Completion;
-use crate::cli::show::output::{Column, OutputForm};
+use crate::cli::show::output::Column;
 use crate::model::job::{Action, Documented};
-use crate::sched::connection::{ApiConnection, Resource};
+use crate::sched::connection::Resource;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -71,56 +72,45 @@ enum Command {
     },
 }
 
-const ACTIONS: Resource = Resource::Actions;
-
 pub(in crate::cli) fn run(
     arguments: Arguments,
     session: &mut Session,
 ) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
+    let documents = Documents {
+        server: &server,
+        resource: Resource::Actions,
+    };
     match arguments.command {
-        Command::List { part } => list(&server, &part, session)?,
-        Command::Show { id } => {
-            let action = wanted(&server, ACTIONS, &id)?;
-            let rows = details(&Action::leniently_of(action.clone()));
-            show(&action, &rows, session)?;
+        Command::List { part } => {
+            documents.list(DocumentList::new(&part, columns(), row), session)?;
         }
-        Command::Create { file } => {
-            let id = server.create(ACTIONS, &read_document(&file)?)?;
-            tell("created", ACTIONS, &id, session)?;
-        }
+        Command::Show { id } => documents.show(&id, details, session)?,
+        Command::Create { file } => documents.create(&file, session)?,
         Command::Update { id, file } => {
-            server.update(ACTIONS, &id, &read_document(&file)?, None)?;
-            tell("changed", ACTIONS, &id, session)?;
+            documents.update(&id, &read_document(&file)?, session)?;
         }
-        Command::Delete { id } => {
-            server.delete(ACTIONS, &id)?;
-            tell("deleted", ACTIONS, &id, session)?;
-        }
+        Command::Delete { id } => documents.delete(&id, session)?,
     }
     Ok(Completion::Done)
 }
 
-fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> anyhow::Result<()> {
-    let actions = server.list(ACTIONS, &part.search(), part.page(), "")?;
-    if session.output.form == OutputForm::Json {
-        return Ok(session.output.json(&actions)?);
-    }
-    let row = |action: Value| {
-        let action = Action::leniently_of(action);
-        let options = action.options().cloned().unwrap_or_default();
-        [
-            field(&action.action_id),
-            field(&options.backup_name),
-            field(&options.action),
-            field(&options.path_to_backup) + &field(&options.restore_abs_path),
-            field(&options.mode),
-            field(&options.storage),
-            field(&options.container),
-        ]
-    };
-    let rows: Vec<_> = actions.into_iter().map(row).collect();
-    let columns = [
+fn row(action: Value, _: &Session) -> [String; 7] {
+    let action = Action::leniently_of(action);
+    let options = action.options().cloned().unwrap_or_default();
+    [
+        field(&action.action_id),
+        field(&options.backup_name),
+        field(&options.action),
+        field(&options.path_to_backup) + &field(&options.restore_abs_path),
+        field(&options.mode),
+        field(&options.storage),
+        field(&options.container),
+    ]
+}
+
+fn columns() -> [Column; 7] {
+    [
         "ACTION",
         "NAME",
         "DOES",
@@ -129,11 +119,11 @@ fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> an
         "STORAGE",
         "CONTAINER",
     ]
-    .map(Column::text);
-    Ok(session.output.table(columns, &rows)?)
+    .map(Column::text)
 }
 
-fn details(action: &Action) -> Vec<(String, String)> {
+fn details(action: Value, _: &Session) -> Vec<(String, String)> {
+    let action = Action::leniently_of(action);
     let mut rows = vec![
         ("action".to_owned(), field(&action.action_id)),
         ("max_retries".to_owned(), field(&action.max_retries)),

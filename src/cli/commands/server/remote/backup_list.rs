@@ -1,15 +1,15 @@
 //! `freezer backup-list`.
 
+use super::documents::{DocumentList, Documents};
 use super::list_options::ListOptions;
-use super::show::{field, second, show, tell, text, wanted};
-use crate::cli::open::json_file::read_document;
+use super::show::{field, second, text};
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
 use crate::cli::show::failure::Completion;
-use crate::cli::show::output::{Column, OutputForm};
+use crate::cli::show::output::Column;
 use crate::model::job::{BackupRecord, Documented};
-use crate::sched::connection::{ApiConnection, Resource};
+use crate::sched::connection::Resource;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -63,58 +63,49 @@ enum Command {
     },
 }
 
-const BACKUPS: Resource = Resource::Backups;
-
 pub(in crate::cli) fn run(
     arguments: Arguments,
     session: &mut Session,
 ) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
+    let documents = Documents {
+        server: &server,
+        resource: Resource::Backups,
+    };
     match arguments.command {
-        None => list(&server, &arguments.part, session)?,
-        Some(Command::Show { id }) => {
-            let backup = wanted(&server, BACKUPS, &id)?;
-            let rows = details(&BackupRecord::leniently_of(backup.clone()));
-            show(&backup, &rows, session)?;
+        None => {
+            documents.list(DocumentList::new(&arguments.part, columns(), row), session)?;
         }
-        Some(Command::Create { file }) => {
-            let id = server.create(BACKUPS, &read_document(&file)?)?;
-            tell("created", BACKUPS, &id, session)?;
-        }
-        Some(Command::Delete { id }) => {
-            server.delete(BACKUPS, &id)?;
-            tell("deleted", BACKUPS, &id, session)?;
-        }
+        Some(Command::Show { id }) => documents.show(&id, details, session)?,
+        Some(Command::Create { file }) => documents.create(&file, session)?,
+        Some(Command::Delete { id }) => documents.delete(&id, session)?,
     }
     Ok(Completion::Done)
 }
 
-fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> anyhow::Result<()> {
-    let backups = server.list(BACKUPS, &part.search(), part.page(), "")?;
-    if session.output.form == OutputForm::Json {
-        return Ok(session.output.json(&backups)?);
-    }
-    let row = |backup: Value| {
-        let backup = BackupRecord::leniently_of(backup);
-        let metadata = backup.backup_metadata.into_value().unwrap_or_default();
-        [
-            field(&backup.backup_id),
-            field(&metadata.hostname),
-            field(&metadata.backup_name),
-            field(&metadata.path_to_backup),
-            second(&metadata.time_stamp, session),
-            field(&metadata.curr_backup_level),
-            field(&backup.status),
-        ]
-    };
-    let rows: Vec<_> = backups.into_iter().map(row).collect();
+fn row(backup: Value, session: &Session) -> [String; 7] {
+    let backup = BackupRecord::leniently_of(backup);
+    let metadata = backup.backup_metadata.into_value().unwrap_or_default();
+    [
+        field(&backup.backup_id),
+        field(&metadata.hostname),
+        field(&metadata.backup_name),
+        field(&metadata.path_to_backup),
+        second(&metadata.time_stamp, session),
+        field(&metadata.curr_backup_level),
+        field(&backup.status),
+    ]
+}
+
+fn columns() -> [Column; 7] {
     let mut columns =
         ["BACKUP", "HOST", "NAME", "PATH", "MADE", "LEVEL", "STATE"].map(Column::text);
     columns[5] = Column::number("LEVEL");
-    Ok(session.output.table(columns, &rows)?)
+    columns
 }
 
-fn details(backup: &BackupRecord) -> Vec<(String, String)> {
+fn details(backup: Value, _: &Session) -> Vec<(String, String)> {
+    let backup = BackupRecord::leniently_of(backup);
     let mut rows = vec![
         ("backup".to_owned(), field(&backup.backup_id)),
         ("project".to_owned(), field(&backup.project_id)),

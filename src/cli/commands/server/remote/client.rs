@@ -1,15 +1,15 @@
 //! `freezer client`.
 
+use super::documents::{DocumentList, Documents};
 use super::list_options::ListOptions;
-use super::show::{field, show, tell, wanted};
-use crate::cli::open::json_file::read_document;
+use super::show::field;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
 use crate::cli::show::failure::Completion;
-use crate::cli::show::output::{Column, OutputForm};
+use crate::cli::show::output::Column;
 use crate::model::job::{Client, ClientInfo, Documented};
-use crate::sched::connection::{ApiConnection, Resource};
+use crate::sched::connection::Resource;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -59,49 +59,35 @@ enum Command {
     },
 }
 
-const CLIENTS: Resource = Resource::Clients;
-
 pub(in crate::cli) fn run(
     arguments: Arguments,
     session: &mut Session,
 ) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
+    let documents = Documents {
+        server: &server,
+        resource: Resource::Clients,
+    };
     match arguments.command {
-        Command::List { part } => list(&server, &part, session)?,
-        Command::Show { id } => {
-            let client = wanted(&server, CLIENTS, &id)?;
-            let rows = details(&info_of(client.clone()));
-            show(&client, &rows, session)?;
+        Command::List { part } => {
+            let columns = ["CLIENT", "HOST", "UUID", "DESCRIPTION"].map(Column::text);
+            documents.list(DocumentList::new(&part, columns, row), session)?;
         }
-        Command::Register { file } => {
-            let id = server.create(CLIENTS, &read_document(&file)?)?;
-            tell("created", CLIENTS, &id, session)?;
-        }
-        Command::Delete { id } => {
-            server.delete(CLIENTS, &id)?;
-            tell("deleted", CLIENTS, &id, session)?;
-        }
+        Command::Show { id } => documents.show(&id, details, session)?,
+        Command::Register { file } => documents.create(&file, session)?,
+        Command::Delete { id } => documents.delete(&id, session)?,
     }
     Ok(Completion::Done)
 }
 
-fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> anyhow::Result<()> {
-    let clients = server.list(CLIENTS, &part.search(), part.page(), "")?;
-    if session.output.form == OutputForm::Json {
-        return Ok(session.output.json(&clients)?);
-    }
-    let row = |client: Value| {
-        let info = info_of(client);
-        [
-            field(&info.client_id),
-            field(&info.hostname),
-            field(&info.uuid),
-            field(&info.description),
-        ]
-    };
-    let rows: Vec<_> = clients.into_iter().map(row).collect();
-    let columns = ["CLIENT", "HOST", "UUID", "DESCRIPTION"].map(Column::text);
-    Ok(session.output.table(columns, &rows)?)
+fn row(client: Value, _: &Session) -> [String; 4] {
+    let info = info_of(client);
+    [
+        field(&info.client_id),
+        field(&info.hostname),
+        field(&info.uuid),
+        field(&info.description),
+    ]
 }
 
 fn info_of(client: Value) -> ClientInfo {
@@ -109,8 +95,9 @@ fn info_of(client: Value) -> ClientInfo {
     client.client.into_value().unwrap_or_default()
 }
 
-fn details(info: &ClientInfo) -> [(&'static str, String); 9] {
-    [
+fn details(client: Value, _: &Session) -> Vec<(&'static str, String)> {
+    let info = info_of(client);
+    vec![
         ("client", field(&info.client_id)),
         ("host", field(&info.hostname)),
         ("uuid", field(&info.uuid)),

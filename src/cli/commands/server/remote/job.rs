@@ -1,14 +1,15 @@
 //! `freezer job`.
 
+use super::documents::{DocumentList, Documents};
 use super::job_document::{edited, new_job};
 use super::list_options::ListOptions;
-use super::show::{field, second, show, tell, wanted};
+use super::show::{field, second, tell, wanted};
 use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
 use crate::cli::options::server::ServerOptions;
 use crate::cli::show::failure::Completion;
-use crate::cli::show::output::{Column, OutputForm};
+use crate::cli::show::output::Column;
 use crate::model::job::{Documented, Job, JobEvent, RunResult, Words};
 use crate::model::printable_json;
 use crate::sched::connection::{ApiConnection, Resource};
@@ -133,17 +134,26 @@ pub(in crate::cli) fn run(
     session: &mut Session,
 ) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
+    let documents = Documents {
+        server: &server,
+        resource: JOBS,
+    };
     match arguments.command {
         Command::List {
             part,
             client,
             all_projects,
-        } => list(&server, &part, client.as_deref(), all_projects, session)?,
-        Command::Show { id } => {
-            let job = wanted(&server, JOBS, &id)?;
-            let rows = details(&Job::leniently_of(job.clone()), session);
-            show(&job, &rows, session)?;
+        } => {
+            let mut list = DocumentList::new(&part, columns(), row);
+            if let Some(client) = client.as_deref() {
+                list.search = of_client(list.search, client);
+            }
+            if all_projects {
+                list.more = "&all_projects=True";
+            }
+            documents.list(list, session)?;
         }
+        Command::Show { id } => documents.show(&id, details, session)?,
         Command::Get { id } => {
             let job = wanted(&server, JOBS, &id)?;
             let text = serde_json::to_string_pretty(&job)?;
@@ -152,61 +162,42 @@ pub(in crate::cli) fn run(
         Command::Create { file, edit, client } => {
             let file = file.as_deref().map(read_document).transpose()?;
             let job = new_job(file, edit, client, session)?;
-            let id = server.create(JOBS, &Value::Object(job.document()))?;
-            tell("created", JOBS, &id, session)?;
+            documents.create_from(&Value::Object(job.document()), session)?;
         }
         Command::Update { id, file, edit } => {
             let patch = match file {
                 Some(file) if !edit => read_document(&file)?,
                 _ => edited(wanted(&server, JOBS, &id)?, session)?,
             };
-            server.update(JOBS, &id, &patch, None)?;
-            tell("changed", JOBS, &id, session)?;
+            documents.update(&id, &patch, session)?;
         }
         Command::Start { id } => event(&server, &id, JobEvent::Start, session)?,
         Command::Stop { id } => event(&server, &id, JobEvent::Stop, session)?,
         Command::Abort { id } => event(&server, &id, JobEvent::Abort, session)?,
-        Command::Delete { id } => {
-            server.delete(JOBS, &id)?;
-            tell("deleted", JOBS, &id, session)?;
-        }
+        Command::Delete { id } => documents.delete(&id, session)?,
     }
     Ok(Completion::Done)
 }
 
-fn list(
-    server: &ApiConnection,
-    part: &ListOptions,
-    client: Option<&str>,
-    all_projects: bool,
-    session: &mut Session,
-) -> anyhow::Result<()> {
-    let mut search = part.search();
-    if let Some(client) = client {
-        let of_client = Job {
-            client_id: client.into(),
-            ..Job::default()
-        };
-        let conditions = search.as_object_mut().and_then(|search| {
-            search
-                .entry("match")
-                .or_insert_with(|| json!([]))
-                .as_array_mut()
-        });
-        conditions
-            .into_iter()
-            .for_each(|conditions| conditions.push(json!(of_client)));
-    }
-    let more = if all_projects {
-        "&all_projects=True"
-    } else {
-        ""
+/// Returns a search for jobs of one client alone.
+fn of_client(mut search: Value, client: &str) -> Value {
+    let of_client = Job {
+        client_id: client.into(),
+        ..Job::default()
     };
-    let jobs = server.list(JOBS, &search, part.page(), more)?;
-    if session.output.form == OutputForm::Json {
-        return Ok(session.output.json(&jobs)?);
-    }
-    let rows: Vec<_> = jobs.into_iter().map(|job| row(job, session)).collect();
+    let conditions = search.as_object_mut().and_then(|search| {
+        search
+            .entry("match")
+            .or_insert_with(|| json!([]))
+            .as_array_mut()
+    });
+    conditions
+        .into_iter()
+        .for_each(|conditions| conditions.push(json!(of_client)));
+    search
+}
+
+fn columns() -> [Column; 9] {
     let mut columns = [
         "JOB",
         "DESCRIPTION",
@@ -220,7 +211,7 @@ fn list(
     ]
     .map(Column::text);
     columns[3] = Column::number("ACTIONS");
-    Ok(session.output.table(columns, &rows)?)
+    columns
 }
 
 fn row(job: Value, session: &Session) -> [String; 9] {
@@ -266,7 +257,8 @@ fn timetable(job: &Job) -> String {
     }
 }
 
-fn details(job: &Job, session: &Session) -> Vec<(&'static str, String)> {
+fn details(job: Value, session: &Session) -> Vec<(&'static str, String)> {
+    let job = Job::leniently_of(job);
     let schedule = job.schedule().cloned().unwrap_or_default();
     let (when, course) = (&schedule.when, &schedule.course);
     let mut rows = vec![
@@ -275,7 +267,7 @@ fn details(job: &Job, session: &Session) -> Vec<(&'static str, String)> {
         ("client", field(&job.client_id)),
         ("user", field(&job.user_id)),
         ("session", field(&job.session_id)),
-        ("when", timetable(job)),
+        ("when", timetable(&job)),
         ("from", field(&when.schedule_start_date)),
         ("until", field(&when.schedule_end_date)),
         ("status", field(&course.status)),

@@ -4,6 +4,7 @@
 pub(in crate::cli) mod action;
 pub(in crate::cli) mod backup_list;
 pub(in crate::cli) mod client;
+mod documents;
 mod edit;
 pub(in crate::cli) mod job;
 mod job_document;

@@ -1,8 +1,9 @@
 //! `freezer session`.
 
+use super::documents::{DocumentList, Documents};
 use super::list_options::ListOptions;
 use super::session_restore;
-use super::show::{field, second, show, tell, wanted};
+use super::show::{field, second, tell};
 use crate::cli::open::json_file::read_document;
 use crate::cli::open::server::connect;
 use crate::cli::open::session::Session;
@@ -119,25 +120,20 @@ pub(in crate::cli) fn run(
     session: &mut Session,
 ) -> anyhow::Result<Completion> {
     let server = connect(&arguments.server, session)?;
+    let documents = Documents {
+        server: &server,
+        resource: SESSIONS,
+    };
     match arguments.command {
-        Command::List { part } => list(&server, &part, session)?,
-        Command::Show { id } => {
-            let shown = wanted(&server, SESSIONS, &id)?;
-            let rows = details(&JobSession::leniently_of(shown.clone()), session);
-            show(&shown, &rows, session)?;
+        Command::List { part } => {
+            documents.list(DocumentList::new(&part, columns(), row), session)?;
         }
-        Command::Create { file } => {
-            let id = server.create(SESSIONS, &read_document(&file)?)?;
-            tell("created", SESSIONS, &id, session)?;
-        }
+        Command::Show { id } => documents.show(&id, details, session)?,
+        Command::Create { file } => documents.create(&file, session)?,
         Command::Update { id, file } => {
-            server.update(SESSIONS, &id, &read_document(&file)?, None)?;
-            tell("changed", SESSIONS, &id, session)?;
+            documents.update(&id, &read_document(&file)?, session)?;
         }
-        Command::Delete { id } => {
-            server.delete(SESSIONS, &id)?;
-            tell("deleted", SESSIONS, &id, session)?;
-        }
+        Command::Delete { id } => documents.delete(&id, session)?,
         Command::AddJob(JobOfSession { session_id, job_id }) => {
             server.add_to_session(&session_id, &job_id)?;
             tell(&format!("has job {job_id}"), SESSIONS, &session_id, session)?;
@@ -153,26 +149,22 @@ pub(in crate::cli) fn run(
     Ok(Completion::Done)
 }
 
-fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> anyhow::Result<()> {
-    let sessions = server.list(SESSIONS, &part.search(), part.page(), "")?;
-    if session.output.form == OutputForm::Json {
-        return Ok(session.output.json(&sessions)?);
-    }
-    let row = |shown: Value| {
-        let shown = JobSession::leniently_of(shown);
-        let jobs = shown.jobs.get().map_or(0, |jobs| jobs.0.len());
-        [
-            field(&shown.session_id),
-            field(&shown.description),
-            jobs.to_string(),
-            field(&shown.session_tag),
-            field(&shown.status),
-            field(&shown.result),
-            second(&shown.time_start, session),
-        ]
-    };
-    let rows: Vec<_> = sessions.into_iter().map(row).collect();
-    let columns = [
+fn row(shown: Value, session: &Session) -> [String; 7] {
+    let shown = JobSession::leniently_of(shown);
+    let jobs = shown.jobs.get().map_or(0, |jobs| jobs.0.len());
+    [
+        field(&shown.session_id),
+        field(&shown.description),
+        jobs.to_string(),
+        field(&shown.session_tag),
+        field(&shown.status),
+        field(&shown.result),
+        second(&shown.time_start, session),
+    ]
+}
+
+fn columns() -> [Column; 7] {
+    [
         Column::text("SESSION"),
         Column::text("DESCRIPTION"),
         Column::number("JOBS"),
@@ -180,11 +172,11 @@ fn list(server: &ApiConnection, part: &ListOptions, session: &mut Session) -> an
         Column::text("STATUS"),
         Column::text("RESULT"),
         Column::text("STARTED"),
-    ];
-    Ok(session.output.table(columns, &rows)?)
+    ]
 }
 
-fn details(shown: &JobSession, session: &Session) -> Vec<(&'static str, String)> {
+fn details(shown: Value, session: &Session) -> Vec<(&'static str, String)> {
+    let shown = JobSession::leniently_of(shown);
     let mut rows = vec![
         ("session", field(&shown.session_id)),
         ("description", field(&shown.description)),

@@ -4,6 +4,7 @@ use crate::cli::open::session::Session;
 use crate::cli::show::output::OutputForm;
 use crate::cli::show::when;
 use crate::model::job::{Field, FieldKind};
+use crate::model::{printable, printable_json};
 use crate::sched::connection::{ApiConnection, Resource};
 use anyhow::bail;
 use jiff::Timestamp;
@@ -36,11 +37,11 @@ pub(super) fn show(
     }
     let width = rows
         .iter()
-        .map(|(name, _)| name.as_ref().chars().count())
+        .map(|(name, _)| printable(name.as_ref().as_bytes()).chars().count())
         .max()
         .unwrap_or(0);
     for (name, value) in rows {
-        let name = name.as_ref();
+        let name = printable(name.as_ref().as_bytes());
         session.output.line(
             format_args!("{name:<width$}  {value}")
                 .to_string()
@@ -77,16 +78,12 @@ pub(super) fn field<T: FieldKind>(field: &Field<T>) -> String {
     serde_json::to_value(field).map_or_else(|_| String::new(), |value| text(&value))
 }
 
-/// Returns a value as people read it, without control characters; empty for null.
+/// Returns a value as people read it, with what could disturb a terminal escaped; empty for null.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        // Control characters would write over the screen.
-        Value::String(text) => text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect(),
-        value => value.to_string(),
+        Value::String(text) => printable(text.as_bytes()).into_owned(),
+        value => printable_json(&value.to_string()).into_owned(),
     }
 }
 

@@ -6,14 +6,16 @@ use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
 use crate::cli::show::output::{Closed, Column, Output, OutputForm};
 use crate::cli::show::when;
+use crate::model::job::{RunResult, Words};
 use crate::model::printable;
 use crate::sched::book::Book;
 use crate::sched::daemon::{self, DaemonError};
-use crate::sched::journal::Journal;
-use crate::sched::journal::Record;
+use crate::sched::journal::{Journal, Record};
+use crate::sched::order::{ActionOutcome, LastRun};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
+use std::io;
 use std::path::Path;
 
 /// Most lines of a failed action's log that are shown.
@@ -26,7 +28,7 @@ struct Status {
     client_id: Option<String>,
     book: Book,
     /// The last run of each job.
-    last: Vec<Value>,
+    last: Vec<LastRun>,
 }
 
 /// Shows whether the scheduler runs, its jobs and their last runs.
@@ -61,14 +63,12 @@ impl Status {
                 memory.jobs,
                 serde_json::from_slice(&cached).unwrap_or_default(),
             ),
-            last: last_runs(&folder),
+            last: last_runs(&folder, &session.output),
         })
     }
 
-    fn last_of(&self, id: &str) -> Option<&Value> {
-        self.last
-            .iter()
-            .find(|run| run.get("job").and_then(Value::as_str) == Some(id))
+    fn last_of(&self, id: &str) -> Option<&LastRun> {
+        self.last.iter().find(|run| run.job == id)
     }
 
     fn document(&self) -> Value {
@@ -127,14 +127,16 @@ impl Status {
             .ok()
             .filter(|_| record.started > 0)
             .map(|started| when::show(started, zone));
-        let has_warning = self.last_of(id).is_some_and(has_warning);
+        let has_warning = self
+            .last_of(id)
+            .is_some_and(|run| run.outcome.warnings().next().is_some());
         [
             id.to_owned(),
             printable(description.as_bytes()).into_owned(),
             state.unwrap_or_default(),
             next.unwrap_or_default(),
             started.unwrap_or_default(),
-            if record.result == "success" && has_warning {
+            if record.result == RunResult::Success.word() && has_warning {
                 "success, not all".to_owned()
             } else {
                 record.result.clone()
@@ -145,23 +147,17 @@ impl Status {
 }
 
 /// Prints the actions of a run that failed or have a warning, with the end of their logs.
-fn show_failures(run: &Value, output: &mut Output) -> Result<(), Closed> {
-    let job = run.get("job").and_then(Value::as_str).unwrap_or("");
-    for action in actions(run) {
-        let text = |key: &str| action.get(key).and_then(Value::as_str).unwrap_or("");
-        if text("result") != "fail" && action.get("warning").is_none() {
-            continue;
-        }
-        let how = match text("warning") {
-            "" => "failed",
-            warning => warning,
-        };
+fn show_failures(run: &LastRun, output: &mut Output) -> Result<(), Closed> {
+    for action in run.outcome.actions.iter().filter(|action| is_told(action)) {
+        let how = action.warning.as_deref().unwrap_or("failed");
+        let code = action
+            .exit_code
+            .map_or_else(|| "none".to_owned(), |code| code.to_string());
         output.line(format_args!(
-            "\n{job}: {}: {how} (exit code {})",
-            text("action"),
-            action["exit_code"]
+            "\n{}: {}: {how} (exit code {code})",
+            run.job, action.action
         ))?;
-        let lines: Vec<&str> = text("log").lines().collect();
+        let lines: Vec<&str> = action.log.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {
             output.line(format_args!("    {}", printable(line.as_bytes())))?;
         }
@@ -169,23 +165,40 @@ fn show_failures(run: &Value, output: &mut Output) -> Result<(), Closed> {
     Ok(())
 }
 
-fn actions(run: &Value) -> impl Iterator<Item = &Value> {
-    let actions = run.pointer("/outcome/actions").and_then(Value::as_array);
-    actions.into_iter().flatten()
+/// Whether people should see how an action went.
+fn is_told(action: &ActionOutcome) -> bool {
+    action.result == Some(RunResult::Fail) || action.warning.is_some()
 }
 
-/// Reads the last run of each job, as the scheduler wrote it down.
-fn last_runs(folder: &Path) -> Vec<Value> {
+/// Reads the last run of each job, as the scheduler wrote it down. Warns of files that cannot be
+/// read.
+fn last_runs(folder: &Path, output: &Output) -> Vec<LastRun> {
     let entries = std::fs::read_dir(folder.join("last"))
         .into_iter()
         .flatten()
         .filter_map(Result::ok);
-    entries
-        .filter_map(|entry| serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok())
-        .collect()
+    // What a scheduler has not put in its place yet, or was killed over, ends in `new`.
+    let files = entries
+        .map(|entry| entry.path())
+        .filter(|file| file.extension().is_none_or(|ending| ending != "new"));
+    let mut runs = Vec::new();
+    for file in files {
+        match read_run(&file) {
+            Ok(run) => runs.extend(run),
+            Err(error) => output.warn(format_args!(
+                "the last run of a job cannot be read from {}: {error}",
+                file.display()
+            )),
+        }
+    }
+    runs
 }
 
-/// Whether a run that went well has a warning.
-fn has_warning(run: &Value) -> bool {
-    actions(run).any(|action| action.get("warning").is_some())
+/// Returns the run in a file; `None` if the scheduler has just removed the file.
+fn read_run(file: &Path) -> io::Result<Option<LastRun>> {
+    match std::fs::read(file) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }

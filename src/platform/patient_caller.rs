@@ -53,7 +53,7 @@ impl NoAnswer {
 /// one single call that lasts too long counts as hung.
 ///
 /// Costs two handovers between threads for each piece of work, and nothing for each call.
-pub struct Caller {
+pub struct PatientCaller {
     patience: Option<Duration>,
     cancel: Cancel,
     /// The thread that makes the calls; `None` before the first, and after one that was left
@@ -61,14 +61,14 @@ pub struct Caller {
     worker: Mutex<Option<Worker>>,
 }
 
-type Task = Box<dyn FnOnce() + Send>;
+type Errand = Box<dyn FnOnce() + Send>;
 
 struct Worker {
-    tasks: Sender<Task>,
+    tasks: Sender<Errand>,
     slot: Arc<CallSlot>,
 }
 
-impl Caller {
+impl PatientCaller {
     /// Makes a caller that waits for one call as long as `patience`, or for ever, and not much
     /// longer once `cancel` is raised.
     pub fn new(patience: Option<Duration>, cancel: Cancel) -> Self {
@@ -104,7 +104,7 @@ impl Caller {
             None => Worker::start().map_err(NoAnswer::NoThread)?,
         };
         let (sender, done) = bounded::<Result<T, Box<dyn Any + Send>>>(1);
-        let task: Task = Box::new(move || {
+        let task: Errand = Box::new(move || {
             // Nobody waits any more if the thread was left behind.
             drop(sender.send(catch_unwind(AssertUnwindSafe(work))));
         });
@@ -162,7 +162,7 @@ impl Caller {
 impl Worker {
     /// Starts a thread that ends when the caller drops this.
     fn start() -> io::Result<Self> {
-        let (tasks, to_do) = bounded::<Task>(1);
+        let (tasks, to_do) = bounded::<Errand>(1);
         let (slot_sender, slot) = bounded(1);
         thread::Builder::new()
             .name("freezer-source".to_owned())
@@ -181,7 +181,7 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::super::calls::{CallKind, during};
-    use super::{Caller, NoAnswer};
+    use super::{NoAnswer, PatientCaller};
     use crate::model::Cancel;
     use crossbeam_channel::bounded;
     use std::io;
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_call_that_hangs_is_left_behind_and_the_next_one_is_made() {
-        let caller = Caller::new(Some(Duration::ZERO), Cancel::new());
+        let caller = PatientCaller::new(Some(Duration::ZERO), Cancel::new());
         let (work, let_go) = hanging();
         let error = caller.call(work).expect_err("it hangs");
         assert!(
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn work_that_makes_no_call_may_take_as_long_as_it_likes() {
-        let caller = Caller::new(Some(Duration::ZERO), Cancel::new());
+        let caller = PatientCaller::new(Some(Duration::ZERO), Cancel::new());
         let (let_go, held) = bounded::<()>(0);
         let mut looks = 0;
         let done = caller.call_with(
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn a_run_that_is_to_end_does_not_wait_for_a_call_that_hangs() {
         let cancel = Cancel::new();
-        let caller = Caller::new(None, cancel.clone());
+        let caller = PatientCaller::new(None, cancel.clone());
         let (work, let_go) = hanging();
         let mut looks = 0;
         let error = caller
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "on the other thread")]
     fn a_panic_comes_back() {
-        let caller = Caller::new(None, Cancel::new());
+        let caller = PatientCaller::new(None, Cancel::new());
         caller
             .call(|| panic!("on the other thread"))
             .expect("answered");
