@@ -2,7 +2,7 @@
 //! removed.
 
 use super::run::RestoreRun;
-use super::{Attempt, EntryError, RestoreSource};
+use super::{Attempt, EntryError, RestoreSource, Trust};
 use crate::model::{Entry, InodeFlags, Kind, Name, TreePath};
 use crate::platform::DirHandle;
 use std::io;
@@ -35,6 +35,11 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
         let Some(mut flagged) = FlaggedEntry::of(entry) else {
             return;
         };
+        // What nobody can remove is no gift from somebody who is not trusted.
+        if self.options.trust == Trust::Untrusted {
+            self.counts.withheld();
+            return;
+        }
         if !self.identity.is_root() && flagged.flags.0 & OF_ROOT != 0 {
             self.counts.left_out();
             flagged.flags.0 &= !OF_ROOT;
