@@ -29,7 +29,7 @@ fn hashed(name: &str, pieces: &[(u64, Vec<u8>)], size: u64, is_right: bool) -> P
         .for_each(|(at, data)| hasher.update(*at, data));
     let ContentHash(mut hash) = hasher.finish(size);
     hash[0] ^= u8::from(!is_right);
-    let mut file = Planned::file(name, Vec::new());
+    let mut file = Planned::file(name, Vec::<u8>::new());
     file.data = pieces.to_vec();
     file.entry.content = freezer::model::Content::File {
         size,
