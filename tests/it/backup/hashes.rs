@@ -21,6 +21,10 @@ fn check_all(series: &Series, level: &LevelId) -> usize {
         };
         let check = ContentCheck::of(&entry, view.hashing());
         assert_eq!(check.is_some(), *size > 0, "{}", entry.path);
+        // Files that are nearly all holes are larger than memory.
+        if *size > 1 << 30 {
+            continue;
+        }
         if let Some(mut check) = check {
             check.see(0, &reading::content(&view, &entry).expect("sound"));
             check

@@ -7,7 +7,7 @@ use freezer::fs::ReadError;
 use freezer::fs::view::View;
 use freezer::model::progress::Collected;
 use freezer::model::{Cancel, ContentHash, TreePath, UnknownExtension};
-use freezer::restore::{ExportError, Options, OtherFile, compare_contents, export, restore};
+use freezer::restore::{ExportError, Options, OtherFile, Trust, compare_contents, export, restore};
 use freezer::store::memory::MemoryStore;
 use std::fs;
 use std::sync::Arc;
