@@ -31,6 +31,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "model",
             "platform",
+            "format::content_hash",
             "format::tar",
             "fs::view",
             "fs::ReadError",

@@ -64,7 +64,10 @@ fn in_words(session: &Session, backup: &BackupName, points: &[LevelId]) -> Strin
 
 fn event(backup: &BackupName, points: &[LevelId], damage: &Damage) -> DamageEvent {
     let file = match damage {
-        Damage::File(path) | Damage::Extent(path) => Some(path.to_string()),
+        Damage::File(path)
+        | Damage::Extent(path)
+        | Damage::Content { path, .. }
+        | Damage::NotUnderstood { path, .. } => Some(path.to_string()),
         _ => None,
     };
     let [level_id, last_level_id] = [points.first(), points.last()]
