@@ -212,7 +212,7 @@ impl<'a> Front<'a> {
                 AreaOwner {
                     shape,
                     size,
-                    mtime,
+                    ctime,
                     run,
                 },
             )?,

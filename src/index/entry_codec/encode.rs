@@ -37,7 +37,7 @@ pub(in crate::index) fn encode(entry: &Entry, run: usize, out: &mut Vec<u8>) {
     };
     let area = ExtensionArea {
         extensions,
-        mtime: *mtime,
+        ctime: *ctime,
         link: older_run,
     };
     let flag = |flag: u8, set: bool| if set { flag } else { 0 };

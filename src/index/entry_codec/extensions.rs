@@ -25,7 +25,7 @@ const KNOWN: [u64; 4] = [CONTENT_HASH, LINK, INODE_FLAGS, BIRTH];
 pub(super) struct ExtensionArea<'a> {
     pub(super) extensions: &'a Extensions,
     /// The entry's own: the birth time is stored as the difference to it.
-    pub(super) mtime: Time,
+    pub(super) ctime: Time,
     /// The common record, if it lies in an older run.
     pub(super) link: Option<NodeId>,
 }
@@ -66,15 +66,15 @@ impl ExtensionArea<'_> {
             }
             INODE_FLAGS => put_varint(value, u64::from(self.extensions.inode_flags?.0)),
             _ => {
-                let (birth, mtime) = (self.extensions.birth?, self.mtime);
+                let (birth, ctime) = (self.extensions.birth?, self.ctime);
                 put_difference(
                     value,
-                    mtime.seconds().cast_unsigned(),
+                    ctime.seconds().cast_unsigned(),
                     birth.seconds().cast_unsigned(),
                 );
                 put_difference(
                     value,
-                    u64::from(mtime.nanoseconds()),
+                    u64::from(ctime.nanoseconds()),
                     u64::from(birth.nanoseconds()),
                 );
             }
@@ -105,7 +105,7 @@ pub(super) struct AreaOwner {
     pub(super) shape: Shape,
     /// The size of a file.
     pub(super) size: u64,
-    pub(super) mtime: Time,
+    pub(super) ctime: Time,
     /// The run that the entry is in.
     pub(super) run: usize,
 }
@@ -134,7 +134,7 @@ pub(super) fn take_extensions(area: &[u8], of: AreaOwner) -> Result<TakenExtensi
                 }
                 taken.inode_flags = Some(InodeFlags(flags));
             }
-            BIRTH => taken.birth = Some(take_birth(&mut value, of.mtime)?),
+            BIRTH => taken.birth = Some(take_birth(&mut value, of.ctime)?),
             _ => {
                 taken.with_unknown = Some(area);
                 continue;
@@ -172,9 +172,9 @@ fn take_link(value: &mut Reader<'_>, of: AreaOwner) -> Result<NodeId, Flaw> {
     Ok(node_of(run, rank))
 }
 
-fn take_birth(value: &mut Reader<'_>, mtime: Time) -> Result<Time, Flaw> {
-    let seconds = value.difference(mtime.seconds().cast_unsigned())?;
-    let nanoseconds = value.difference(u64::from(mtime.nanoseconds()))?;
+fn take_birth(value: &mut Reader<'_>, ctime: Time) -> Result<Time, Flaw> {
+    let seconds = value.difference(ctime.seconds().cast_unsigned())?;
+    let nanoseconds = value.difference(u64::from(ctime.nanoseconds()))?;
     u32::try_from(nanoseconds)
         .ok()
         .filter(|nanoseconds| *nanoseconds < 1_000_000_000)

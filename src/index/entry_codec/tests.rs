@@ -379,7 +379,7 @@ fn areas_that_break_a_rule_are_refused() {
     assert!(with_area(&hash).is_ok());
     let empty = ExtensionArea {
         extensions: &Extensions::default(),
-        mtime: Time::default(),
+        ctime: Time::default(),
         link: None,
     };
     assert!(empty.is_empty());
