@@ -161,9 +161,29 @@ impl Notes {
         grace: Grace,
         known: Option<LevelSerial>,
     ) -> Result<(), PruneError> {
-        for id in self.notes.iter().filter(|note| grace.is_over(note)) {
-            match read(of, id).map_err(PruneError::Remove)? {
-                NoteState::Read(note) if note.next_serial() > known => {
+        let mut read_notes = Vec::new();
+        for id in &self.notes {
+            read_notes.push((id, read(of, id).map_err(PruneError::Remove)?));
+        }
+        let serial = |state: &NoteState| match state {
+            NoteState::Read(note) => note.next_serial(),
+            NoteState::Unreadable | NoteState::Gone => None,
+        };
+        let highest = read_notes.iter().map(|(_, state)| serial(state)).max();
+        let highest = highest.flatten().filter(|serial| Some(*serial) > known);
+        // Of several that know the same, the newest stays.
+        let last_to_know = highest.and_then(|highest| {
+            let mut notes = read_notes.iter().rev();
+            notes
+                .find(|(_, state)| serial(state) == Some(highest))
+                .map(|(id, _)| *id)
+        });
+        for (id, state) in &read_notes {
+            if !grace.is_over(id) {
+                continue;
+            }
+            match state {
+                NoteState::Read(note) if last_to_know == Some(*id) => {
                     if note.levels().next().is_some() {
                         store_note(of, id, &WithdrawnNote::new([], note.next_serial()))?;
                     }

@@ -2,7 +2,7 @@
 //!
 //! A reader passes over a type that it does not know. If the type is odd, it must not use the entry.
 
-use super::decode::Shape;
+use super::shape::Shape;
 use crate::index::bytes::{Reader, put_difference, put_sized, put_varint};
 use crate::index::error::Flaw;
 use crate::index::node_number::{RANK_BITS, node_of, rank_of, run_of};

@@ -1,7 +1,7 @@
 //! One session with an SFTP server: requests of many threads side by side, through the `ssh`
 //! program.
 
-use super::wire::{self, Extensions, MAX_PACKET, Request, SftpAnswer};
+use super::wire::{self, MAX_PACKET, Request, ServerExtensions, SftpAnswer};
 use crate::model::CallInProgress;
 use crate::platform::process::{self, Piped};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -80,7 +80,7 @@ pub(super) struct Connection {
     /// caller for ever.
     to_server: Sender<Vec<u8>>,
     shared: Arc<SessionShared>,
-    extensions: Extensions,
+    extensions: ServerExtensions,
     times: Times,
 }
 
@@ -294,7 +294,7 @@ impl Connection {
         let mut connection = Self {
             to_server: sender,
             shared,
-            extensions: Extensions::default(),
+            extensions: ServerExtensions::default(),
             times,
         };
         let (listening, all_said) = bounded::<()>(0);
@@ -329,7 +329,7 @@ impl Connection {
         Ok(connection)
     }
 
-    fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<Extensions, SessionEnded> {
+    fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<ServerExtensions, SessionEnded> {
         self.send(wire::hello())?;
         let packet = hello
             .recv_timeout(self.times.begin)
@@ -402,7 +402,7 @@ impl SessionCall {
         }
     }
 
-    pub(super) fn extensions(&self) -> Extensions {
+    pub(super) fn extensions(&self) -> ServerExtensions {
         self.connection.extensions
     }
 
