@@ -19,8 +19,8 @@ const STRETCH: u8 = 2;
 /// Reserved: the bytes have moved to another place of the stream, or to another stream.
 const MOVED: u8 = 3;
 
-/// The least number of a frame that holds stretches of others: all numbers below it are those of the
-/// frames that a level was made with.
+/// The least number of a frame that holds stretches of others: all numbers below it are those of
+/// the frames that a level was made with.
 const LEAST_JOINED: u64 = 1 << 32;
 
 /// Where a stretch of the stream lies in its frame, if the frame holds more than that.

@@ -76,8 +76,8 @@ impl Tree {
             subtrees: 0,
             source: Arc::clone(&source),
         };
-        // As the newest of as many runs as there can be, so that it may link to any of them. What it
-        // links to is not there.
+        // As the newest of as many runs as there can be, so that it may link to any of them. What
+        // it links to is not there.
         let below = std::iter::repeat_n(nothing, MOST_RUNS - 1).map(run);
         Self::of_runs(std::iter::once(run(root)).chain(below).collect(), cache)
     }

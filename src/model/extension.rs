@@ -84,8 +84,8 @@ impl UnknownExtension {
     }
 }
 
-/// An entry cannot be used without an extension of this type, which this version of freezer does not
-/// know.
+/// An entry cannot be used without an extension of this type, which this version of freezer does
+/// not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "it was written by a newer version of freezer, whose extension {0} this version does not know; \

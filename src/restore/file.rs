@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(super) const PIECE_BYTES: u64 = HASH_PIECE_BYTES;
 
 /// A part of a large file that one thread writes.
-pub(super) struct FilePiece {
+pub(super) struct WritePiece {
     /// Its number in the file, from 0.
     pub(super) number: u64,
     pub(super) extents: Vec<Extent>,
@@ -234,7 +234,7 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
 
     /// Writes a piece of a large file; `None` says that all pieces were handed out. The last call
     /// completes the file.
-    pub(super) fn write_piece(&self, large: &LargeFile<S::Content>, piece: Option<&FilePiece>) {
+    pub(super) fn write_piece(&self, large: &LargeFile<S::Content>, piece: Option<&WritePiece>) {
         let given_up = || large.failed.load(Ordering::Relaxed) || self.is_stopped();
         if !given_up() {
             match piece.map_or(Ok(0), |piece| self.copy_piece(large, piece)) {
@@ -275,7 +275,7 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
     fn copy_piece(
         &self,
         large: &LargeFile<S::Content>,
-        piece: &FilePiece,
+        piece: &WritePiece,
     ) -> Result<u64, EntryError> {
         let mut hash = large.hash.as_ref().map(|hash| hash.piece(piece.number));
         let copied = self.copy(&large.content, &piece.extents, &large.file, |_, data| {
@@ -382,8 +382,8 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
             .map_err(|error| EntryError::new(Attempt::Read, error))
     }
 
-    /// Copies extents to their places in `file`, and shows all data to `seen`. Returns how many bytes
-    /// that were.
+    /// Copies extents to their places in `file`, and shows all data to `seen`. Returns how many
+    /// bytes that were.
     fn copy(
         &self,
         content: &S::Content,

@@ -1,6 +1,7 @@
 //! The area of an entry for what not every entry has: a list of types and values, sorted by type.
 //!
-//! A reader passes over a type that it does not know. If the type is odd, it must not use the entry.
+//! A reader passes over a type that it does not know. If the type is odd, it must not use the
+//! entry.
 
 use super::shape::Shape;
 use crate::index::bytes::{Reader, put_difference, put_sized, put_varint};
