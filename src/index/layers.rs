@@ -258,7 +258,7 @@ impl Layers {
     /// Finds the entry with this node. If a newer run replaces the entry, finds that of the older
     /// run all the same.
     pub(super) fn at(&self, node: NodeId) -> Result<Option<Spot>, IndexError> {
-        if node == ROOT && self.layers.len() > 1 {
+        if node == ROOT {
             return self.find(&[]);
         }
         let Some((run, layer)) = usize::try_from(node.0 >> RANK_BITS)
@@ -284,7 +284,7 @@ impl Layers {
             return Ok(ROOT);
         }
         let node = NodeId((run as u64) << RANK_BITS | item.rank);
-        if node == ROOT && self.layers.len() > 1 {
+        if node == ROOT {
             Err("the oldest run does not begin with the root".into())
         } else {
             Ok(node)

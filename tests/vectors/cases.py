@@ -135,6 +135,18 @@ def _(level):
     return repacked(level)
 
 
+@sound(
+    "-",
+    "resumed",
+    "a level has files in the stream of an interrupted run, which has no manifest",
+    also={"new": b"a later file\n"},
+)
+def _(level):
+    second = later(level, marks=False)
+    del second.objects[level.manifest_name()]
+    return second
+
+
 # ---------------------------------------------------------------- helpers
 def in_blocks(level, change=None, ranks=(0, 3), keys=None, heights=(0, 0), entries=None):
     """Puts the entries into two blocks of the index."""
