@@ -1,6 +1,6 @@
 """The vectors of version 2: identity, keys and epochs, features, hidden names."""
 
-from cases import damaged, later, refused, repacked, sound
+from cases import BLIND, case, damaged, later, refused, repacked, sound
 from forge import document, slot_of
 
 for encrypted in (False, True):
@@ -31,23 +31,27 @@ for encrypted in (False, True):
         upgrade(level)
         return later(level, version=2)
 
-    @sound(
+    @case(
         "-",
         "copy-of-the-identity-" + kind,
         "freezer.json is missing, its copy is there",
         encrypted=encrypted,
         version=2,
+        read="sound",
+        check=BLIND,
     )
     def _(level):
         level.finish()
         del level.objects["freezer.json"]
 
-    @sound(
+    @case(
         "-",
         "damaged-identity-" + kind,
         "freezer.json is damaged, its copy is not",
         encrypted=encrypted,
         version=2,
+        read="sound",
+        check=BLIND,
     )
     def _(level):
         level.finish()
