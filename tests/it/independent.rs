@@ -27,6 +27,7 @@ struct Room {
     folder: tempfile::TempDir,
     dice: Dice,
     next: u64,
+    seed: u64,
 }
 
 impl Room {
@@ -42,6 +43,7 @@ impl Room {
             folder,
             dice: Dice::of(seed),
             next: 0,
+            seed,
         }
     }
 
@@ -147,7 +149,7 @@ impl Room {
         let expected = oracle::scan(&self.at("tree"));
         let decoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/decoder.py");
         let decoded = self.at("decoded");
-        let _ = fs::remove_dir_all(&decoded);
+        fs::remove_dir_all(&decoded).ok();
         let target = decoded.to_str().expect("UTF-8");
         let python = python::for_the_decoder();
         let output = self.python(python, &decoder, &["x", "host/tree", target]);
@@ -167,7 +169,7 @@ impl Room {
         );
         let (tar, rescued) = (self.at("tar"), self.at("rescued"));
         fs::write(&tar, &output.stdout).expect("written");
-        let _ = fs::remove_dir_all(&rescued);
+        fs::remove_dir_all(&rescued).ok();
         fs::create_dir(&rescued).expect("made");
         let done = Command::new("tar")
             .arg("-C")
@@ -218,7 +220,10 @@ impl Room {
 
     /// A chain of levels of the changing tree, read after each; then pruned, repacked, read again.
     fn chain(&mut self, method: Compression, is_encrypted: bool, engine: Engine) {
-        let what = format!("{method}, encrypted: {is_encrypted}, {engine:?}");
+        let what = format!(
+            "seed {}, {method}, encrypted: {is_encrypted}, {engine:?}",
+            self.seed
+        );
         let store = Arc::new(Local::create(&self.at("store")).expect("a store"));
         let access: Access = if is_encrypted {
             backup::create_hidden(store)
@@ -250,7 +255,6 @@ fn independent_readers_agree_on_chains_of_random_trees() {
         return;
     }
     let seed = Dice::any_seed();
-    println!("seed {seed}");
     let blocks = BlockOptions {
         least_block_bytes: 4096,
         threshold_bytes: 20_000,

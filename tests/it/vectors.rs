@@ -142,7 +142,7 @@ impl Seen {
         let mut seen = Self::said(output);
         let (tar, target) = (room.join("stream.tar"), room.join("out"));
         fs::write(&tar, &output.stdout).expect("written");
-        let _ = fs::remove_dir_all(&target);
+        fs::remove_dir_all(&target).ok();
         fs::create_dir(&target).expect("made");
         if !output.stdout.is_empty() {
             let tar = Command::new("tar")
