@@ -28,7 +28,6 @@ use freezer::store::ObjectName;
 use freezer::store::memory::MemoryStore;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 
 const STORE: StoreId = StoreId([3; 16]);
@@ -312,18 +311,15 @@ pub fn claim(json: &[u8]) {
 /// Reads any bytes as what this machine remembers of a store: refused, or it can be asked, and
 /// what is written of it can be read.
 pub fn known_store(json: &[u8]) {
-    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let name = format!("freezer-fuzz-known-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        folder
-    });
     // Tests of one process may come here at once.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock();
-    let file = FOLDER.join(format!("{STORE}.json"));
+    let name = format!("freezer-fuzz-known-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join(format!("{STORE}.json"));
     std::fs::write(&file, json).expect("written");
-    let known = KnownStores::new(FOLDER.clone());
+    let known = KnownStores::new(folder.clone());
     let identity = Identity::new(STORE, Cipher::None, jiff::Timestamp::UNIX_EPOCH);
     let there = known.surprise_of_nothing_at("/srv/backup").is_ok();
     assert_eq!(known.surprise_at("/srv/backup", &identity).is_ok(), there);
@@ -335,6 +331,7 @@ pub fn known_store(json: &[u8]) {
             .expect("it was just written");
     }
     known.forget(STORE).expect("it can be removed");
+    std::fs::remove_dir_all(&folder).expect("it can be removed");
 }
 
 /// Reads any bytes as a note of lost bytes: refused, or it reads back as it is written, with ranges

@@ -1,6 +1,6 @@
 //! Claims: which process is changing a backup, or wants to. A claim is not encrypted. What names
-//! the machine itself is a digest ([`MachineDigest`]), and so is its host where the names of objects
-//! hide it.
+//! the machine itself is a digest ([`MachineDigest`]), and so is its host where the names of
+//! objects hide it.
 //!
 //! Layout: docs/format.md, "Claims".
 

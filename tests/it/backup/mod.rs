@@ -4,9 +4,11 @@
 mod blocks;
 mod changing;
 mod checksum;
+mod hashes;
 mod hung;
 mod index_runs;
 pub(crate) mod levels;
+mod linked;
 mod locks;
 mod renamed;
 mod several;
