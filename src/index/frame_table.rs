@@ -338,6 +338,7 @@ impl FrameTable {
         let mut cursor = self.run.seek_back(&at.0.to_be_bytes())?;
         let before = row_at(&cursor)?;
         if let Some(row) = before.filter(|row| at < row.end()) {
+            self.check_place(&cursor, &row)?;
             return Ok(row);
         }
         match before {
@@ -362,9 +363,30 @@ impl FrameTable {
     ///
     /// [`IndexError::Fetch`] and [`IndexError::Malformed`].
     pub fn row(&self, rank: u64) -> Result<Option<FrameRow>, IndexError> {
-        self.run
-            .at(rank)?
-            .map_or(Ok(None), |cursor| row_at(&cursor))
+        let Some(cursor) = self.run.at(rank)? else {
+            return Ok(None);
+        };
+        let row = row_at(&cursor)?;
+        if let Some(row) = &row {
+            self.check_place(&cursor, row)?;
+        }
+        Ok(row)
+    }
+
+    /// Refuses the row at `cursor` if it cannot follow the one before it. Where that cannot be read,
+    /// the row stands for itself.
+    fn check_place(&self, cursor: &Cursor, row: &FrameRow) -> Result<(), IndexError> {
+        let rank = cursor.current().map_or(0, |item| item.rank);
+        let before = rank
+            .checked_sub(1)
+            .and_then(|rank| self.run.at(rank).ok().flatten())
+            .and_then(|cursor| row_at(&cursor).ok().flatten());
+        match before {
+            Some(before) => {
+                check_order(Some(&before), Some(row)).map_err(|flaw| cursor.malformed(flaw))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Returns the row after `row`; `None` if that is the last one.

@@ -251,7 +251,7 @@ impl Layers {
     /// Finds the entry with this node. If a newer run replaces the entry, finds that of the older
     /// run all the same.
     pub(super) fn at(&self, node: NodeId) -> Result<Option<Spot>, IndexError> {
-        if node == ROOT && self.layers.len() > 1 {
+        if node == ROOT {
             return self.find(&[]);
         }
         let run = node_number::run_of(node);
@@ -275,7 +275,7 @@ impl Layers {
             return Ok(ROOT);
         }
         let node = node_of(run, item.rank);
-        if node == ROOT && self.layers.len() > 1 {
+        if node == ROOT {
             Err("the oldest run does not begin with the root".into())
         } else {
             Ok(node)

@@ -15,6 +15,8 @@ mod damage;
 mod format;
 mod fs;
 mod house;
+#[cfg(unix)]
+mod independent;
 mod index;
 mod licences;
 #[cfg(unix)]

@@ -298,3 +298,45 @@ fn a_missing_segment_is_named() {
         );
     }
 }
+
+#[test]
+fn a_tree_with_a_damaged_frame_is_written_whole_and_the_damaged_files_have_another_name() {
+    for encrypted in [true, false] {
+        let room = Room::new();
+        room.fill();
+        let expected = oracle::scan(&room.tree);
+        let access = if encrypted {
+            backup::create_encrypted(room.store())
+        } else {
+            backup::create_plain(room.store())
+        };
+        let segments = room.back_up(&access, Compression::Zstd);
+        flip_a_byte(&segments.join("00000001"));
+        let python = python::with_cryptography();
+
+        let strict = room.rescue(python, &["host/tree", "--tree"]);
+        assert_eq!(strict.status.code(), Some(1));
+        let said = text(&strict.stderr);
+        assert!(said.contains("no whole archive"), "{said}");
+
+        let lenient = room.rescue(python, &["host/tree", "--tree", "--keep-going"]);
+        assert_eq!(lenient.status.code(), Some(3));
+        let said = text(&lenient.stderr);
+        assert!(said.contains("NOT ALL IS RIGHT"), "{said}");
+        let (target, tar_was_happy) = room.extract(&lenient.stdout);
+        assert!(tar_was_happy);
+        let found = oracle::scan(&target);
+        let mut damaged = 0;
+        for (path, entry) in &expected {
+            let marked = [path, &b".damaged-by-freezer-rescue"[..]].concat();
+            match found.get(path) {
+                Some(now) => assert_eq!(now.content, entry.content),
+                None => {
+                    assert!(found.contains_key(&marked), "{}", text(path));
+                    damaged += 1;
+                }
+            }
+        }
+        assert!((1..=6).contains(&damaged), "{damaged} files are damaged");
+    }
+}
