@@ -3,7 +3,7 @@
 
 use super::attributes::{Start, TargetMetadata};
 use super::directory::TargetDirectory;
-use super::file::{FilePiece, LargeFile, PIECE_BYTES, pieces};
+use super::file::{WritePiece, LargeFile, PIECE_BYTES, pieces};
 use super::rights::is_device;
 use super::run::{RestoreRun, Summary};
 use super::selection::{RestoreSelection, SelectedTree, listing};
@@ -34,7 +34,7 @@ enum WriterJob<C> {
     /// Entries to make, each with its directory.
     Batch(Vec<(Arc<TargetDirectory>, Entry)>),
     /// A piece of a large file to write.
-    Piece(Arc<LargeFile<C>>, FilePiece),
+    Piece(Arc<LargeFile<C>>, WritePiece),
 }
 
 /// A directory that was made or was there, and is not entered yet.
@@ -310,7 +310,7 @@ impl<S: RestoreSource> Descent<'_, S> {
                 match self.run.begin_large(directory, &entry, *size) {
                     Ok(large) => {
                         for (number, extents) in (0..).zip(pieces(extents)) {
-                            let piece = FilePiece { number, extents };
+                            let piece = WritePiece { number, extents };
                             large.enter();
                             self.hand_out(WriterJob::Piece(Arc::clone(&large), piece));
                         }
