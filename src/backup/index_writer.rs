@@ -58,8 +58,8 @@ pub(super) struct IndexWriter<'run> {
     lane: LaneWriter<'run>,
     earlier: Option<EarlierIndex>,
     form: NewRun,
-    /// Hard-linked files that became part of the new run when that was begun. By the earlier node of
-    /// the record that their names had in common.
+    /// Hard-linked files that became part of the new run when that was begun. By the earlier node
+    /// of the record that their names had in common.
     relinked: HashMap<NodeId, Relinked>,
 }
 
@@ -131,9 +131,9 @@ impl<'run> IndexWriter<'run> {
         })
     }
 
-    /// Appends an entry, and returns the node that hard links to it name. For an entry that is as it
-    /// was, that is the record that it has in common with its other names, wherever those are now.
-    /// The inner error says that the entry does not fit the index and was left out.
+    /// Appends an entry, and returns the node that hard links to it name. For an entry that is as
+    /// it was, that is the record that it has in common with its other names, wherever those are
+    /// now. The inner error says that the entry does not fit the index and was left out.
     pub(super) fn push(
         &mut self,
         entry: &Entry,

@@ -134,8 +134,8 @@ struct Export<'run> {
     header: Vec<u8>,
     piece: Vec<u8>,
     exported: Exported,
-    /// The names that other names of the same files are linked to, by the record that all names of a
-    /// file have in common.
+    /// The names that other names of the same files are linked to, by the record that all names of
+    /// a file have in common.
     first_names: HashMap<NodeId, FirstMember>,
 }
 
@@ -173,8 +173,8 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// Writes the member of an entry that is no directory: a hard link if its file was written under
-    /// another name.
+    /// Writes the member of an entry that is no directory: a hard link if its file was written
+    /// under another name.
     fn entry(&mut self, node: NodeId, entry: &Entry) -> Result<(), ExportError> {
         if let Err(error) = entry.metadata.extensions.understood() {
             self.leave_out(entry, error);

@@ -1,6 +1,7 @@
 //! Inode flags, which are set last: some of them keep an entry from being changed, linked or
 //! removed.
 
+use super::flagged::FlaggedEntry;
 use super::run::RestoreRun;
 use super::{Attempt, EntryError, RestoreSource, Trust};
 use crate::model::{Entry, InodeFlags, Kind, Name, TreePath};
@@ -9,25 +10,6 @@ use std::io;
 
 /// The flags that only root may set.
 const OF_ROOT: u32 = InodeFlags::IMMUTABLE | InodeFlags::APPEND_ONLY;
-
-/// An entry that is to get flags.
-#[derive(Debug)]
-pub(super) struct FlaggedEntry {
-    path: TreePath,
-    kind: Kind,
-    flags: InodeFlags,
-}
-
-impl FlaggedEntry {
-    /// `None` for an entry without flags.
-    fn of(entry: &Entry) -> Option<Self> {
-        Some(Self {
-            path: entry.path.clone(),
-            kind: entry.content.kind(),
-            flags: entry.metadata.extensions.inode_flags?,
-        })
-    }
-}
 
 impl<S: RestoreSource> RestoreRun<'_, S> {
     /// Notes the flags of an entry that is there.

@@ -28,6 +28,7 @@ mod directory;
 mod error;
 mod export;
 mod file;
+mod flagged;
 mod inode_flags;
 mod options;
 mod rights;

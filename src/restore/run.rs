@@ -1,6 +1,6 @@
 //! The state that all threads of one restore share.
 
-use super::inode_flags::FlaggedEntry;
+use super::flagged::FlaggedEntry;
 use super::{EntryError, Options, RestoreError, RestoreSource};
 use crate::model::{Cancel, Interrupted, Name, Progress, TreePath, Trouble};
 use crate::platform::{Owners, ProcessIdentity};

@@ -58,8 +58,8 @@ impl Archive<'_> {
         Ok(0)
     }
 
-    /// Closes a file whose content is stored. Returns whether it surely stayed the same meanwhile; the
-    /// log says so if not.
+    /// Closes a file whose content is stored. Returns whether it surely stayed the same meanwhile;
+    /// the log says so if not.
     fn close(&self, path: &TreePath, file: SourceFile) -> bool {
         let (device, of_file) = (Some(file.stat.device), path.clone());
         if self.source.calls().check(path, device).is_err() {

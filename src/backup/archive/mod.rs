@@ -248,8 +248,8 @@ impl<'run> Archive<'run> {
         Ok(())
     }
 
-    /// Returns whether an entry that is as it was needs a member nevertheless. Where the streams alone
-    /// make the tree, it must be linked to the name that its file was stored again under.
+    /// Returns whether an entry that is as it was needs a member nevertheless. Where the streams
+    /// alone make the tree, it must be linked to the name that its file was stored again under.
     fn needs_link(&self, found: &ReadEntry) -> bool {
         self.level.same_content == SameContent::Store
             && self.links.has_stored(&found.entry, found.inode)

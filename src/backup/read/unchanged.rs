@@ -160,8 +160,8 @@ impl StepReader<'_> {
         })
     }
 
-    /// Returns the extensions of a file whose content need not be read. A file that this user may not
-    /// open keeps no flags.
+    /// Returns the extensions of a file whose content need not be read. A file that this user may
+    /// not open keeps no flags.
     fn extensions_of(child: &ListedChild<'_>) -> Extensions {
         child.directory.open_file(child.name).map_or_else(
             |_| extensions::of_unopened(child),

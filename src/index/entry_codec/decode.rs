@@ -114,8 +114,8 @@ pub(in crate::index) fn decode(value: &[u8], path: TreePath, run: usize) -> Resu
 
 /// The kind and the flags of an entry. They decide which fields it has.
 #[derive(Clone, Copy)]
-pub(super) struct Shape {
-    pub(super) kind: Kind,
+struct Shape {
+    kind: Kind,
     flags: u8,
 }
 
@@ -142,7 +142,7 @@ impl Shape {
         Ok(shape)
     }
 
-    pub(super) fn has(self, flag: u8) -> bool {
+    fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
@@ -210,7 +210,8 @@ impl<'a> Front<'a> {
             Some(area) => take_extensions(
                 area,
                 AreaOwner {
-                    shape,
+                    kind: shape.kind,
+                    has_link: shape.has(LINK),
                     size,
                     ctime,
                     run,
