@@ -117,7 +117,8 @@ impl<'run> BorderGuard<'run> {
         }
     }
 
-    /// Returns whether the walk enters a directory that it has opened in `parent`.
+    /// Returns whether the walk enters a directory that it has opened in `parent`. Asks the table
+    /// of mounts, and no file system.
     pub(super) fn enters(
         &mut self,
         parent: &WalkedDirectory,
@@ -125,8 +126,7 @@ impl<'run> BorderGuard<'run> {
         stat: Option<&Stat>,
         path: &TreePath,
     ) -> bool {
-        let why = stat.and_then(|stat| self.reason(parent, child, stat, path));
-        let Some(why) = why else {
+        let Some(why) = stat.and_then(|stat| self.reason(parent, child, stat, path)) else {
             return true;
         };
         tracing::info!(directory = %path, "left out: {why}");
@@ -152,7 +152,7 @@ impl<'run> BorderGuard<'run> {
             return Some(WhyLeftOut::Store);
         }
         let handle = parent.access.handle()?;
-        let is_border = parent.device.is_some_and(|device| device != stat.device);
+        let is_border = parent.device? != stat.device;
         let is_asked = self.borders.asked.contains(&stat.device);
         if !is_border || is_asked || self.borders.leading.contains(path) {
             return None;

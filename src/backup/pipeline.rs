@@ -32,13 +32,11 @@ use super::uploads::{Uploader, Uploads};
 use super::walk::{WalkOptions, walk};
 use crate::catalog::names::Folder;
 use crate::format::frame::Encoder;
-use crate::model::{LevelSerial, Progress, Ranges, TreePath, Trouble};
-use crate::platform::NoAnswer;
+use crate::model::{LevelSerial, Progress, Ranges, Trouble};
 use crate::store::ObjectName;
 use crossbeam_channel::{Receiver, bounded};
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
@@ -97,7 +95,6 @@ pub(super) fn write(
     context: RunContext<'_>,
     plan: &RunPlan,
     mut tree: SourceTree,
-    unanswered: Vec<(PathBuf, NoAnswer)>,
 ) -> Result<WrittenLevel, BackupError> {
     if let Some(root) = Arc::get_mut(&mut tree.root) {
         root.previous = plan.base.as_deref().and_then(Base::root);
@@ -108,10 +105,10 @@ pub(super) fn write(
         ..context
     };
     let calls = Arc::new(tree.calls(context.request.source_timeout, context.cancel));
-    for (path, error) in unanswered {
-        let path = TreePath::parse(path.as_os_str().as_encoded_bytes()).unwrap_or_default();
-        calls.note(&path, None);
-        progress.trouble(Trouble::new(path, Unread::NoAnswer(error)));
+    let are_sources_missing = !tree.missing.is_empty() || !tree.unanswered.is_empty();
+    for silent in tree.unanswered.drain(..) {
+        calls.note(&silent.path, None);
+        progress.trouble(Trouble::new(silent.path, Unread::NoAnswer(silent.error)));
     }
     let request = context.request;
     let all_streams = plan.earlier().iter().chain(plan.unfinished());
@@ -129,7 +126,6 @@ pub(super) fn write(
     let reader = Arc::new(EntryReader::new(earlier, request.engine, hashing, &calls));
     let (uploads, uploader) = Uploads::new();
     let left_out = Mutex::new(Vec::new());
-    let are_sources_missing = !tree.missing.is_empty();
     let pipeline = Pipeline {
         context,
         plan,
@@ -293,7 +289,7 @@ impl<'env> Pipeline<'env> {
         scope.spawn(move || {
             let request = self.context.request;
             let options = WalkOptions {
-                excludes: &request.excludes,
+                excludes: Arc::new(request.excludes.clone()),
                 borders: Borders {
                     stores: &request.skip,
                     mounts: request.mounts,

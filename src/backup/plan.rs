@@ -157,7 +157,7 @@ fn next_serial(
     }
     let after_removed = next_serial_after_removed(context.access, backup);
     let after_removed = after_removed.map_err(BackupError::Catalog)?;
-    Ok(LevelSerial(serial + 1).max(after_removed.unwrap_or(LevelSerial(0))))
+    Ok(LevelSerial(serial.saturating_add(1)).max(after_removed.unwrap_or(LevelSerial(0))))
 }
 
 /// Returns the id of the new level.

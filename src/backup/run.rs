@@ -139,6 +139,6 @@ fn attempt(context: RunContext<'_>, claim: Option<RunClaim<'_>>) -> Result<Repor
     let caller = PatientCaller::new(context.request.source_timeout, context.cancel.clone());
     let sources = Sources::open(&context.request.sources, &caller).map_err(BackupError::Source)?;
     let plan = RunPlan::make(context, claim, began)?;
-    let written = pipeline::write(context, &plan, sources.tree, sources.unanswered)?;
+    let written = pipeline::write(context, &plan, sources.tree)?;
     publish(context, &plan, claim, sources.paths, written)
 }

@@ -17,8 +17,6 @@ pub(super) struct Sources {
     pub(super) tree: SourceTree,
     /// The sources as absolute paths without symbolic links.
     pub(super) paths: Vec<PathBuf>,
-    /// The sources whose file systems did not answer.
-    pub(super) unanswered: Vec<(PathBuf, NoAnswer)>,
 }
 
 /// The tree to walk.
@@ -31,6 +29,16 @@ pub(super) struct SourceTree {
     pub(super) devices: HashSet<u64>,
     /// Sources that are not there, while others are.
     pub(super) missing: Vec<MissingSource>,
+    /// Sources whose file systems do not answer, while others do. They are walked like the others:
+    /// what does not answer is not gone.
+    pub(super) unanswered: Vec<SilentSource>,
+}
+
+/// A source whose file system does not answer.
+#[derive(Debug)]
+pub(super) struct SilentSource {
+    pub(super) path: TreePath,
+    pub(super) error: NoAnswer,
 }
 
 /// A source that is not there.
@@ -83,23 +91,24 @@ impl Advice for SourceError {
 impl Sources {
     /// Opens the sources. A single directory is the root of the tree. A single file is alone in its
     /// tree. Several sources keep their absolute paths below `/`, with the directories that lead to
-    /// them. Of several, some may be missing, or on a file system that does not answer, but not all.
+    /// them. Of several, some may be missing or not answer, but not all.
     pub(super) fn open(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
         match paths {
             [] => Err(SourceError::None),
-            [path] => {
-                let path = path.clone();
-                answered(&path.clone(), caller.call(move || Self::single(&path)))
-            }
+            [path] => Self::alone_by(path, caller),
             several => Self::several(several, caller),
         }
     }
 
-    fn single(path: &Path) -> Result<Self, SourceError> {
-        if during(CallKind::Stat, NOWHERE, || path.is_dir()) {
-            let root = open_root(path)?;
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            return Ok(Self::of(root, HashMap::new(), vec![path]));
+    fn alone_by(path: &Path, caller: &PatientCaller) -> Result<Self, SourceError> {
+        let asked = path.to_owned();
+        answered(path, caller.call(move || Self::alone(&asked)))
+    }
+
+    fn alone(path: &Path) -> Result<Self, SourceError> {
+        if is_dir(path) {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            return Self::below(open_root(path)?, HashMap::new(), vec![absolute]);
         }
         let path = resolve(path)?;
         let (Some(parent), Some(name)) = (
@@ -110,35 +119,17 @@ impl Sources {
             return Err(SourceError::Unfit(path));
         };
         let only = HashMap::from([(TreePath::root(), BTreeSet::from([name]))]);
-        let root = open_root(parent)?;
-        Ok(Self::of(root, only, vec![path]))
-    }
-
-    fn of(
-        root: Arc<WalkedDirectory>,
-        only: HashMap<TreePath, BTreeSet<Name>>,
-        paths: Vec<PathBuf>,
-    ) -> Self {
-        let tree = SourceTree {
-            devices: root.device.into_iter().collect(),
-            root,
-            only,
-            missing: Vec::new(),
-        };
-        Self {
-            tree,
-            paths,
-            unanswered: Vec::new(),
-        }
+        Self::below(open_root(parent)?, only, vec![path])
     }
 
     fn several(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
-        let Found {
-            resolved,
+        let Looked {
+            mut resolved,
             devices,
             missing,
-            mut unanswered,
-        } = Found::of(paths, caller)?;
+            silent,
+        } = Looked::at(paths, caller)?;
+        resolved.sort();
         // A source below another one is walked with that. Paths sort so that a directory comes
         // right before its content.
         let mut kept: Vec<PathBuf> = Vec::new();
@@ -147,130 +138,128 @@ impl Sources {
                 kept.push(path);
             }
         }
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let is_below = |path: &PathBuf| absolute(path).starts_with(&kept[0]);
+        let is_one = missing.iter().all(|(path, _)| is_below(path))
+            && silent.iter().all(|(path, _)| is_below(path));
         if let [only_one] = &kept[..]
-            && unanswered.is_empty()
-            && missing.iter().all(|(path, _)| path.starts_with(only_one))
+            && is_one
         {
-            let mut one = Self::open(std::slice::from_ref(only_one), caller)?;
-            one.tree.devices.extend(devices);
-            one.tree.missing = missing_below(missing, only_one)?;
+            let mut one = Self::alone_by(only_one, caller)?;
+            one.tree.devices = devices;
+            let below = |path: &PathBuf| {
+                let below = absolute(path);
+                tree_path(below.strip_prefix(only_one).unwrap_or(&below))
+            };
+            for (path, error) in missing {
+                let path = below(&path)?;
+                one.tree.missing.push(MissingSource { path, error });
+            }
+            for (path, error) in silent {
+                let path = below(&path)?;
+                one.tree.unanswered.push(SilentSource { path, error });
+            }
             return Ok(one);
         }
-        // What did not answer is still listed: it is not gone.
-        for (path, _) in &mut unanswered {
-            *path = absolute(path);
-            kept.push(path.clone());
+        let mut unanswered = Vec::new();
+        for (path, error) in silent {
+            let path = absolute(&path);
+            unanswered.push(SilentSource {
+                path: tree_path(&path)?,
+                error,
+            });
+            // One below another source is listed there.
+            if !kept.iter().any(|above| path.starts_with(above)) {
+                kept.push(path);
+            }
         }
-        let root = open_root(Path::new("/"))?;
-        let mut sources = Self::of(root, ways_to(&kept)?, kept);
-        sources.unanswered = unanswered;
-        sources.tree.devices = devices;
-        sources.tree.missing = missing_below(missing, Path::new("/"))?;
+        let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
+        for path in &kept {
+            let mut parent = TreePath::root();
+            for name in names(path)? {
+                let below = parent.join(&name);
+                only.entry(parent).or_default().insert(name);
+                parent = below;
+            }
+        }
+        let tree = SourceTree {
+            root: open_root(Path::new("/"))?,
+            only,
+            devices,
+            missing: Vec::new(),
+            unanswered,
+        };
+        let mut sources = Self { tree, paths: kept };
+        for (path, error) in missing {
+            sources.tree.missing.push(MissingSource {
+                path: tree_path(&absolute(&path))?,
+                error,
+            });
+        }
         Ok(sources)
     }
-}
 
-/// Several sources, after a look at each.
-struct Found {
-    /// Those that are there, sorted: absolute paths without symbolic links.
-    resolved: Vec<PathBuf>,
-    /// The devices that those lie on, also below another one: what the user named is not left out.
-    devices: HashSet<u64>,
-    /// The absolute paths of those that are not there.
-    missing: Vec<(PathBuf, io::Error)>,
-    unanswered: Vec<(PathBuf, NoAnswer)>,
-}
-
-impl Found {
-    /// Looks at each source. Fails where none is there.
-    fn of(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
-        let mut found = Self {
-            resolved: Vec::new(),
-            devices: HashSet::new(),
+    /// The sources `paths` in the tree below `root`.
+    fn below(
+        root: Arc<WalkedDirectory>,
+        only: HashMap<TreePath, BTreeSet<Name>>,
+        paths: Vec<PathBuf>,
+    ) -> Result<Self, SourceError> {
+        let devices = paths.iter().filter_map(|path| device(path)).collect();
+        let tree = SourceTree {
+            root,
+            only,
+            devices,
             missing: Vec::new(),
             unanswered: Vec::new(),
         };
+        Ok(Self { tree, paths })
+    }
+}
+
+/// What a look at several sources shows.
+#[derive(Default)]
+struct Looked {
+    /// Absolute paths without symbolic links.
+    resolved: Vec<PathBuf>,
+    /// Devices that hold them: also those of sources below others, which the user named too.
+    devices: HashSet<u64>,
+    missing: Vec<(PathBuf, io::Error)>,
+    silent: Vec<(PathBuf, NoAnswer)>,
+}
+
+impl Looked {
+    /// Fails if none of them is there.
+    fn at(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
+        let mut looked = Self::default();
         for path in paths {
             let asked = path.clone();
             let look = move || {
-                let path = resolve(&asked)?;
-                let device = device(&path);
-                Ok((path, device))
+                let resolved = resolve(&asked)?;
+                let device = device(&resolved);
+                Ok((resolved, device))
             };
             match answered(path, caller.call(look)) {
                 Ok((path, device)) => {
-                    found.resolved.push(path);
-                    found.devices.extend(device);
+                    looked.resolved.push(path);
+                    looked.devices.extend(device);
                 }
-                Err(SourceError::NoAnswer { path, source }) => {
-                    found.unanswered.push((path, source));
-                }
-                Err(SourceError::Open { path, source }) => {
-                    found.missing.push((absolute(&path), source));
-                }
-                Err(error) => return Err(error),
+                Err(SourceError::Open { path, source }) => looked.missing.push((path, source)),
+                Err(SourceError::NoAnswer { path, source }) => looked.silent.push((path, source)),
+                Err(other) => return Err(other),
             }
         }
-        if found.resolved.is_empty() {
-            if let Some((path, source)) = found.unanswered.pop() {
-                return Err(SourceError::NoAnswer { path, source });
-            }
-            if let Some((path, source)) = found.missing.pop() {
-                return Err(SourceError::Open { path, source });
-            }
+        if !looked.resolved.is_empty() {
+            return Ok(looked);
         }
-        found.resolved.sort();
-        Ok(found)
-    }
-}
-
-/// Returns sources that are not there, with their paths in the tree below `root`.
-fn missing_below(
-    missing: Vec<(PathBuf, io::Error)>,
-    root: &Path,
-) -> Result<Vec<MissingSource>, SourceError> {
-    let below = missing.into_iter().map(|(path, error)| {
-        let names = names(path.strip_prefix(root).unwrap_or(&path))?;
-        let path = names
-            .iter()
-            .fold(TreePath::root(), |path, name| path.join(name));
-        Ok(MissingSource { path, error })
-    });
-    below.collect()
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// Returns the device that a source lies on.
-fn device(path: &Path) -> Option<u64> {
-    let folder = if path.is_dir() { path } else { path.parent()? };
-    Some(DirHandle::open(folder).ok()?.stat().ok()?.device)
-}
-
-/// Returns the names on the way to a path.
-fn names(path: &Path) -> Result<Vec<Name>, SourceError> {
-    let normal = path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(Name::new(name.as_encoded_bytes())),
-        _ => None,
-    });
-    let names: Option<Vec<Name>> = normal.collect();
-    names.ok_or_else(|| SourceError::Unfit(path.to_owned()))
-}
-
-/// Returns the names that lead from `/` to paths.
-fn ways_to(paths: &[PathBuf]) -> Result<HashMap<TreePath, BTreeSet<Name>>, SourceError> {
-    let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
-    for path in paths {
-        let mut parent = TreePath::root();
-        for name in names(path)? {
-            let below = parent.join(&name);
-            only.entry(parent).or_default().insert(name);
-            parent = below;
+        if let Some((path, source)) = looked.silent.pop() {
+            return Err(SourceError::NoAnswer { path, source });
+        }
+        match looked.missing.pop() {
+            Some((path, source)) => Err(SourceError::Open { path, source }),
+            None => Ok(looked),
         }
     }
-    Ok(only)
 }
 
 impl SourceTree {
@@ -300,12 +289,40 @@ fn answered<T>(
     })
 }
 
+/// Returns the device that holds a source.
+fn device(path: &Path) -> Option<u64> {
+    let folder = if is_dir(path) { path } else { path.parent()? };
+    Some(DirHandle::open(folder).ok()?.stat().ok()?.device)
+}
+
+/// Returns the names on the way to a path.
+fn names(path: &Path) -> Result<Vec<Name>, SourceError> {
+    let normal = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(Name::new(name.as_encoded_bytes())),
+        _ => None,
+    });
+    let names: Option<Vec<Name>> = normal.collect();
+    names.ok_or_else(|| SourceError::Unfit(path.to_owned()))
+}
+
+fn tree_path(path: &Path) -> Result<TreePath, SourceError> {
+    let names = names(path)?;
+    Ok(names
+        .iter()
+        .fold(TreePath::root(), |path, name| path.join(name)))
+}
+
+fn is_dir(path: &Path) -> bool {
+    during(CallKind::Stat, NOWHERE, || path.is_dir())
+}
+
 fn open_root(path: &Path) -> Result<Arc<WalkedDirectory>, SourceError> {
     let handle = DirHandle::open(path).map_err(|source| SourceError::Open {
         path: path.to_owned(),
         source,
     })?;
-    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let real = path.canonicalize();
+    let absolute = real.unwrap_or_else(|_| path.to_owned());
     Ok(Arc::new(WalkedDirectory {
         path: TreePath::root(),
         on_disk: absolute.as_os_str().as_encoded_bytes().to_vec(),
@@ -323,7 +340,7 @@ fn resolve(path: &Path) -> Result<PathBuf, SourceError> {
         source,
     };
     during(CallKind::Stat, NOWHERE, || path.symlink_metadata()).map_err(failed)?;
-    if during(CallKind::Stat, NOWHERE, || path.is_dir()) {
+    if is_dir(path) {
         return during(CallKind::Stat, NOWHERE, || path.canonicalize()).map_err(failed);
     }
     let absolute = std::path::absolute(path).map_err(failed)?;

@@ -9,7 +9,7 @@ use super::compare::Previous;
 use super::earlier_names::EarlierNames;
 use super::handover::{StepSender, WalkEnded};
 use super::left_out::{BorderGuard, Borders, LeftOut};
-use super::source_calls::{SourceCaller, is_told};
+use super::source_calls::{SourceCaller, SourceCalls, is_told};
 use super::step::{DirectoryAccess, WalkStep, WalkedDirectory, WalkedName};
 use super::unread::Unread;
 use crate::format::tar::{DumpDir, DumpDirCode};
@@ -25,7 +25,7 @@ const NAMES_PER_STEP: usize = 64;
 
 /// The rules of a walk.
 pub(super) struct WalkOptions<'run> {
-    pub(super) excludes: &'run Excludes,
+    pub(super) excludes: Arc<Excludes>,
     /// The directories that are kept without their content.
     pub(super) borders: Borders<'run>,
     /// Takes the directories that were kept so.
@@ -167,10 +167,19 @@ impl TreeWalk<'_> {
     /// the directory cannot be listed.
     fn list(&self, directory: &Arc<WalkedDirectory>) -> Option<Vec<ListedName>> {
         directory.access.handle()?;
-        let listed = match self.options.only.get(&directory.path) {
-            Some(names) => Ok(names.iter().map(without_type).collect()),
-            None => self.ask(directory, None, DirHandle::list),
-        };
+        let only = self.options.only.get(&directory.path);
+        let only: Option<Vec<_>> = only.map(|names| names.iter().map(without_type).collect());
+        let excludes = Arc::clone(&self.options.excludes);
+        let calls = Arc::clone(self.options.source.calls());
+        let of = Arc::clone(directory);
+        let listed = self.ask(directory, None, move |handle| {
+            let mut names = match only {
+                Some(names) => names,
+                None => handle.list()?,
+            };
+            leave_out(&excludes, &calls, &of, handle, &mut names);
+            Ok(names)
+        });
         let mut names: Vec<ListedName> = match listed {
             Ok(names) => names,
             Err(error) => {
@@ -178,75 +187,21 @@ impl TreeWalk<'_> {
                 return None;
             }
         };
-        self.leave_out(directory, &mut names);
         for listed in &mut names {
             if listed.sort.is_none() {
                 // Some file systems do not tell the type with the name. If the file has vanished,
                 // the reader finds that out.
-                let stat = self.stat_child(directory, &listed.name);
-                listed.sort = stat.map(|stat| stat.sort);
+                let name = listed.name.clone();
+                let stat = self.ask(directory, Some(&listed.name), move |handle| {
+                    handle.stat_child(&name)
+                });
+                listed.sort = stat.ok().map(|stat| stat.sort);
             }
         }
         names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
         // A name may come twice if it is renamed during the listing.
         names.dedup_by(|left, right| left.name == right.name);
         Some(names)
-    }
-
-    /// Takes the names out that the user does not want.
-    fn leave_out(&self, directory: &Arc<WalkedDirectory>, names: &mut Vec<ListedName>) {
-        let excludes = self.options.excludes;
-        if names
-            .iter()
-            .any(|listed| self.is_tag(directory, &listed.name))
-        {
-            tracing::info!(directory = %directory.path, "left out, but for the file that says so");
-            names.retain(|listed| excludes.is_tag(listed.name.as_bytes()));
-            return;
-        }
-        if !excludes.has_no_patterns() {
-            names.retain(|listed| {
-                !excludes.matches(&directory.path.join(&listed.name), || {
-                    join_on_disk(directory, &listed.name)
-                })
-            });
-        }
-        if let Some(limit) = excludes.larger_than {
-            names.retain(|listed| {
-                let may_be_file = matches!(listed.sort, None | Some(Sort::Kept(Kind::File)));
-                let stat = may_be_file.then(|| self.stat_child(directory, &listed.name));
-                stat.flatten()
-                    .is_none_or(|stat| stat.sort != Sort::Kept(Kind::File) || stat.size <= limit)
-            });
-        }
-    }
-
-    /// Returns whether a file says that the content of its directory is to be left out.
-    fn is_tag(&self, directory: &Arc<WalkedDirectory>, name: &Name) -> bool {
-        let excludes = self.options.excludes;
-        if !excludes.is_tag(name.as_bytes()) {
-            return false;
-        }
-        let mut tags = excludes.if_present.iter();
-        if tags.any(|tag| tag == name.as_bytes()) {
-            return true;
-        }
-        let of_name = name.clone();
-        let has_signature = self.ask(directory, Some(name), move |handle| {
-            let file = handle.open_file(&of_name)?;
-            let mut begin = [0; CACHE_SIGNATURE.len()];
-            let is_file = file.stat()?.sort == Sort::Kept(Kind::File);
-            Ok(is_file && file.read_at(&mut begin, 0)? > 0 && begin == CACHE_SIGNATURE)
-        });
-        has_signature.unwrap_or(false)
-    }
-
-    fn stat_child(&self, directory: &Arc<WalkedDirectory>, name: &Name) -> Option<Stat> {
-        let of_name = name.clone();
-        let stat = self.ask(directory, Some(name), move |handle| {
-            handle.stat_child(&of_name)
-        });
-        stat.ok()
     }
 
     /// Opens a subdirectory. If that fails, the trouble is reported here: its entry is in the index
@@ -267,12 +222,10 @@ impl TreeWalk<'_> {
             Ok((child, stat))
         });
         let (access, stat) = match opened {
-            Ok((child, stat)) => (
-                self.guard
-                    .enters(parent, &child, stat.as_ref(), &path)
-                    .then_some(child),
-                stat,
-            ),
+            Ok((child, stat)) => {
+                let enters = self.guard.enters(parent, &child, stat.as_ref(), &path);
+                (enters.then_some(child), stat)
+            }
             Err(error) => {
                 self.trouble(&path, Unread::List(error));
                 (None, None)
@@ -331,6 +284,56 @@ impl TreeWalk<'_> {
             .progress
             .trouble(Trouble::new(path.clone(), error));
     }
+}
+
+/// Takes the names out that the user does not want.
+fn leave_out(
+    excludes: &Excludes,
+    calls: &SourceCalls,
+    directory: &WalkedDirectory,
+    handle: &DirHandle,
+    names: &mut Vec<ListedName>,
+) {
+    if names.iter().any(|listed| is_tag(excludes, handle, listed)) {
+        tracing::info!(directory = %directory.path, "left out, but for the file that says so");
+        names.retain(|listed| excludes.is_tag(listed.name.as_bytes()));
+        return;
+    }
+    if !excludes.has_no_patterns() {
+        names.retain(|listed| {
+            !excludes.matches(&directory.path.join(&listed.name), || {
+                join_on_disk(directory, &listed.name)
+            })
+        });
+    }
+    if let Some(limit) = excludes.larger_than {
+        names.retain(|listed| {
+            let path = directory.path.join(&listed.name);
+            let may_be_file = matches!(listed.sort, None | Some(Sort::Kept(Kind::File)))
+                && calls.check(&path, directory.device).is_ok();
+            let stat = may_be_file.then(|| handle.stat_child(&listed.name).ok());
+            stat.flatten()
+                .is_none_or(|stat| stat.sort != Sort::Kept(Kind::File) || stat.size <= limit)
+        });
+    }
+}
+
+/// Returns whether a file says that the content of its directory is to be left out.
+fn is_tag(excludes: &Excludes, folder: &DirHandle, listed: &ListedName) -> bool {
+    let name = listed.name.as_bytes();
+    excludes.is_tag(name)
+        && (excludes.if_present.iter().any(|tag| tag == name)
+            || has_cache_signature(folder, listed))
+}
+
+fn has_cache_signature(folder: &DirHandle, listed: &ListedName) -> bool {
+    let mut begin = [0; CACHE_SIGNATURE.len()];
+    let is_file = |stat: Stat| stat.sort == Sort::Kept(Kind::File);
+    folder.open_file(&listed.name).is_ok_and(|file| {
+        file.stat().is_ok_and(is_file)
+            && file.read_at(&mut begin, 0).is_ok()
+            && begin == CACHE_SIGNATURE
+    })
 }
 
 /// Returns the names for the member of the directory. Which files will have a member is not known

@@ -55,7 +55,7 @@ impl ContentHashing {
     pub fn hasher(&self) -> ContentHasher {
         ContentHasher {
             hasher: self.begin(),
-            runs: DataRuns::default(),
+            runs: HashedRuns::default(),
         }
     }
 
@@ -76,12 +76,12 @@ impl ContentHashing {
 
 /// Where the data of a file is: runs of bytes that no hole interrupts.
 #[derive(Default)]
-struct DataRuns {
+struct HashedRuns {
     /// Where each begins, and where it ends.
     runs: Vec<(u64, u64)>,
 }
 
-impl DataRuns {
+impl HashedRuns {
     fn of(extents: &[Extent]) -> Self {
         let mut runs = Self::default();
         for extent in extents {
@@ -116,7 +116,7 @@ impl DataRuns {
 /// The hash of a file whose data comes in order.
 pub struct ContentHasher {
     hasher: blake3::Hasher,
-    runs: DataRuns,
+    runs: HashedRuns,
 }
 
 impl ContentHasher {
@@ -235,7 +235,7 @@ impl PieceHasher {
     /// Describes a file of `size` bytes. `None` if it is so short that it has only one piece: then
     /// a [`ContentHasher`] does it.
     pub fn new(hashing: &ContentHashing, size: u64, extents: &[Extent]) -> Option<Self> {
-        let table = DataRuns::of(extents).table(size);
+        let table = HashedRuns::of(extents).table(size);
         let data_bytes = extents.iter().map(|extent| extent.length).sum::<u64>();
         let pieces = (data_bytes + table.len() as u64).div_ceil(HASH_PIECE_BYTES);
         (pieces > 1).then(|| Self {

@@ -144,7 +144,7 @@ mod tests {
             [1, 2, 3].map(level)
         );
         assert_eq!(old.next_serial(), None);
-        WithdrawnNote::open(lines.into_bytes()[..60].to_vec(), &opener).expect_err("cut");
+        WithdrawnNote::open(lines.into_bytes()[..55].to_vec(), &opener).expect_err("cut");
         WithdrawnNote::open(b"\xff".to_vec(), &opener).expect_err("no text");
     }
 }

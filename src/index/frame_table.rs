@@ -338,6 +338,7 @@ impl FrameTable {
         let mut cursor = self.run.seek_back(&at.0.to_be_bytes())?;
         let before = row_at(&cursor)?;
         if let Some(row) = before.filter(|row| at < row.end()) {
+            self.check_overlap(&row, &cursor)?;
             return Ok(row);
         }
         match before {
@@ -362,9 +363,32 @@ impl FrameTable {
     ///
     /// [`IndexError::Fetch`] and [`IndexError::Malformed`].
     pub fn row(&self, rank: u64) -> Result<Option<FrameRow>, IndexError> {
-        self.run
-            .at(rank)?
-            .map_or(Ok(None), |cursor| row_at(&cursor))
+        let Some(cursor) = self.run.at(rank)? else {
+            return Ok(None);
+        };
+        let row = row_at(&cursor)?;
+        if let Some(row) = &row {
+            self.check_overlap(row, &cursor)?;
+        }
+        Ok(row)
+    }
+
+    /// Refuses a row that begins before the one before it ends: it is not known then which of them
+    /// has the bytes. Fetches nothing for that.
+    fn check_overlap(&self, row: &FrameRow, cursor: &Cursor) -> Result<(), IndexError> {
+        let Some(before) = row.start.0.checked_sub(1) else {
+            return Ok(());
+        };
+        let before = self.run.cached_only().seek_back(&before.to_be_bytes());
+        let before = before.and_then(|before| row_at(&before));
+        match before {
+            Ok(Some(before)) if before.end() > row.start => {
+                let flaw = Flaw::from("it begins before the row before it ends");
+                Err(cursor.malformed(flaw))
+            }
+            // Another row's flaw is told when that one is asked for.
+            _ => Ok(()),
+        }
     }
 
     /// Returns the row after `row`; `None` if that is the last one.

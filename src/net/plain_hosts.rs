@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Remembers the hosts that were asked over plain HTTP. Clones are the same memory.
 #[derive(Clone, Debug, Default)]
-pub struct PlainHosts(Arc<Mutex<BTreeMap<String, Asked>>>);
+pub struct PlainHosts(Arc<Mutex<BTreeMap<String, AskedHost>>>);
 
 #[derive(Debug, Default)]
-struct Asked {
+struct AskedHost {
     with_secret: bool,
     is_told: bool,
 }
 
-impl Asked {
+impl AskedHost {
     fn of(&self, host: &str) -> PlainHost {
         PlainHost {
             host: host.to_owned(),
@@ -76,7 +76,7 @@ impl PlainHosts {
             .collect()
     }
 
-    fn hosts(&self) -> MutexGuard<'_, BTreeMap<String, Asked>> {
+    fn hosts(&self) -> MutexGuard<'_, BTreeMap<String, AskedHost>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

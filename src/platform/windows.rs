@@ -440,9 +440,9 @@ fn refused(what: &str) -> io::Error {
     )
 }
 
-/// `SIGINT` and `SIGTERM`: this system has no others.
+/// `SIGINT` and `SIGTERM`, by the numbers of the C runtime: this system has no others.
 pub(super) fn ending_signals(_: super::process::HangUp) -> Vec<i32> {
-    vec![signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]
+    vec![2, 15]
 }
 
 /// Always `None`: this system does not tell.

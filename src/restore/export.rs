@@ -97,6 +97,10 @@ pub fn export(
     let root = view
         .entry(ROOT)
         .map_err(|error| ExportError::Tree(TreePath::root(), error))?;
+    if root.content.kind() != Kind::Directory {
+        let error = ReadError::NotADirectory;
+        return Err(ExportError::Tree(TreePath::root(), error));
+    }
     let mut export = Export {
         view,
         out,
@@ -117,6 +121,10 @@ pub fn export(
         if let Some(subdirectories) = waiting.get_mut(first..) {
             subdirectories.reverse();
         }
+    }
+    // What could not be read after the wish to stop is no damage.
+    if cancel.is_requested() {
+        return Err(ExportError::Interrupted(Interrupted));
     }
     export.write(&END_OF_ARCHIVE)?;
     export.out.flush().map_err(ExportError::Write)?;

@@ -1,4 +1,4 @@
-//! Entries whose inode flags are to be set.
+//! Entries that get inode flags at the end.
 
 use crate::model::{Entry, InodeFlags, Kind, TreePath};
 

@@ -33,14 +33,15 @@ const IN_URL: &AsciiSet = &NON_ALPHANUMERIC
 /// Why a password is refused.
 const PASSWORD: &str = "a password in a URL can be seen by everybody; leave it out";
 
-/// Returns whether a value is a URL with a password in it.
-fn has_password(value: &str) -> bool {
+/// Refuses a value that is a URL with a password in it.
+fn without_password(value: String) -> Result<String, &'static str> {
     let authority = value
         .split_once("://")
         .and_then(|(_, rest)| rest.split('/').next());
-    authority
+    let has_one = authority
         .and_then(|authority| authority.rsplit_once('@'))
-        .is_some_and(|(user, _)| user.contains(':'))
+        .is_some_and(|(user, _)| user.contains(':'));
+    if has_one { Err(PASSWORD) } else { Ok(value) }
 }
 
 /// The parts of a store's URL, decoded. It never holds a password.
@@ -99,11 +100,7 @@ impl Address {
                     keys => format!("it takes no {key}; it takes {}", keys.join(", ")),
                 });
             }
-            let value = text(value)?;
-            if has_password(&value) {
-                return Err(PASSWORD.to_owned());
-            }
-            known.insert(key.to_owned(), value);
+            known.insert(key.to_owned(), without_password(text(value)?)?);
         }
         let host = text(host)?;
         if host.is_empty() {

@@ -1,5 +1,5 @@
-//! The contents of one folder of a store, as its server or its file system lists them: in any order,
-//! and of any length.
+//! The contents of one folder of a store, as its server or its file system lists them: in any
+//! order, and of any length.
 
 use super::name::legal_component;
 use std::collections::BinaryHeap;

@@ -36,16 +36,19 @@ pub(super) const DEEPEST: usize = 32;
 const MOST_EMPTY: u32 = 100_000;
 
 /// A folder whose contents are being shown.
-struct OpenFolder {
+struct ListedFolder {
     /// Its name with a slash at the end, or nothing for the topmost one.
     below: String,
     batch: FolderBatch,
 }
 
-/// Hands the contents of a folder over, in any order; `None` for what is not of a store. It gets
-/// the name of the folder with a slash at the end, or an empty text for the topmost one.
-pub(super) type Entries<'store> = dyn FnMut(&str, &mut dyn FnMut(Option<FolderRow>) -> Result<(), Error>) -> Result<(), Error>
-    + 'store;
+/// Takes the next row of a folder; `None` for what is not of a store.
+pub(super) type TakeRow<'run> = dyn FnMut(Option<FolderRow>) -> Result<(), Error> + 'run;
+
+/// Hands the contents of a folder over, in any order. It gets the name of the folder with a slash
+/// at the end, or an empty text for the topmost one.
+pub(super) type RowsOfFolder<'store> =
+    dyn FnMut(&str, &mut TakeRow<'_>) -> Result<(), Error> + 'store;
 
 /// Lists objects by the contract of [`Store::list`](super::Store::list).
 ///
@@ -53,7 +56,7 @@ pub(super) type Entries<'store> = dyn FnMut(&str, &mut dyn FnMut(Option<FolderRo
 /// than there is room for is read again when the first ones were shown.
 pub(super) fn list(
     prefix: &str,
-    entries: &mut Entries<'_>,
+    entries: &mut RowsOfFolder<'_>,
     found: &mut dyn FnMut(ObjectInfo) -> bool,
 ) -> Result<(), Error> {
     list_within(MOST_BYTES, prefix, entries, found)
@@ -62,18 +65,18 @@ pub(super) fn list(
 fn list_within(
     most_bytes: usize,
     prefix: &str,
-    entries: &mut Entries<'_>,
+    entries: &mut RowsOfFolder<'_>,
     found: &mut dyn FnMut(ObjectInfo) -> bool,
 ) -> Result<(), Error> {
     check_prefix(prefix)?;
     let first = read(prefix, None, most_bytes / 2, entries)?;
     // The folders that are open, the innermost last.
-    let mut open = vec![OpenFolder {
+    let mut open = vec![ListedFolder {
         below: prefix.to_owned(),
         batch: first,
     }];
     let mut empty = 0;
-    while let Some(OpenFolder { below, batch }) = open.last_mut() {
+    while let Some(ListedFolder { below, batch }) = open.last_mut() {
         let Some(row) = batch.rows.next() else {
             match batch.more_after.take() {
                 Some(after) => *batch = read(below, Some(after), batch.bytes, entries)?,
@@ -95,7 +98,7 @@ fn list_within(
             let held: usize = open.iter().map(|folder| folder.batch.bytes).sum();
             let room = (most_bytes.saturating_sub(held) / 2).max(LEAST_BYTES.min(most_bytes));
             let batch = read(&name, None, room, entries)?;
-            open.push(OpenFolder { below: name, batch });
+            open.push(ListedFolder { below: name, batch });
         } else if let Some(name) = ObjectName::new(name) {
             empty = 0;
             if !found(ObjectInfo {
@@ -114,7 +117,7 @@ fn read(
     below: &str,
     after: Option<Box<str>>,
     room: usize,
-    entries: &mut Entries<'_>,
+    entries: &mut RowsOfFolder<'_>,
 ) -> Result<FolderBatch, Error> {
     let failed = |why: NoStoreFolder| {
         let folder = if below.is_empty() {

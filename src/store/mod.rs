@@ -5,8 +5,8 @@
 //! Kinds are one file each (`local`, `s3`, `swift`, `sftp`, `opendal`, `memory`, and `discard`,
 //! which keeps nothing); behaviour is added by wrapping (`retry`, `limit`, `in_order`, `mirror`,
 //! `disk_cache`, `faulty`, `trial`, and `altered` for tests). [`location`] reads what people write
-//! after `--store` and opens the store it names, as [`StoreSettings`] say. The kind of an [`Error`] alone
-//! says what a caller can do.
+//! after `--store` and opens the store it names, as [`StoreSettings`] say. The kind of an [`Error`]
+//! alone says what a caller can do.
 //!
 //! Every call blocks its thread. The kinds in a network talk through `net`; `error` wraps the
 //! errors of `net`, and `runtime` is the one place that waits for asynchronous code.

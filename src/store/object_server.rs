@@ -235,7 +235,8 @@ impl PageProgress {
             Ok(())
         } else {
             Err(unreadable(format!(
-                "the server sends page after page of the listing, and no new name in {MOST_IDLE_PAGES} of them"
+                "the server sends page after page of the listing, and no new name in \
+                 {MOST_IDLE_PAGES} of them"
             )))
         }
     }

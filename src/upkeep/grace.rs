@@ -66,13 +66,7 @@ impl Grace {
         let random = getrandom::u32().map_err(PruneError::Random)?;
         let id = LevelId::new(self.now, random);
         let kept = levels.iter().filter(|_| keeps_data).cloned();
-        let (store, protection) = (of.access.store_id(), of.access.protection());
-        let note = WithdrawnNote::new(kept, next_serial)
-            .seal(&Sealer::new(store, id.clone(), protection))
-            .map_err(PruneError::Note)?;
-        of.store()
-            .put(&name(of, &id), &vec![note])
-            .map_err(PruneError::Withdraw)
+        store_note(of, &id, &WithdrawnNote::new(kept, next_serial))
     }
 }
 
@@ -102,12 +96,6 @@ impl Notes {
         Ok(Self { notes })
     }
 
-    /// Leaves out those of the future, which no run made.
-    pub(super) fn made_by(mut self, now: Timestamp) -> Self {
-        self.notes.retain(|note| !is_of_the_future(note, now));
-        self
-    }
-
     /// Returns the moments of those that keep data or cannot be read, oldest first.
     pub(super) fn that_keep_data(&self, of: BackupIn<'_>) -> Result<Vec<Timestamp>, store::Error> {
         let mut moments = Vec::new();
@@ -122,6 +110,12 @@ impl Notes {
             }
         }
         Ok(moments)
+    }
+
+    /// Leaves out those of the future, which no run made.
+    pub(super) fn made_by(mut self, now: Timestamp) -> Self {
+        self.notes.retain(|note| !is_of_the_future(note, now));
+        self
     }
 
     /// Adds to `needed` what the notes name whose grace is not over. Returns when the last of them
@@ -159,24 +153,73 @@ impl Notes {
         Ok(noted)
     }
 
-    /// Removes the notes whose grace is over, but for those that alone know which serial comes
-    /// next: `known` is what the manifests say of that.
+    /// Removes the notes whose grace is over. One that alone knows which serial comes next stays,
+    /// and keeps no data any more: `known` is what the manifests say of that.
     pub(super) fn remove_old(
         &self,
         of: BackupIn<'_>,
         grace: Grace,
         known: Option<LevelSerial>,
-    ) -> Result<(), store::Error> {
-        for note in self.notes.iter().filter(|note| grace.is_over(note)) {
-            let is_last_to_know = match read(of, note)? {
-                NoteState::Read(read) => read.next_serial() > known,
-                NoteState::Unreadable | NoteState::Gone => false,
-            };
-            if !is_last_to_know {
-                of.store().delete(&name(of, note))?;
+    ) -> Result<(), PruneError> {
+        let mut read_notes = Vec::new();
+        for id in &self.notes {
+            read_notes.push((id, read(of, id).map_err(PruneError::Remove)?));
+        }
+        let serial = |state: &NoteState| match state {
+            NoteState::Read(note) => note.next_serial(),
+            NoteState::Unreadable | NoteState::Gone => None,
+        };
+        let highest = read_notes.iter().map(|(_, state)| serial(state)).max();
+        let highest = highest.flatten().filter(|serial| Some(*serial) > known);
+        // Of several that know the same, the newest stays.
+        let last_to_know = highest.and_then(|highest| {
+            let mut notes = read_notes.iter().rev();
+            notes
+                .find(|(_, state)| serial(state) == Some(highest))
+                .map(|(id, _)| *id)
+        });
+        for (id, state) in &read_notes {
+            if !grace.is_over(id) {
+                continue;
+            }
+            match state {
+                NoteState::Read(note) if last_to_know == Some(*id) => {
+                    if note.levels().next().is_some() {
+                        store_note(of, id, &WithdrawnNote::new([], note.next_serial()))?;
+                    }
+                }
+                NoteState::Gone => {}
+                NoteState::Read(_) | NoteState::Unreadable => of
+                    .store()
+                    .delete(&name(of, id))
+                    .map_err(PruneError::Remove)?,
             }
         }
         Ok(())
+    }
+}
+
+/// Seals and stores a note.
+fn store_note(of: BackupIn<'_>, id: &LevelId, note: &WithdrawnNote) -> Result<(), PruneError> {
+    let (store, protection) = (of.access.store_id(), of.access.protection());
+    let sealer = Sealer::new(store, id.clone(), protection);
+    let sealed = note.seal(&sealer).map_err(PruneError::Note)?;
+    of.store()
+        .put(&name(of, id), &vec![sealed])
+        .map_err(PruneError::Withdraw)
+}
+
+/// The levels that notes name.
+#[derive(Default)]
+pub(super) struct NotedLevels {
+    levels: BTreeSet<LevelId>,
+    /// The newest note that cannot be read: it may name any level up to its own moment.
+    up_to: Option<LevelId>,
+}
+
+impl NotedLevels {
+    pub(super) fn has(&self, level: &LevelId) -> bool {
+        self.levels.contains(level) || self.up_to.as_ref().is_some_and(|last| level <= last)
     }
 }
 
@@ -196,20 +239,6 @@ fn read(of: BackupIn<'_>, note: &LevelId) -> Result<NoteState, store::Error> {
         Err(error) if error.kind() == store::ErrorKind::Missing => Ok(NoteState::Gone),
         Err(error) if error.kind().is_damage() => Ok(NoteState::Unreadable),
         Err(error) => Err(error),
-    }
-}
-
-/// The levels that notes name.
-#[derive(Default)]
-pub(super) struct NotedLevels {
-    levels: BTreeSet<LevelId>,
-    /// The newest note that cannot be read: it may name any level up to its own moment.
-    up_to: Option<LevelId>,
-}
-
-impl NotedLevels {
-    pub(super) fn has(&self, level: &LevelId) -> bool {
-        self.levels.contains(level) || self.up_to.as_ref().is_some_and(|last| level <= last)
     }
 }
 

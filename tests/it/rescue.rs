@@ -186,6 +186,40 @@ fn the_script_reads_every_compression_with_and_without_a_passphrase() {
 }
 
 #[test]
+fn the_script_finds_hidden_names_and_reads_every_key_epoch() {
+    let room = Room::new();
+    room.fill();
+    let expected = oracle::scan(&room.tree);
+    let access = backup::create_hidden(room.store());
+    room.back_up(&access, Compression::Zstd);
+    access
+        .rotate_key(
+            &backup::passphrase(),
+            backup::CHEAP,
+            jiff::Timestamp::UNIX_EPOCH,
+        )
+        .expect("rotated");
+    let again = Arc::new(Local::open(&room.store).expect("a store"));
+    let access = Access::open(again, Some(&backup::passphrase())).expect("opened");
+    std::fs::write(room.tree.join("file 00"), "changed").expect("written");
+    room.back_up(&access, Compression::Gzip);
+    std::fs::remove_file(room.store.join("freezer.json")).expect("its copy is enough");
+    for python in python::with("cryptography") {
+        let listed = room.rescue(python, &[]);
+        let lines = text(&listed.stdout);
+        assert_eq!(lines.matches("host/tree/").count(), 2, "{lines}");
+        let output = room.rescue(python, &["host/tree", "--tree"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let (target, tar_was_happy) = room.extract(&output.stdout);
+        assert!(tar_was_happy);
+        let found = oracle::scan(&target);
+        assert_eq!(found.len(), expected.len());
+        let changed = std::fs::read(target.join("file 00")).expect("there");
+        assert_eq!(changed, b"changed");
+    }
+}
+
+#[test]
 fn a_wrong_passphrase_is_reported_and_nothing_comes_out() {
     let room = Room::new();
     room.fill();

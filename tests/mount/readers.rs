@@ -6,7 +6,7 @@ use super::*;
 #[ignore = "needs root, /dev/fuse and the right to mount"]
 fn a_file_whose_blocks_lie_in_twenty_levels_reads_as_one() {
     let source = scratch();
-    let access = backup::create_encrypted(Arc::new(MemoryStore::default()));
+    let access = backup::create_hidden(Arc::new(MemoryStore::default()));
     let mut content = noise(7, 9 << 20);
     let mut manifest = None;
     for level in 0..20_u64 {

@@ -153,9 +153,10 @@ impl<'run> Archive<'run> {
             self.is_inside = step.path.is_root() || self.awaited.remove(&step.path);
         }
         if !self.is_inside {
-            // When its parent was read it was missing, or no directory. Its entries would have no
-            // parent in the index.
-            if step.is_first && step.directory.is_some() {
+            // When its parent was read it was missing, or no directory, or did not answer, which
+            // was reported. Its entries would have no parent in the index.
+            let has_answered = self.source.calls().check(&step.path, None).is_ok();
+            if step.is_first && step.directory.is_some() && has_answered {
                 self.progress
                     .trouble(Trouble::new(step.path, Unread::Replaced));
             }

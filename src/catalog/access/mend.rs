@@ -3,6 +3,7 @@
 use super::documents::{MAX_DOCUMENT_BYTES, put};
 use super::{Access, AccessError};
 use crate::catalog::names;
+use crate::format::identity::Identity;
 use crate::store::{ErrorKind, ObjectName, StoreExt};
 
 /// What is wrong with one of the two copies of a store's identity.
@@ -22,14 +23,13 @@ impl Access {
     ///
     /// [`AccessError::Store`].
     pub fn wrong_identity_copies(&self) -> Result<Vec<IdentityCopy>, AccessError> {
-        let right = self.identity.encode();
         let mut wrong = Vec::new();
         if self.identity.is_earlier() {
             return Ok(wrong);
         }
         for object in [names::identity_name(), names::identity_copy_name()] {
             match self.store.get(&object, MAX_DOCUMENT_BYTES) {
-                Ok(bytes) if bytes == right => {}
+                Ok(bytes) if Identity::decode(&bytes).is_ok_and(|it| it == self.identity) => {}
                 Err(error) if !error.kind().is_damage() => return Err(AccessError::Store(error)),
                 other => {
                     let is_missing =

@@ -166,11 +166,6 @@ impl Access {
         self.witness.as_deref()
     }
 
-    /// Returns what watches the store, for callers that outlive this.
-    pub fn shared_witness(&self) -> Option<Arc<Witness>> {
-        self.witness.clone()
-    }
-
     /// Returns whether the store at a place is encrypted, without opening it.
     ///
     /// # Errors
@@ -236,7 +231,12 @@ impl Access {
     /// Returns how claims of the store name machines.
     pub fn machine_digest(&self) -> MachineDigest {
         let master = self.unlocked.as_ref().map(|unlocked| &unlocked.master);
-        MachineDigest::new(master, self.identity.id)
+        let digest = MachineDigest::new(master, self.identity.id);
+        if self.names.is_some() {
+            digest.hiding_hosts()
+        } else {
+            digest
+        }
     }
 
     /// Returns what opens the frames of a level.

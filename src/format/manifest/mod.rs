@@ -236,7 +236,8 @@ impl Manifest {
     pub fn open(stored: Vec<u8>, opener: &Opener) -> Result<Self, ManifestError> {
         let json = sealed::open(stored, opener, Lane::Manifest, FrameNo(0))?;
         let manifest = Self::decode(&json).map_err(ManifestError::Document)?;
-        rules::check(&manifest, &opener.id(Lane::Manifest, FrameNo(0)))
+        let frame = opener.id(Lane::Manifest, FrameNo(0));
+        rules::check(manifest.store, manifest.serial, &manifest.levels, &frame)
             .map_err(ManifestError::Document)?;
         Ok(manifest)
     }

@@ -3,10 +3,8 @@
 use super::extensions::{AreaOwner, TakenExtensions, take_extensions};
 use super::lists::{take_extents, take_signatures, take_xattrs};
 use super::rules::{check_extent, check_target};
-use super::{
-    CTIME, EXTENSIONS, EXTENTS, LINK, OLDEST_VERSION, SIGNATURES, VERSION, WHOLE, XATTRS,
-    known_flags, usual_blocks,
-};
+use super::shape::Shape;
+use super::{CTIME, EXTENSIONS, EXTENTS, LINK, SIGNATURES, WHOLE, XATTRS, usual_blocks};
 use crate::index::bytes::Reader;
 use crate::index::error::Flaw;
 use crate::index::node_number::{RANK_BITS, node_of};
@@ -112,58 +110,6 @@ pub(in crate::index) fn decode(value: &[u8], path: TreePath, run: usize) -> Resu
     })
 }
 
-/// The kind and the flags of an entry. They decide which fields it has.
-#[derive(Clone, Copy)]
-struct Shape {
-    kind: Kind,
-    flags: u8,
-}
-
-impl Shape {
-    fn take(reader: &mut Reader<'_>) -> Result<Self, Flaw> {
-        let version = reader.u8()?;
-        if !(OLDEST_VERSION..=VERSION).contains(&version) {
-            let what =
-                format!("this version of freezer does not know entries of version {version}");
-            return Err(what.into());
-        }
-        let kind = kind_of(reader.u8()?)?;
-        let flags = reader.u8()?;
-        let unknown = flags & !known_flags(version);
-        if unknown != 0 {
-            let what = format!("this version of freezer does not know the flags {unknown:#04x}");
-            return Err(what.into());
-        }
-        let shape = Self { kind, flags };
-        let has_content = shape.has(WHOLE) || shape.has(EXTENTS) || shape.has(SIGNATURES);
-        if (shape.has(WHOLE) && shape.has(EXTENTS)) || (kind != Kind::File && has_content) {
-            return Err(format!("its flags {flags:#04x} contradict each other or its kind").into());
-        }
-        Ok(shape)
-    }
-
-    fn has(self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    /// Calls `take` if the entry has the field that `flag` stands for.
-    fn field<T>(self, flag: u8, take: impl FnOnce() -> Result<T, Flaw>) -> Result<Option<T>, Flaw> {
-        self.has(flag).then(take).transpose()
-    }
-}
-
-fn kind_of(number: u8) -> Result<Kind, Flaw> {
-    Ok(match number {
-        0 => Kind::File,
-        1 => Kind::Directory,
-        2 => Kind::Symlink,
-        3 => Kind::CharDevice,
-        4 => Kind::BlockDevice,
-        5 => Kind::Fifo,
-        _ => return Err(format!("this version of freezer does not know kind {number}").into()),
-    })
-}
-
 /// The fields that every entry has, and a reader at the lists after them.
 struct Front<'a> {
     shape: Shape,
@@ -210,8 +156,7 @@ impl<'a> Front<'a> {
             Some(area) => take_extensions(
                 area,
                 AreaOwner {
-                    kind: shape.kind,
-                    has_link: shape.has(LINK),
+                    shape,
                     size,
                     ctime,
                     run,

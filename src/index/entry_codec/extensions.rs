@@ -1,8 +1,8 @@
 //! The area of an entry for what not every entry has: a list of types and values, sorted by type.
 //!
-//! A reader passes over a type that it does not know. If the type is odd, it must not use the
-//! entry.
+//! A reader passes over a type that it does not know. If the type is odd, it must not use the entry.
 
+use super::shape::Shape;
 use crate::index::bytes::{Reader, put_difference, put_sized, put_varint};
 use crate::index::error::Flaw;
 use crate::index::node_number::{RANK_BITS, node_of, rank_of, run_of};
@@ -102,9 +102,7 @@ pub(super) struct TakenExtensions<'a> {
 /// What the area of an entry must agree with.
 #[derive(Clone, Copy)]
 pub(super) struct AreaOwner {
-    pub(super) kind: Kind,
-    /// Whether the entry names a common record in its own run.
-    pub(super) has_link: bool,
+    pub(super) shape: Shape,
     /// The size of a file.
     pub(super) size: u64,
     pub(super) ctime: Time,
@@ -152,7 +150,7 @@ fn take_extension<'a>(reader: &mut Reader<'a>) -> Result<(u64, &'a [u8]), Flaw> 
 }
 
 fn take_hash(value: &mut Reader<'_>, of: AreaOwner) -> Result<ContentHash, Flaw> {
-    if of.kind != Kind::File || of.size == 0 {
+    if of.shape.kind != Kind::File || of.size == 0 {
         return Err("it has a hash of its content, but no content".into());
     }
     let hash = value.take(CONTENT_HASH_BYTES)?;
@@ -165,7 +163,7 @@ fn take_hash(value: &mut Reader<'_>, of: AreaOwner) -> Result<ContentHash, Flaw>
 fn take_link(value: &mut Reader<'_>, of: AreaOwner) -> Result<NodeId, Flaw> {
     let run = usize::try_from(value.varint()?).unwrap_or(usize::MAX);
     let rank = value.varint()?;
-    if of.has_link {
+    if of.shape.has(super::LINK) {
         return Err("it names two first names".into());
     }
     if run >= of.run || rank >> RANK_BITS != 0 {

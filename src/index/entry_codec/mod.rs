@@ -16,6 +16,7 @@ mod encode;
 mod extensions;
 mod lists;
 mod rules;
+mod shape;
 #[cfg(test)]
 mod tests;
 

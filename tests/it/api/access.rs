@@ -427,6 +427,20 @@ fn users_get_tokens_as_from_keystone() {
 }
 
 #[test]
+fn wrong_tokens_count_for_the_address_that_sends_them() {
+    let database = Arc::new(Database::sqlite());
+    let api = Api::on(&database, &["--rate-limit", "5"]);
+    let ask = |token: &str| api.ask_as(token, "GET", "/v2/default/jobs", None).status;
+    assert_eq!(ask(&api.token), 200);
+    let answers: Vec<u16> = (0..50)
+        .map(|number| ask(&format!("wrong{number}")))
+        .collect();
+    assert_eq!(answers[0], 401);
+    assert!(answers.contains(&429), "each was looked up: {answers:?}");
+    assert_eq!(ask(&api.token), 200, "a good token is not held up by them");
+}
+
+#[test]
 fn a_policy_file_and_limits_are_kept_to() {
     let database = Arc::new(Database::sqlite());
     let policy = database.home.path().join("policy.yaml");

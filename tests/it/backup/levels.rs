@@ -35,7 +35,7 @@ pub(crate) struct Series {
 
 impl Series {
     pub(crate) fn new() -> Self {
-        Self::with(|store| backup::create_encrypted(store))
+        Self::with(|store| backup::create_hidden(store))
     }
 
     /// Makes the series in a store without encryption.

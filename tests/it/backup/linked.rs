@@ -215,7 +215,7 @@ fn names_of_one_file_stay_together_in_small_trees() {
 fn names_of_one_file_stay_together_in_trees_of_several_runs() {
     for seed in 0..3 {
         let runs = chain(seed, 1200, 10);
-        assert!(runs > 1, "seed {seed}: at most {runs} run");
+        assert!(runs > 1, "seed {seed}: at most {runs} runs");
     }
 }
 

@@ -123,6 +123,7 @@ fn only_objects_that_the_manifest_names_are_stored() {
         names,
         [
             segment.to_string(),
+            "freezer-copy.json".to_owned(),
             "freezer.json".to_owned(),
             format!("manifests/host/tree/{id}")
         ]

@@ -1,7 +1,8 @@
-//! What version 2 of a store adds: a tag and a second copy of its identity, features, key epochs and
-//! hidden names. None of it can be taken away unnoticed.
+//! What version 2 of a store adds: a tag and a second copy of its identity, features, key epochs
+//! and hidden names. None of it can be taken away unnoticed.
 
 use crate::support::backup;
+use freezer::backup::Levels;
 use freezer::catalog::{Access, AccessError, Catalog, names};
 use freezer::format::DocumentError;
 use freezer::format::keys::KdfCost;
@@ -91,7 +92,7 @@ fn change(store: &dyn Store, object: &ObjectName, from: &str, to: &str) {
 #[test]
 fn an_encrypted_store_shows_no_name_and_gives_all_of_them_back() {
     let (tree, inner) = (tree(), Arc::new(MemoryStore::default()));
-    let access = backup::create_encrypted(inner.clone());
+    let access = backup::create_hidden(inner.clone());
     backup::back_up(&access, &[tree.path()], |_| {});
     let (host, own) = (backup::name().host().to_owned(), backup::name());
     for object in names_in(inner.as_ref()) {
@@ -121,7 +122,7 @@ fn either_copy_of_the_identity_opens_the_store_and_the_other_is_mended() {
     for is_encrypted in [false, true] {
         let inner = Arc::new(MemoryStore::default());
         let (open, access): (fn(&Arc<MemoryStore>) -> _, _) = if is_encrypted {
-            (open, backup::create_encrypted(inner.clone()))
+            (open, backup::create_hidden(inner.clone()))
         } else {
             (open_plain, backup::create_plain(inner.clone()))
         };
@@ -130,7 +131,7 @@ fn either_copy_of_the_identity_opens_the_store_and_the_other_is_mended() {
         let damages: [fn(&MemoryStore, &ObjectName); 4] = [
             |store, object| store.delete(object).expect("removed"),
             |store, object| store.put(object, &vec![b"{".to_vec()]).expect("stored"),
-            |store, object| change(store, object, "\"created\": \"20", "\"created\": \"21"),
+            |store, object| change(store, object, "\"created\": \"19", "\"created\": \"18"),
             |store, object| change(store, object, "\"id\": \"", "\"id\": \"0\", \"x\": \""),
         ];
         for (object, damage) in both
@@ -155,7 +156,7 @@ fn either_copy_of_the_identity_opens_the_store_and_the_other_is_mended() {
 #[test]
 fn an_encrypted_store_is_not_taken_for_less_than_it_is() {
     let inner = Arc::new(MemoryStore::default());
-    backup::create_encrypted(inner.clone());
+    backup::create_hidden(inner.clone());
     let forge = |from: &str, to: &str| {
         let store = Arc::new(copy_of(inner.as_ref()));
         for object in [names::identity_name(), names::identity_copy_name()] {
@@ -256,7 +257,7 @@ fn a_rotation_cut_off_at_any_call_loses_nothing() {
     let tree = tree();
     let before = {
         let store = Arc::new(MemoryStore::default());
-        let access = backup::create_encrypted(store.clone());
+        let access = backup::create_hidden(store.clone());
         let other = Passphrase::new(b"other".to_vec());
         access
             .add_key(&other, CHEAP, now(), "other")
@@ -301,7 +302,7 @@ fn a_rotation_cut_off_at_any_call_loses_nothing() {
 #[test]
 fn what_is_stored_after_a_rotation_is_closed_to_who_knows_only_what_was_before() {
     let (tree, inner) = (tree(), Arc::new(MemoryStore::default()));
-    let first = backup::create_encrypted(inner.clone());
+    let first = backup::create_hidden(inner.clone());
     backup::back_up(&first, &[tree.path()], |_| {});
     let old_key = names::key_name(first.opened_by().expect("encrypted"));
     let old_slot = inner.get(&old_key, 9999).expect("there");
@@ -344,7 +345,7 @@ fn what_is_stored_after_a_rotation_is_closed_to_who_knows_only_what_was_before()
 #[test]
 fn a_writer_with_a_passphrase_of_an_earlier_epoch_is_refused() {
     let inner = Arc::new(MemoryStore::default());
-    let first = backup::create_encrypted(inner.clone());
+    let first = backup::create_hidden(inner.clone());
     let other = Passphrase::new(b"other".to_vec());
     let id = first.add_key(&other, CHEAP, now(), "").expect("added");
     let slot = inner.get(&names::key_name(&id), 9999).expect("there");
@@ -404,8 +405,10 @@ fn an_upgrade_cut_off_at_any_call_can_be_repeated() {
             let access = open_plain(&mended).expect("opened");
             access.expect_writable().expect("upgraded");
             assert_eq!(access.wrong_identity_copies().expect("looked at"), []);
-            let next = backup::back_up(&access, &[tree.path()], |_| {}).manifest;
-            assert_eq!((next.serial.0, next.level), (2, 1));
+            let next = backup::back_up(&access, &[tree.path()], |request| {
+                request.levels = Levels::default();
+            });
+            assert_eq!((next.manifest.serial.0, next.manifest.level), (2, 1));
         }
     }
 }

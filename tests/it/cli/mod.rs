@@ -16,11 +16,15 @@ mod looking;
 mod mount;
 mod original;
 mod outside;
+mod plain_http;
+mod printable;
 mod private_files;
 mod prune;
 mod repack;
 mod security;
 mod several;
+#[cfg(unix)]
+mod sftp_lies;
 mod signals;
 mod sources;
 mod stores;
@@ -30,6 +34,7 @@ mod transcript;
 mod unlock;
 mod unproven;
 mod untrusted;
+mod version_2;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -66,6 +71,16 @@ impl User {
 
     fn path(&self, below_home: impl AsRef<Path>) -> PathBuf {
         self.home.path().join(below_home)
+    }
+
+    /// Makes an encrypted store as one that was upgraded is: its objects show the names of hosts
+    /// and backups.
+    fn make_store_that_shows_names(&self, below_home: &str, pass_file: &str) {
+        use crate::support::backup::create_encrypted_with;
+        let line = std::fs::read(self.path(pass_file)).expect("written before");
+        let passphrase = freezer::model::Passphrase::new(line.trim_ascii_end().to_vec());
+        let store = freezer::store::local::Local::create(&self.path(below_home)).expect("made");
+        create_encrypted_with(std::sync::Arc::new(store), &passphrase);
     }
 
     fn write(&self, below_home: &str, content: impl AsRef<[u8]>) {

@@ -34,7 +34,7 @@ fn levels_of_two_backups_and_two_stores_do_not_mix() {
     let reader = reading::reader();
     let accesses = [
         backup::create_plain(Arc::new(MemoryStore::default())),
-        backup::create_encrypted(Arc::new(MemoryStore::default())),
+        backup::create_hidden(Arc::new(MemoryStore::default())),
     ];
     for (access, store) in accesses.iter().zip(["one", "two"]) {
         for name in ["docs", "mail"] {

@@ -31,7 +31,7 @@ fn a_torture_tree_comes_back_and_comes_back_over_itself() {
     let left_out = torture::build(room.path());
     assert!(!is_root() || left_out.is_empty(), "{left_out:?}");
     let original = oracle::scan(room.path());
-    let access = backup::create_encrypted(Arc::new(MemoryStore::default()));
+    let access = backup::create_hidden(Arc::new(MemoryStore::default()));
     let report = backup::back_up(&access, &[room.path()], |request| {
         request.compression = Compression::Zstd
     });

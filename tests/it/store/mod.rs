@@ -7,6 +7,10 @@ mod faults;
 mod killed;
 #[cfg(unix)]
 mod large_object;
+#[cfg(unix)]
+mod lies;
+#[cfg(unix)]
+mod listing_lies;
 mod local;
 #[cfg(unix)]
 mod locked;

@@ -21,6 +21,12 @@ pub fn open(url: &str, settings: StoreSettings) -> Result<Arc<dyn Store>, Error>
     )
 }
 
+/// Opens the store at a URL, and tries nothing again.
+pub fn open_at_once(url: &str, settings: StoreSettings) -> Result<Arc<dyn Store>, Error> {
+    let location = Location::parse(url.as_ref()).unwrap_or_else(|error| panic!("{url}: {error}"));
+    location.open(IfMissing::Refuse, &settings.with_retry_for(Duration::ZERO))
+}
+
 /// Returns a place of its own below a container.
 pub fn fresh(scheme: &str, container: &str) -> String {
     let mut random = [0; 8];
@@ -330,7 +336,7 @@ fn three_levels(
 fn a_client_that_may_only_add_over_ssh_backs_up_and_reads_and_can_destroy_nothing() {
     let server = servers::sshd_to_add_to();
     let store = open(&sftp_url(&server), sftp_settings(&server)).expect("opened");
-    let access = backup::create_encrypted(Arc::clone(&store));
+    let access = backup::create_hidden(Arc::clone(&store));
     let levels = three_levels(&access);
     let manifest = freezer::catalog::names::manifest_name(&backup::name(), &levels[0].0);
     assert_eq!(
@@ -367,7 +373,7 @@ fn a_client_that_may_only_add_to_s3_backs_up_and_reads_and_can_destroy_nothing()
             server["MOTO_ADDER_SECRET_KEY"].as_str(),
         );
     let store = open(&url, settings).expect("opened");
-    let access = backup::create_encrypted(Arc::clone(&store));
+    let access = backup::create_hidden(Arc::clone(&store));
     let levels = three_levels(&access);
     let manifest = freezer::catalog::names::manifest_name(&backup::name(), &levels[0].0);
     assert_eq!(

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod dice;
 #[cfg(unix)]
 pub mod hung;
+pub mod liar;
 pub mod oracle;
 pub mod proxy;
 #[cfg(unix)]

@@ -3,6 +3,7 @@
 mod chain;
 mod concurrent;
 mod cut;
+mod newer;
 mod notes;
 mod order;
 mod partial;

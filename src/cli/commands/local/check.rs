@@ -1,7 +1,7 @@
 //! `freezer check`.
 
 use crate::catalog::known::{Purpose, Witness};
-use crate::catalog::{Access, AccessError, Catalog};
+use crate::catalog::{Access, AccessError, Catalog, IdentityCopy};
 use crate::cli::commands::local::contents::check_contents;
 use crate::cli::commands::local::damage;
 use crate::cli::commands::local::remarks::{tell_locks, tell_remark};
@@ -100,6 +100,8 @@ fn millionths(percent: &str) -> Option<u32> {
 enum CheckEvent {
     /// A key that no passphrase opens any more.
     DamagedKey { error: String },
+    /// One of the two copies of the document that makes the place a store.
+    DamagedIdentity { object: String, is_missing: bool },
     /// The last event.
     Result {
         points_in_time: u64,
@@ -133,6 +135,7 @@ pub(in crate::cli) fn run(
     };
     let mut verdict = Verdict::default();
     if arguments.backup.is_none() {
+        check_identity(&access, &mut verdict, session)?;
         check_keys(&access, &mut verdict, session)?;
     }
     let is_one_point = |wanted: &BackupRef| wanted.at().is_some();
@@ -187,6 +190,33 @@ fn expect_known(access: &Access, session: &Session) -> anyhow::Result<()> {
         session.output.warn(format_args!("{surprise}"));
     }
     Err(last.into())
+}
+
+/// Looks whether both copies of the store's identity are there. One of them has opened it.
+fn check_identity(
+    access: &Access,
+    verdict: &mut Verdict,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    for IdentityCopy { object, is_missing } in access.wrong_identity_copies()? {
+        verdict.add_damage();
+        if session.output.form == OutputForm::Json {
+            session.output.json(&CheckEvent::DamagedIdentity {
+                object: object.to_string(),
+                is_missing,
+            })?;
+            continue;
+        }
+        let what = if is_missing {
+            "is missing"
+        } else {
+            "is damaged"
+        };
+        session.output.line(format_args!(
+            "{object} {what}; freezer repair BACKUP puts it back"
+        ))?;
+    }
+    Ok(())
 }
 
 /// Looks whether a key of the store is damaged: the store was opened, so another one is not.

@@ -36,7 +36,11 @@ pub(in crate::cli) fn tell(
     if session.output.form == OutputForm::Json {
         return Ok(session.output.json(&event(backup, points, damage))?);
     }
-    let points = in_words(session, backup, points);
+    let points = match (points, damage) {
+        // Nothing but the name of an object says when that was.
+        ([level], Damage::Manifest(_) | Damage::NoManifest { .. }) => format!("{backup}@{level}"),
+        _ => in_words(session, backup, points),
+    };
     session
         .output
         .line(format_args!("{points}: {}", chain(damage)))?;

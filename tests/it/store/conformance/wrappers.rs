@@ -30,6 +30,7 @@ macro_rules! wrappers {
             pointer: keeps wrappers::ALL, adds &[], wrappers::pointer;
             retry: keeps wrappers::ALL, adds &[], wrappers::retry;
             limit: keeps wrappers::ALL, adds &[], wrappers::limit;
+            in_order: keeps wrappers::ALL, adds &[], wrappers::in_order;
             disk_cache: keeps wrappers::ALL, adds &[], wrappers::disk_cache;
             faulty: keeps wrappers::ALL, adds &[], wrappers::faulty;
             trial: keeps &[Power::HeldUntil], adds &[], wrappers::trial;
@@ -79,6 +80,11 @@ pub fn limit(inner: Arc<dyn Store>, _: &Path) -> Arc<dyn Store> {
     Arc::new(Limit::new(inner, fast(), fast(), Cancel::new()))
 }
 
+pub fn in_order(inner: Arc<dyn Store>, _: &Path) -> Arc<dyn Store> {
+    use freezer::store::in_order::InOrder;
+    Arc::new(InOrder::new(inner))
+}
+
 pub fn disk_cache(inner: Arc<dyn Store>, room: &Path) -> Arc<dyn Store> {
     use freezer::store::disk_cache::DiskCache;
     Arc::new(DiskCache::new(inner, room, 1 << 30).expect("a folder"))
@@ -107,6 +113,6 @@ pub fn mirror(inner: Arc<dyn Store>, _: &Path) -> Arc<dyn Store> {
 
 /// As the program may wrap stores, and one more.
 pub fn all_of_them(inner: Arc<dyn Store>, room: &Path) -> Arc<dyn Store> {
-    let opened = retry(limit(inner, room), room);
+    let opened = retry(limit(in_order(inner, room), room), room);
     faulty(disk_cache(mirror(pointer(opened, room), room), room), room)
 }

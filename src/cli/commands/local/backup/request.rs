@@ -79,24 +79,18 @@ fn sources(arguments: &Arguments) -> anyhow::Result<Vec<PathBuf>> {
         sources.extend(list_file::ended_by_zeros(&text).map(list_file::path_of));
     }
     let caller = PatientCaller::new(patience(arguments), Cancel::new());
-    let mut failed = None;
+    let mut missing = None;
     for path in &sources {
-        let asked = path.clone();
+        let (path, asked) = (path.clone(), path.clone());
         let look = move || during(CallKind::Stat, NOWHERE, || asked.symlink_metadata());
         let error = match caller.call(look) {
             Ok(Ok(_)) => return Ok(sources),
-            Ok(Err(source)) => SourceError::Open {
-                path: path.clone(),
-                source,
-            },
-            Err(source) => SourceError::NoAnswer {
-                path: path.clone(),
-                source,
-            },
+            Ok(Err(source)) => SourceError::Open { path, source },
+            Err(source) => SourceError::NoAnswer { path, source },
         };
-        failed = failed.or(Some(error));
+        missing = missing.or(Some(error));
     }
-    match failed {
+    match missing {
         None => Ok(sources),
         Some(error) => Err(BackupError::Source(error).into()),
     }
@@ -104,6 +98,7 @@ fn sources(arguments: &Arguments) -> anyhow::Result<Vec<PathBuf>> {
 
 /// Returns the rules about what is left out: those of files first, so that typed ones win.
 fn excludes(arguments: &Arguments) -> anyhow::Result<Excludes> {
+    let caller = PatientCaller::new(patience(arguments), Cancel::new());
     let mut excludes = Excludes::default();
     let names = arguments.exclude_if_present.iter();
     excludes.if_present = names.map(|name| name.as_encoded_bytes().to_vec()).collect();
@@ -112,21 +107,27 @@ fn excludes(arguments: &Arguments) -> anyhow::Result<Excludes> {
     for file in &arguments.exclude_from {
         let text = list_file::read(file)?;
         for pattern in list_file::lines(&text).filter(|line| !line.starts_with(b"#")) {
-            excludes.add(&on_real_path(pattern), Case::Counts);
+            excludes.add(&on_real_path(pattern, &caller), Case::Counts);
         }
     }
     for pattern in &arguments.exclude {
-        excludes.add(&on_real_path(pattern.as_encoded_bytes()), Case::Counts);
+        excludes.add(
+            &on_real_path(pattern.as_encoded_bytes(), &caller),
+            Case::Counts,
+        );
     }
     for pattern in &arguments.iexclude {
-        excludes.add(&on_real_path(pattern.as_encoded_bytes()), Case::Ignored);
+        excludes.add(
+            &on_real_path(pattern.as_encoded_bytes(), &caller),
+            Case::Ignored,
+        );
     }
     Ok(excludes)
 }
 
 /// Resolves the symbolic links on the way of an absolute pattern, as far as it says the way in
 /// letters. Files are compared by their real paths, and `$PWD` may lead over a link.
-fn on_real_path(pattern: &[u8]) -> Cow<'_, [u8]> {
+fn on_real_path<'pattern>(pattern: &'pattern [u8], caller: &PatientCaller) -> Cow<'pattern, [u8]> {
     let is_special = |byte: &u8| b"*?[\\".contains(byte);
     let start = usize::from(pattern.starts_with(b"!"));
     let path = pattern.get(start..).unwrap_or_default();
@@ -137,14 +138,16 @@ fn on_real_path(pattern: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(pattern);
     };
     let (way, rest) = path.split_at(end);
-    match list_file::path_of(way).canonicalize() {
-        Ok(real) => {
+    let way = list_file::path_of(way);
+    let look = move || during(CallKind::Stat, NOWHERE, || way.canonicalize());
+    match caller.call(look) {
+        Ok(Ok(real)) => {
             let mut resolved = pattern.get(..start).unwrap_or_default().to_vec();
             resolved.extend_from_slice(real.as_os_str().as_encoded_bytes());
             resolved.extend_from_slice(rest);
             Cow::Owned(resolved)
         }
-        Err(_) => Cow::Borrowed(pattern),
+        _ => Cow::Borrowed(pattern),
     }
 }
 
