@@ -97,6 +97,10 @@ pub fn export(
     let root = view
         .entry(ROOT)
         .map_err(|error| ExportError::Tree(TreePath::root(), error))?;
+    if root.content.kind() != Kind::Directory {
+        let error = ReadError::NotADirectory;
+        return Err(ExportError::Tree(TreePath::root(), error));
+    }
     let mut export = Export {
         view,
         out,

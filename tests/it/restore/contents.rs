@@ -40,8 +40,13 @@ fn hashed(name: &str, pieces: &[(u64, Vec<u8>)], size: u64, is_right: bool) -> P
 }
 
 fn view_of(entries: Vec<Planned>) -> View {
+    view_of_level(entries, 1)
+}
+
+fn view_of_level(entries: Vec<Planned>, number: u32) -> View {
     let recipe = Recipe {
         encrypted: false,
+        number,
         ..Recipe::default()
     };
     let root = Planned::directory("");
@@ -168,6 +173,8 @@ fn a_check_of_contents_names_each_file_that_differs() {
     assert_eq!(differing(&wrong, None), all);
     // What a later point in time has too was compared there.
     assert_eq!(differing(&wrong, Some(&wrong)), Vec::<String>::new());
+    let without_two = view_of_level(files(false).split_off(2), 2);
+    assert_eq!(differing(&wrong, Some(&without_two))[..2], all[..2]);
 }
 
 /// Makes a file with an extension that nobody knows.
