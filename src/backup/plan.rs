@@ -11,7 +11,7 @@ use crate::catalog::{
     AccessError, CatalogError, Held, Left, LevelVerb, Order, next_serial_after_removed,
 };
 use crate::format::frame::{FrameError, Sealer};
-use crate::format::manifest::LevelParts;
+use crate::format::manifest::{LevelParts, Manifest};
 use crate::model::{Dated, LevelId, LevelSerial};
 use crate::store;
 use jiff::Timestamp;
@@ -68,11 +68,12 @@ impl RunPlan {
             let (backup, levels) = (&request.backup, &request.levels);
             Resumed::open(access, backup, claim.left, base.as_ref(), levels)
         });
+        let newest = newest_manifest(context, &order)?;
         let files_before = base.as_ref().map_or_else(
-            || newest_files(context, &order),
+            || newest.as_ref().map_or(0, |newest| newest.counts.files),
             |base| base.manifest.counts.files,
         );
-        let serial = next_serial(context, &order, claim)?;
+        let serial = next_serial(context, &order, newest.as_ref(), claim)?;
         let id = next_id(&order, claim, began)?;
         Ok(Self {
             began,
@@ -114,33 +115,15 @@ impl RunPlan {
     }
 }
 
-/// Returns how many files the newest point in time has; 0 where there is none that can be read.
-fn newest_files(context: RunContext<'_>, order: &Order) -> u64 {
-    let newest = order.levels().next_back();
-    let manifest =
-        newest.and_then(|level| context.access.manifest(&context.request.backup, level).ok());
-    manifest.map_or(0, |manifest| manifest.counts.files)
-}
-
-/// Returns a serial that is higher than that of every level, also of those that are gone, and of
-/// every interrupted run.
-fn next_serial(
+/// Returns the newest manifest that can be read. A damaged level does not prevent new ones.
+fn newest_manifest(
     context: RunContext<'_>,
     order: &Order,
-    claim: Option<RunClaim<'_>>,
-) -> Result<LevelSerial, BackupError> {
+) -> Result<Option<Manifest>, BackupError> {
     let backup = &context.request.backup;
-    let unfinished = claim.map(|claim| claim.left.streams()).unwrap_or_default();
-    let newest_unfinished = unfinished.iter().map(|parts| parts.serial.0).max();
-    let mut serial = newest_unfinished
-        .unwrap_or(0)
-        .max(order.points().len() as u64);
     for level in order.levels().rev() {
         match context.access.manifest(backup, level) {
-            Ok(manifest) => {
-                serial = serial.max(manifest.next_serial().0.saturating_sub(1));
-                break;
-            }
+            Ok(manifest) => return Ok(Some(manifest)),
             Err(AccessError::Store(source)) if source.kind() == store::ErrorKind::Unavailable => {
                 return Err(BackupError::Catalog(CatalogError::Level {
                     verb: LevelVerb::Open,
@@ -149,15 +132,32 @@ fn next_serial(
                     source,
                 }));
             }
-            // A damaged level does not prevent new ones.
             Err(error) => {
                 tracing::debug!(%level, error = &error as &dyn Error, "could not read its manifest")
             }
         }
     }
-    let after_removed = next_serial_after_removed(context.access, backup);
-    let after_removed = after_removed.map_err(BackupError::Catalog)?;
-    Ok(LevelSerial(serial.saturating_add(1)).max(after_removed.unwrap_or(LevelSerial(0))))
+    Ok(None)
+}
+
+/// Returns a serial that is higher than that of every level, also of those that are gone, and of
+/// every interrupted run.
+fn next_serial(
+    context: RunContext<'_>,
+    order: &Order,
+    newest: Option<&Manifest>,
+    claim: Option<RunClaim<'_>>,
+) -> Result<LevelSerial, BackupError> {
+    let unfinished = claim.map(|claim| claim.left.streams()).unwrap_or_default();
+    let newest_unfinished = unfinished.iter().map(|parts| parts.serial.0).max();
+    let used = newest_unfinished
+        .unwrap_or(0)
+        .max(order.points().len() as u64);
+    let after_removed = next_serial_after_removed(context.access, &context.request.backup)
+        .map_err(BackupError::Catalog)?;
+    let known = [newest.map(Manifest::next_serial), after_removed];
+    let next = known.into_iter().flatten().max();
+    Ok(LevelSerial(used.saturating_add(1)).max(next.unwrap_or(LevelSerial(0))))
 }
 
 /// Returns the id of the new level.
