@@ -110,20 +110,12 @@ pub(super) fn write(
         calls.note(&silent.path, None);
         progress.trouble(Trouble::new(silent.path, Unread::NoAnswer(silent.error)));
     }
-    let request = context.request;
-    let all_streams = plan.earlier().iter().chain(plan.unfinished());
-    let all_streams = all_streams.cloned().collect();
-    let streams = EarlierStreams::new(context.access, &request.backup, all_streams);
-    let streams = Arc::new(streams);
-    let compares_content = request.levels.evidence == Evidence::Content;
-    let earlier = EarlierContent {
-        base: plan.base.clone(),
-        resumed: plan.resumed.clone(),
-        stored: compares_content.then(|| Arc::new(StoredContent::new(&streams, context.cancel))),
-    };
+    let streams = Arc::new(streams_below(context, plan));
+    let earlier = earlier_content(context, plan, &streams);
     let stored = earlier.stored.clone();
     let hashing = context.access.protection().content_hashing();
-    let reader = Arc::new(EntryReader::new(earlier, request.engine, hashing, &calls));
+    let engine = context.request.engine;
+    let reader = Arc::new(EntryReader::new(earlier, engine, hashing, &calls));
     let (uploads, uploader) = Uploads::new();
     let left_out = Mutex::new(Vec::new());
     let pipeline = Pipeline {
@@ -161,6 +153,30 @@ pub(super) fn write(
         left_out: left_out.into_inner().unwrap_or_default(),
         are_sources_missing,
     })
+}
+
+/// Returns the streams that content may be taken from.
+fn streams_below(context: RunContext<'_>, plan: &RunPlan) -> EarlierStreams {
+    let all = plan.earlier().iter().chain(plan.unfinished());
+    EarlierStreams::new(
+        context.access,
+        &context.request.backup,
+        all.cloned().collect(),
+    )
+}
+
+/// Returns what the readers compare files with.
+fn earlier_content(
+    context: RunContext<'_>,
+    plan: &RunPlan,
+    streams: &Arc<EarlierStreams>,
+) -> EarlierContent {
+    let compares_content = context.request.levels.evidence == Evidence::Content;
+    EarlierContent {
+        base: plan.base.clone(),
+        resumed: plan.resumed.clone(),
+        stored: compares_content.then(|| Arc::new(StoredContent::new(streams, context.cancel))),
+    }
 }
 
 impl<'env> Pipeline<'env> {

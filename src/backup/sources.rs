@@ -124,79 +124,40 @@ impl Sources {
 
     fn several(paths: &[PathBuf], caller: &PatientCaller) -> Result<Self, SourceError> {
         let Looked {
-            mut resolved,
+            resolved,
             devices,
             missing,
             silent,
         } = Looked::at(paths, caller)?;
-        resolved.sort();
-        // A source below another one is walked with that. Paths sort so that a directory comes
-        // right before its content.
-        let mut kept: Vec<PathBuf> = Vec::new();
-        for path in resolved {
-            if !kept.last().is_some_and(|above| path.starts_with(above)) {
-                kept.push(path);
+        let mut kept = without_those_below(resolved);
+        if let [only_one] = &kept[..] {
+            let is_below = |path: &PathBuf| absolute(path).starts_with(only_one);
+            if missing.iter().all(|(path, _)| is_below(path))
+                && silent.iter().all(|(path, _)| is_below(path))
+            {
+                let mut one = Self::alone_by(only_one, caller)?;
+                one.tree.devices = devices;
+                one.tree.missing = missing_below(missing, only_one)?;
+                one.tree.unanswered = silent_below(silent, only_one)?;
+                return Ok(one);
             }
         }
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let is_below = |path: &PathBuf| absolute(path).starts_with(&kept[0]);
-        let is_one = missing.iter().all(|(path, _)| is_below(path))
-            && silent.iter().all(|(path, _)| is_below(path));
-        if let [only_one] = &kept[..]
-            && is_one
-        {
-            let mut one = Self::alone_by(only_one, caller)?;
-            one.tree.devices = devices;
-            let below = |path: &PathBuf| {
-                let below = absolute(path);
-                tree_path(below.strip_prefix(only_one).unwrap_or(&below))
-            };
-            for (path, error) in missing {
-                let path = below(&path)?;
-                one.tree.missing.push(MissingSource { path, error });
-            }
-            for (path, error) in silent {
-                let path = below(&path)?;
-                one.tree.unanswered.push(SilentSource { path, error });
-            }
-            return Ok(one);
-        }
-        let mut unanswered = Vec::new();
-        for (path, error) in silent {
-            let path = absolute(&path);
-            unanswered.push(SilentSource {
-                path: tree_path(&path)?,
-                error,
-            });
+        for (path, _) in &silent {
+            let path = absolute(path);
             // One below another source is listed there.
             if !kept.iter().any(|above| path.starts_with(above)) {
                 kept.push(path);
             }
         }
-        let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
-        for path in &kept {
-            let mut parent = TreePath::root();
-            for name in names(path)? {
-                let below = parent.join(&name);
-                only.entry(parent).or_default().insert(name);
-                parent = below;
-            }
-        }
+        let root = Path::new("/");
         let tree = SourceTree {
-            root: open_root(Path::new("/"))?,
-            only,
+            root: open_root(root)?,
+            only: ways_to(&kept)?,
             devices,
-            missing: Vec::new(),
-            unanswered,
+            missing: missing_below(missing, root)?,
+            unanswered: silent_below(silent, root)?,
         };
-        let mut sources = Self { tree, paths: kept };
-        for (path, error) in missing {
-            sources.tree.missing.push(MissingSource {
-                path: tree_path(&absolute(&path))?,
-                error,
-            });
-        }
-        Ok(sources)
+        Ok(Self { tree, paths: kept })
     }
 
     /// The sources `paths` in the tree below `root`.
@@ -287,6 +248,65 @@ fn answered<T>(
             source,
         })
     })
+}
+
+/// Returns paths in order, without those below another one: they are walked with that.
+fn without_those_below(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    // Paths sort so that a directory comes right before its content.
+    paths.sort();
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !kept.last().is_some_and(|above| path.starts_with(above)) {
+            kept.push(path);
+        }
+    }
+    kept
+}
+
+/// Returns the names that lead from `/` to paths.
+fn ways_to(paths: &[PathBuf]) -> Result<HashMap<TreePath, BTreeSet<Name>>, SourceError> {
+    let mut only: HashMap<TreePath, BTreeSet<Name>> = HashMap::new();
+    for path in paths {
+        let mut parent = TreePath::root();
+        for name in names(path)? {
+            let below = parent.join(&name);
+            only.entry(parent).or_default().insert(name);
+            parent = below;
+        }
+    }
+    Ok(only)
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Returns where a path lies in the tree below `root`.
+fn place_below(path: &Path, root: &Path) -> Result<TreePath, SourceError> {
+    let path = absolute(path);
+    tree_path(path.strip_prefix(root).unwrap_or(&path))
+}
+
+fn missing_below(
+    missing: Vec<(PathBuf, io::Error)>,
+    root: &Path,
+) -> Result<Vec<MissingSource>, SourceError> {
+    let below = missing.into_iter().map(|(path, error)| {
+        let path = place_below(&path, root)?;
+        Ok(MissingSource { path, error })
+    });
+    below.collect()
+}
+
+fn silent_below(
+    silent: Vec<(PathBuf, NoAnswer)>,
+    root: &Path,
+) -> Result<Vec<SilentSource>, SourceError> {
+    let below = silent.into_iter().map(|(path, error)| {
+        let path = place_below(&path, root)?;
+        Ok(SilentSource { path, error })
+    });
+    below.collect()
 }
 
 /// Returns the device that holds a source.

@@ -3,7 +3,7 @@
 
 use super::attributes::{Start, TargetMetadata};
 use super::directory::TargetDirectory;
-use super::file::{WritePiece, LargeFile, PIECE_BYTES, pieces};
+use super::file::{LargeFile, PIECE_BYTES, WritePiece, pieces};
 use super::rights::is_device;
 use super::run::{RestoreRun, Summary};
 use super::selection::{RestoreSelection, SelectedTree, listing};

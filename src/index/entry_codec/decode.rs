@@ -148,22 +148,17 @@ impl<'a> Front<'a> {
             numbers,
         } = OfKind::take(&mut reader, shape.kind)?;
         let blocks = reader.difference(usual_blocks)?;
-        let same_run = shape.field(LINK, || reader.varint())?;
-        if same_run.is_some_and(|rank| rank >> RANK_BITS != 0) {
-            return Err("it links to an entry that does not come before it".into());
-        }
-        let extensions = match shape.field(EXTENSIONS, || reader.sized())? {
-            Some(area) => take_extensions(
-                area,
-                AreaOwner {
-                    shape,
-                    size,
-                    ctime,
-                    run,
-                },
-            )?,
-            None => TakenExtensions::default(),
+        let same_run = shape.field(LINK, || take_rank(&mut reader))?;
+        let owner = AreaOwner {
+            shape,
+            size,
+            ctime,
+            run,
         };
+        let area = shape.field(EXTENSIONS, || reader.sized())?;
+        let extensions = area.map_or(Ok(TakenExtensions::default()), |area| {
+            take_extensions(area, owner)
+        })?;
         let link_to = same_run.map(|rank| node_of(run, rank)).or(extensions.link);
         Ok(Self {
             shape,
@@ -210,6 +205,15 @@ impl<'a> Front<'a> {
             Kind::Fifo => Content::Fifo,
         })
     }
+}
+
+/// Takes the rank of the entry that this one is a further name of.
+fn take_rank(reader: &mut Reader<'_>) -> Result<u64, Flaw> {
+    let rank = reader.varint()?;
+    if rank >> RANK_BITS != 0 {
+        return Err("it links to an entry that does not come before it".into());
+    }
+    Ok(rank)
 }
 
 /// The fields of fixed width: times, inode and the stream offset of content in one piece.

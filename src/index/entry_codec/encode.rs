@@ -7,7 +7,7 @@ use super::{
 };
 use crate::index::bytes::{put_difference, put_sized, put_varint};
 use crate::index::node_number::{rank_of, run_of};
-use crate::model::{Content, Entry, Extent, Kind, Metadata, Owner, Time};
+use crate::model::{Content, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Time, Xattr};
 
 /// Replaces the content of `out` by the value of `entry` in the run `run`. The entry must have
 /// passed [`check`](super::check).
@@ -67,10 +67,21 @@ pub(in crate::index) fn encode(entry: &Entry, run: usize, out: &mut Vec<u8>) {
     if !area.is_empty() {
         area.put(out);
     }
+    let listed = if whole.is_none() { extents } else { &[] };
+    put_lists(out, xattrs, listed, signatures);
+}
+
+/// Appends the lists that are not empty.
+fn put_lists(
+    out: &mut Vec<u8>,
+    xattrs: &[Xattr],
+    extents: &[Extent],
+    signatures: &[SignaturePlace],
+) {
     if !xattrs.is_empty() {
         put_xattrs(out, xattrs);
     }
-    if whole.is_none() && !extents.is_empty() {
+    if !extents.is_empty() {
         put_extents(out, extents);
     }
     if !signatures.is_empty() {

@@ -56,7 +56,7 @@ fn files_with_holes_and_files_of_all_lengths_have_one_too() {
     let series = Series::new();
     let _ = torture::build(&series.tree());
     // The file that is larger than a disk is left out: its content is not read here.
-    let _ = fs::remove_file(series.tree().join("giant"));
+    fs::remove_file(series.tree().join("giant")).ok();
     let manifest = series.back_up().manifest;
     assert!(check_all(&series, &manifest.id) > 10);
 }

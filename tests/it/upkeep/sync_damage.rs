@@ -62,7 +62,7 @@ fn only_the_sound_level_arrives(folder: &str, harm: impl Fn(&dyn Store, &ObjectN
     let copy = Arc::new(MemoryStore::default());
     let synced = sync_to(&series.access, copy.clone(), &series.clock).expect("the rest goes on");
     assert_eq!((synced.points, synced.is_whole()), (1, false), "{folder}");
-    assert_eq!(synced.held_back, [hurt.clone()], "{folder}");
+    assert_eq!(synced.held_back, std::slice::from_ref(&hurt), "{folder}");
     let told: Vec<&ObjectName> = synced
         .damaged
         .iter()
