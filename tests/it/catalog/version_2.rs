@@ -5,6 +5,7 @@ use crate::support::backup;
 use freezer::backup::Levels;
 use freezer::catalog::{Access, AccessError, Catalog, names};
 use freezer::format::DocumentError;
+use freezer::format::identity::{Cipher, Identity};
 use freezer::format::keys::KdfCost;
 use freezer::model::{BackupRef, KeyEpoch, Passphrase};
 use freezer::store::faulty::{Fault, Faulty};
@@ -184,9 +185,10 @@ fn an_encrypted_store_is_not_taken_for_less_than_it_is() {
         .expect("it has features");
     let fewer = open(&forge(&features, "[]")).expect_err("without its features");
     assert!(matches!(fewer, AccessError::IdentityForged(_)), "{fewer:?}");
-    // Without encryption the identity is another store's, and the keys are still there.
-    let plain = backup::create_plain(Arc::new(MemoryStore::default()));
-    let plain = String::from_utf8(plain.identity().encode()).expect("text");
+    // The store says that it is not encrypted, and its keys are still there.
+    let own = Access::identity_at(inner.as_ref()).expect("read");
+    let plain = Identity::new(own.id, Cipher::None, own.created).seal(None);
+    let plain = String::from_utf8(plain.encode()).expect("text");
     let store = forge(identity, plain.trim());
     let refused = open(&store).expect_err("not encrypted");
     assert!(
