@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 /// A user with a backup of `docs` and a copy of its store in `copy`.
 fn user() -> User {
@@ -71,22 +70,11 @@ fn an_interrupt_while_another_run_is_waited_for_exits_130() {
     }
 }
 
-/// The longest tick of a file system's clock that a backup reckons with.
-const LONGEST_TICK: Duration = Duration::from_millis(20);
-
 /// Has a segment hold data that is needed beside data that is not.
 fn leave_unneeded_data(user: &User) {
     user.write("docs/large", vec![b'x'; 1 << 20]);
     user.write("docs/small", "small\n");
-    // A file that is read within a tick of its change is stored again by the next backup.
-    let small = user.path("docs/small");
-    let age = || {
-        let changed = std::fs::metadata(&small).and_then(|stat| stat.modified());
-        changed.expect("a time").elapsed().unwrap_or_default()
-    };
-    while age() < LONGEST_TICK {
-        std::thread::yield_now();
-    }
+    user.outlive_a_tick("docs/small");
     user.succeeds("backup docs --hostname here --compression none");
     std::fs::remove_file(user.path("docs/large")).expect("removed");
     user.succeeds("backup docs --hostname here");

@@ -41,6 +41,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
+/// The longest tick of a file system's clock that a backup reckons with.
+const LONGEST_TICK: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// A user with a home of their own and nothing in it.
 struct User {
     home: TempDir,
@@ -87,6 +90,19 @@ impl User {
         let path = self.path(below_home);
         std::fs::create_dir_all(path.parent().expect("below home")).expect("a directory");
         std::fs::write(path, content).expect("written");
+    }
+
+    /// Waits until a file is older than a tick of the file system's clock. One that is read within a
+    /// tick of its change is stored again by the next backup.
+    fn outlive_a_tick(&self, below_home: &str) {
+        let path = self.path(below_home);
+        let age = || {
+            let changed = std::fs::metadata(&path).and_then(|stat| stat.modified());
+            changed.expect("a time").elapsed().unwrap_or_default()
+        };
+        while age() < LONGEST_TICK {
+            std::thread::yield_now();
+        }
     }
 
     /// `freezer`, in the home directory, with nothing in its environment that the machine put

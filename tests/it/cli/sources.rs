@@ -114,6 +114,9 @@ fn a_tree_of_which_most_is_gone_is_kept_but_removes_no_earlier_one() {
 #[test]
 fn nothing_is_stored_where_nothing_has_changed_and_that_is_asked_for() {
     let user = User::with_docs();
+    for path in ["docs", "docs/sub", "docs/a.txt", "docs/sub/b.txt"] {
+        user.outlive_a_tick(path);
+    }
     user.succeeds("backup docs --skip-if-unchanged");
     let before = user.objects("");
     let said = user.succeeds("backup docs --skip-if-unchanged");
