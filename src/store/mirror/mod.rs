@@ -10,6 +10,7 @@
 
 mod anywhere;
 mod everywhere;
+mod listing;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,15 @@ use super::error::about;
 use super::selection::LeftToRead;
 use super::{
     Error, ErrorKind, HeldUntil, Join, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection,
-    Store, StoreExt, check_prefix,
+    Store, StoreExt,
 };
 use everywhere::{Everywhere, MirrorStep};
 use jiff::Timestamp;
 use place::MirrorPlace;
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// How many names of each place a listing holds in memory.
+const MOST_NAMES: usize = 500_000;
 
 /// How a call ends when one of several places fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,29 +239,8 @@ impl Store for Mirror {
         Err(lacking.unwrap_or_else(|| self.nobody_left(Operation::Get, Some(name))))
     }
 
-    /// Holds all names in memory: meant for the few listings of a backup.
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        check_prefix(prefix)?;
-        let below = prefix.to_owned();
-        let listings = self.everywhere(Operation::List, None, move |store| {
-            let mut objects = Vec::new();
-            store.list(&below, &mut |object| {
-                objects.push(object);
-                true
-            })?;
-            Ok(objects)
-        })?;
-        let all: BTreeMap<ObjectName, u64> = listings
-            .into_iter()
-            .flatten()
-            .map(|object| (object.name, object.length))
-            .collect();
-        for (name, length) in all {
-            if !found(ObjectInfo { name, length }) {
-                break;
-            }
-        }
-        Ok(())
+        listing::list(self, MOST_NAMES, prefix, found)
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {
