@@ -10,8 +10,8 @@
 
 use freezer::index::{BlockCache, DeltaWriter, MemoryBlocks, RunRoot, Tree, TreeRun, TreeWriter};
 use freezer::model::{
-    Content, Entry, Extent, FileOffset, LevelId, LevelSerial, Metadata, Name, NodeId, Owner,
-    StreamOffset, Time, TreePath,
+    Content, Entry, Extensions, Extent, FileOffset, LevelId, LevelSerial, Metadata, Name, NodeId,
+    Owner, StreamOffset, Time, TreePath,
 };
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -68,6 +68,7 @@ fn make_tree(files: u64, mut found: impl FnMut(&Entry)) {
                 blocks,
                 xattrs: Vec::new(),
                 signatures: Vec::new(),
+                extensions: Extensions::default(),
             },
             size,
             random.next() >> 40,

@@ -1484,7 +1484,7 @@ def options():
         "--tree",
         action="store_true",
         help="all of a point in time, from every level that holds a part of it. "
-        "Memory grows with its files: about 1 KiB for each",
+        "Memory grows with its files: about 3 KiB for each",
     )
     return ap.parse_args()
 

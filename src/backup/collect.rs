@@ -78,6 +78,7 @@ impl<'run> Collector<'run> {
             offset: place.offset,
             stored_length,
             checksum: frame.stored.checksum,
+            stretch: None,
         };
         self.table
             .push(&row, &mut self.table_lane)

@@ -104,7 +104,7 @@ impl Comparison {
     /// Compares an earlier entry with the file that is there now.
     pub(super) fn judge(&self, previous: &Entry, now: &Stat) -> Likeness {
         let metadata = &previous.metadata;
-        let was_read_right = metadata.inode != UNSURE;
+        let was_read_right = metadata.inode != UNSURE && metadata.extensions.understood().is_ok();
         let is_same_thing =
             self.lies.inode || (metadata.device, metadata.inode) == (now.device, now.inode);
         let last_change = if self.lies.ctime {
@@ -153,6 +153,7 @@ fn is_same_but_for_ctime(previous: &Entry, now: &Entry) -> bool {
     owner
         && (before.mode, before.links) == (after.mode, after.links)
         && before.xattrs == after.xattrs
+        && before.extensions.inode_flags == after.extensions.inode_flags
 }
 
 fn has_same_shape(previous: &Content, now: &Stat) -> bool {
@@ -225,6 +226,7 @@ mod tests {
             blocks,
             xattrs: Vec::new(),
             signatures: Vec::new(),
+            extensions: crate::model::Extensions::default(),
         };
         Entry {
             path: TreePath::root(),

@@ -4,7 +4,9 @@
 use super::blocks::{EarlierStreams, StoredFrames, Unusable};
 use super::read_step::SourceFile;
 use crate::format::frame::Decoder;
-use crate::model::{Cancel, Content, DataRun, Entry, Extent, FileOffset, FrameNo, LevelSerial};
+use crate::model::{
+    Cancel, Content, DataRun, Entry, Extent, FileOffset, LevelSerial, StreamOffset,
+};
 use crate::platform::FileHandle;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,11 +31,12 @@ pub(super) struct StoredContent {
     frames: Mutex<VecDeque<SharedFrame>>,
 }
 
-/// A frame that is in memory, or that one reader fetches while others wait for it.
+/// The bytes of a row of a frame table that are in memory, or that one reader fetches while others
+/// wait for them.
 #[derive(Clone)]
 struct SharedFrame {
     level: LevelSerial,
-    number: FrameNo,
+    start: StreamOffset,
     bytes: Arc<OnceLock<Option<Vec<u8>>>>,
 }
 
@@ -134,7 +137,7 @@ impl StoredContent {
         let stream = self.stream(level)?;
         while !bytes.is_empty() {
             let row = stream.locate(at)?;
-            let frame = self.frame(level, row.number);
+            let frame = self.frame(level, row.start);
             let stored = frame.bytes.get_or_init(|| {
                 stream
                     .fetch(&row, &mut Decoder::new())
@@ -173,16 +176,16 @@ impl StoredContent {
         Ok(stream)
     }
 
-    fn frame(&self, level: LevelSerial, number: FrameNo) -> SharedFrame {
+    fn frame(&self, level: LevelSerial, start: StreamOffset) -> SharedFrame {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let place = frames
             .iter()
-            .position(|frame| (frame.level, frame.number) == (level, number));
+            .position(|frame| (frame.level, frame.start) == (level, start));
         let frame = place
             .and_then(|place| frames.remove(place))
             .unwrap_or_else(|| SharedFrame {
                 level,
-                number,
+                start,
                 bytes: Arc::default(),
             });
         if frames.len() >= FRAMES_KEPT {

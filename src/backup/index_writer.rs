@@ -16,8 +16,8 @@ use std::collections::HashMap;
 /// So each run is larger than all newer ones by this factor, and there are few.
 const RATIO: u64 = 3;
 
-/// Marks a node that [`IndexWriter::push`] returned for an entry of the new run; the other bits are
-/// its rank in that run.
+/// Marks a node that [`IndexWriter::push`] returned for an entry of the new run: without it, the
+/// number could be that of a node of an earlier run that is merged.
 const FRESH: u64 = 1 << 63;
 
 /// Returns how many of these runs, which are newest first, the next level leaves as they are. It
@@ -58,8 +58,8 @@ pub(super) struct IndexWriter<'run> {
     lane: LaneWriter<'run>,
     earlier: Option<EarlierIndex>,
     form: NewRun,
-    /// Hard-linked files whose first name was unchanged, and became part of the new run when that
-    /// was begun. By the earlier node of the first name.
+    /// Hard-linked files that became part of the new run when that was begun. By the earlier node of
+    /// the record that their names had in common.
     relinked: HashMap<NodeId, Relinked>,
 }
 
@@ -79,26 +79,29 @@ enum NewRun {
 
 /// The first name of a hard-linked file, in the new run.
 struct Relinked {
-    rank: u64,
+    node: NodeId,
     /// Number of its other names that are still to come.
     names_left: u32,
 }
 
-/// The entry that an entry is a hard link to.
+/// The record that the names of a hard-linked file have in common, as an entry names it.
 enum Link {
+    /// The entry is the first that came, or the only one.
     Nothing,
-    /// An entry of the new run.
+    /// A record of the new run.
     Fresh(NodeId),
-    /// An entry of a run that is kept.
+    /// A record of a run that is kept.
     Kept(NodeId),
+    /// A record of a run that is merged, none of whose names has come before.
+    Merged(NodeId),
 }
 
 impl Link {
-    /// Returns the rank in the new run.
-    fn rank(&self) -> Option<NodeId> {
+    /// Returns the node of the record in the new tree; `None` if the entry itself becomes it.
+    fn node(&self) -> Option<NodeId> {
         match self {
-            Self::Fresh(rank) => Some(*rank),
-            Self::Nothing | Self::Kept(_) => None,
+            Self::Fresh(node) | Self::Kept(node) => Some(*node),
+            Self::Nothing | Self::Merged(_) => None,
         }
     }
 }
@@ -128,8 +131,9 @@ impl<'run> IndexWriter<'run> {
         })
     }
 
-    /// Appends an entry, and returns the node that hard links to it name. The inner error says that
-    /// the entry does not fit the index and was left out.
+    /// Appends an entry, and returns the node that hard links to it name. For an entry that is as it
+    /// was, that is the record that it has in common with its other names, wherever those are now.
+    /// The inner error says that the entry does not fit the index and was left out.
     pub(super) fn push(
         &mut self,
         entry: &Entry,
@@ -137,27 +141,28 @@ impl<'run> IndexWriter<'run> {
     ) -> Result<Result<NodeId, IndexError>, BackupError> {
         if let NewRun::Unchanged { delta, count } = &mut self.form {
             if let Change::Unchanged { node, was_link_to } = change
-                && *was_link_to == entry.link_to
+                && let Some(record) = same_record(*node, *was_link_to, entry.link_to)
                 && delta.is_next(&entry.path)
                 && delta.keep(&entry.path, &mut self.lane).map_err(failed)?
             {
                 *count += 1;
-                return Ok(Ok(*node));
+                return Ok(Ok(record));
             }
             self.begin()?;
         }
-        let link = self.link_of(entry);
-        if let Some(node) = self.keep(entry, change, &link)? {
-            return Ok(Ok(node));
+        let link = self.link_of(entry.link_to)?;
+        if let Some(record) = self.keep(entry, change, &link)? {
+            return Ok(Ok(record));
         }
-        match self.write(entry, link.rank()) {
-            Ok(rank) => Ok(Ok(NodeId(FRESH | rank.0))),
+        match self.write(entry, &link) {
+            Ok(node) => Ok(Ok(NodeId(FRESH | node.0))),
             Err(error @ IndexError::Unfit { .. }) => Ok(Err(error)),
             Err(error) => Err(failed(error)),
         }
     }
 
-    /// Leaves an unchanged entry to the kept run that has it. `None` if it must be written.
+    /// Leaves an unchanged entry to the kept run that has it, and returns the record that its names
+    /// have in common. `None` if it must be written.
     fn keep(
         &mut self,
         entry: &Entry,
@@ -171,17 +176,19 @@ impl<'run> IndexWriter<'run> {
         else {
             return Ok(None);
         };
-        if !earlier.keeps(*node)? {
+        let link_to = match link {
+            Link::Nothing => None,
+            Link::Kept(record) => Some(*record),
+            Link::Fresh(_) | Link::Merged(_) => return Ok(None),
+        };
+        let Some(record) = same_record(*node, *was_link_to, link_to) else {
+            return Ok(None);
+        };
+        if !earlier.keeps(*node)? || !earlier.keeps(record)? {
             return Ok(None);
         }
-        let is_same = match (link, was_link_to) {
-            // Two names of a file whose entries are in different runs each stand for themselves.
-            (Link::Nothing | Link::Kept(_), None) => true,
-            (Link::Kept(first), Some(was)) => first == was,
-            _ => false,
-        };
-        let is_kept = is_same && delta.keep(&entry.path, &mut self.lane).map_err(failed)?;
-        Ok(is_kept.then_some(*node))
+        let is_kept = delta.keep(&entry.path, &mut self.lane).map_err(failed)?;
+        Ok(is_kept.then_some(record))
     }
 
     /// Returns the new run as far as it is written.
@@ -258,38 +265,52 @@ impl<'run> IndexWriter<'run> {
             {
                 continue;
             }
-            let first = self.link_of(&entry).rank();
-            let rank = self.write(&entry, first).map_err(failed)?;
-            if entry.metadata.links > 1 && first.is_none() {
+            let link = self.link_of(entry.link_to)?;
+            let written = self.write(&entry, &link).map_err(failed)?;
+            let record = match link {
+                Link::Nothing => node,
+                Link::Merged(record) => record,
+                Link::Fresh(_) | Link::Kept(_) => continue,
+            };
+            if entry.metadata.links > 1 {
                 let relinked = Relinked {
-                    rank: rank.0,
+                    node: written,
                     names_left: entry.metadata.links - 1,
                 };
-                self.relinked.insert(node, relinked);
+                self.relinked.insert(record, relinked);
             }
         }
         Ok(())
     }
 
-    fn link_of(&mut self, entry: &Entry) -> Link {
-        let Some(first) = entry.link_to else {
-            return Link::Nothing;
+    fn link_of(&mut self, link_to: Option<NodeId>) -> Result<Link, BackupError> {
+        let Some(record) = link_to else {
+            return Ok(Link::Nothing);
         };
-        if first.0 & FRESH != 0 {
-            return Link::Fresh(NodeId(first.0 & !FRESH));
+        if record.0 & FRESH != 0 {
+            return Ok(Link::Fresh(NodeId(record.0 & !FRESH)));
         }
-        let Some(relinked) = self.relinked.get_mut(&first) else {
-            return Link::Kept(first);
+        if let Some(relinked) = self.relinked.get_mut(&record) {
+            let node = relinked.node;
+            relinked.names_left = relinked.names_left.saturating_sub(1);
+            if relinked.names_left == 0 {
+                self.relinked.remove(&record);
+            }
+            return Ok(Link::Fresh(node));
+        }
+        let is_kept = match &self.earlier {
+            Some(earlier) => earlier.keeps(record)?,
+            None => false,
         };
-        let rank = NodeId(relinked.rank);
-        relinked.names_left = relinked.names_left.saturating_sub(1);
-        if relinked.names_left == 0 {
-            self.relinked.remove(&first);
-        }
-        Link::Fresh(rank)
+        Ok(if is_kept {
+            Link::Kept(record)
+        } else {
+            Link::Merged(record)
+        })
     }
 
-    fn write(&mut self, entry: &Entry, link_to: Option<NodeId>) -> Result<NodeId, IndexError> {
+    fn write(&mut self, entry: &Entry, link: &Link) -> Result<NodeId, IndexError> {
+        let link_to = link.node();
         let linked;
         let entry = if entry.link_to == link_to {
             entry
@@ -315,6 +336,17 @@ impl EarlierIndex {
         let run = self.tree.run_of(node).map_err(BackupError::Base)?;
         Ok(run.is_some_and(|run| run < self.kept))
     }
+}
+
+/// Returns the record that the names of an unchanged entry have in common, if that is the same as
+/// before. `link_to` is what it is a hard link to now; nothing if no other name came before it.
+fn same_record(
+    node: NodeId,
+    was_link_to: Option<NodeId>,
+    link_to: Option<NodeId>,
+) -> Option<NodeId> {
+    let record = was_link_to.unwrap_or(node);
+    (link_to.is_none() || link_to == Some(record)).then_some(record)
 }
 
 /// Tells a fault of the earlier index, after which a full level is made, from one of the store.

@@ -1,6 +1,8 @@
 //! The stages of a run and the threads that they work on: one function for each stage.
 
-use super::archive::{Archive, Archived, BlockMembers, EntryIndex, IndexedEntries, Outside, Tally};
+use super::archive::{
+    Archive, Archived, ArchivedLevel, BlockMembers, EntryIndex, IndexedEntries, Outside, Tally,
+};
 use super::base::Base;
 use super::blocks::EarlierStreams;
 use super::checkpoint::{CheckpointTimer, CheckpointWriter};
@@ -120,7 +122,8 @@ pub(super) fn write(
         stored: compares_content.then(|| Arc::new(StoredContent::new(&streams, context.cancel))),
     };
     let stored = earlier.stored.clone();
-    let reader = Arc::new(EntryReader::new(earlier, request.engine, &calls));
+    let hashing = context.access.protection().content_hashing();
+    let reader = Arc::new(EntryReader::new(earlier, request.engine, hashing, &calls));
     let (uploads, uploader) = Uploads::new();
     let left_out = Mutex::new(Vec::new());
     let pipeline = Pipeline {
@@ -326,7 +329,11 @@ impl<'env> Pipeline<'env> {
         let mut archive = Archive::new(
             stream,
             EntryIndex::new(index, live, unfinished.collect(), progress),
-            plan.own.serial,
+            ArchivedLevel {
+                serial: plan.own.serial,
+                same_content: self.context.request.levels.same_content,
+                hashing: self.context.access.protection().content_hashing(),
+            },
             BlockMembers::new(self.context.request.engine.block_options(), self.streams),
             CheckpointTimer::new(plan.checkpoints, self.context.clock),
             Outside {

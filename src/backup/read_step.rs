@@ -38,6 +38,29 @@ pub(super) struct ReadEntry {
     pub(super) entry: Entry,
     pub(super) content: ContentSource,
     pub(super) change: Change,
+    pub(super) inode: SourceInode,
+}
+
+/// The inode that an entry has in the source at this moment. Where inode numbers lie, an entry that
+/// did not change still says those of an earlier level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SourceInode {
+    device: u64,
+    inode: u64,
+}
+
+impl SourceInode {
+    #[cfg(test)]
+    pub(super) fn new(device: u64, inode: u64) -> Self {
+        Self { device, inode }
+    }
+
+    pub(super) fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.device,
+            inode: stat.inode,
+        }
+    }
 }
 
 /// Where the content of an entry comes from.
@@ -90,7 +113,7 @@ impl ReadStep {
 impl ReadEntry {
     /// Makes an entry that is as it was. Whether it is a link to another is for this level to find
     /// out.
-    pub(super) fn unchanged(previous: &Previous) -> Self {
+    pub(super) fn unchanged(previous: &Previous, stat: &Stat) -> Self {
         let mut entry = previous.entry.clone();
         let was_link_to = entry.link_to.take();
         Self {
@@ -100,15 +123,17 @@ impl ReadEntry {
                 node: previous.node,
                 was_link_to,
             },
+            inode: SourceInode::of(stat),
         }
     }
 
     /// Makes an entry that keeps the content of an earlier level.
-    pub(super) fn kept(entry: Entry, change: Change) -> Self {
+    pub(super) fn kept(entry: Entry, change: Change, stat: &Stat) -> Self {
         Self {
             entry,
             content: ContentSource::Kept,
             change,
+            inode: SourceInode::of(stat),
         }
     }
 

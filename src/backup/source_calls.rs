@@ -1,8 +1,8 @@
 //! Calls to the file systems of the sources, and the places that did not answer.
 //!
 //! A file system that hangs keeps the thread that asks it, and nothing can end that thread. So all
-//! calls are made by threads that can be left behind ([`PatientCaller`]): the walk, each reader and the
-//! archive has one such thread at a time. A name that did not answer is not asked again. A file
+//! calls are made by threads that can be left behind ([`PatientCaller`]): the walk, each reader and
+//! the archive has one such thread at a time. A name that did not answer is not asked again. A file
 //! system that left [`MOST_SILENT`] calls without an answer is asked nothing more, which bounds the
 //! number of threads. Record: docs/design/0028.
 

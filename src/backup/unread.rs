@@ -62,8 +62,9 @@ impl Unread {
     }
 }
 
-/// Logs that a file changed while it was read: its content may mix both versions.
-pub(super) fn report_if_changed(path: &TreePath, file: &SourceFile) {
+/// Returns whether a file stayed as it was while it was read. If not, its content may mix both
+/// versions, and the log says so.
+pub(super) fn stayed_the_same(path: &TreePath, file: &SourceFile) -> bool {
     let before = &file.stat;
     if let Ok(after) = file.handle.stat()
         && (after.size, after.mtime, after.ctime) != (before.size, before.mtime, before.ctime)
@@ -74,5 +75,7 @@ pub(super) fn report_if_changed(path: &TreePath, file: &SourceFile) {
             size_after = after.size,
             "changed while it was read"
         );
+        return false;
     }
+    true
 }

@@ -1,6 +1,6 @@
-//! Claims: which process is changing a backup, or wants to. A claim is not encrypted: its host
-//! stands in the names of objects anyway. What names the machine itself is a digest
-//! ([`MachineDigest`]).
+//! Claims: which process is changing a backup, or wants to. A claim is not encrypted. What names
+//! the machine itself is a digest ([`MachineDigest`]), and so is its host where the names of
+//! objects hide it.
 //!
 //! Layout: docs/format.md, "Claims".
 
@@ -25,7 +25,7 @@ const MAX_TEXT_BYTES: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     version: u32,
-    /// The name of the machine, as it calls itself.
+    /// The name of the machine, as it calls itself, or its digest.
     pub host: String,
     /// The command that the process runs, such as `backup`.
     pub action: String,
@@ -85,7 +85,11 @@ const LABEL: &[u8] = b"freezer claims 1";
 /// In an encrypted store the digests are keyed, and say nothing to others. In a plain store they
 /// differ from those in other stores; whoever knows the name of a machine can find it out.
 #[derive(Clone)]
-pub struct MachineDigest(Hmac<Sha256>);
+pub struct MachineDigest {
+    code: Hmac<Sha256>,
+    /// Whether the names of hosts are digests, too.
+    hides_hosts: bool,
+}
 
 impl std::fmt::Debug for MachineDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -101,7 +105,37 @@ impl MachineDigest {
             None => Zeroizing::new([LABEL, &id.0].concat()),
         };
         let code = <Hmac<Sha256> as KeyInit>::new_from_slice(&key);
-        Self(code.expect("HMAC takes a key of any length"))
+        Self {
+            code: code.expect("HMAC takes a key of any length"),
+            hides_hosts: false,
+        }
+    }
+
+    /// Makes the names of hosts digests, too.
+    #[must_use]
+    pub fn hiding_hosts(self) -> Self {
+        Self {
+            hides_hosts: true,
+            ..self
+        }
+    }
+
+    /// Returns the name of a host as it stands in a claim.
+    pub fn conceal_host(&self, host: &str) -> String {
+        let digest = self.of("host", Some(host)).filter(|_| self.hides_hosts);
+        digest.unwrap_or_else(|| host.to_owned())
+    }
+
+    /// Returns what people are told of the host in a claim. `own` is that of this machine.
+    pub fn shown_host(&self, host: String, own: &str) -> String {
+        match host.strip_prefix(DIGEST) {
+            None => host,
+            Some(_) if self.conceal_host(own) == host => own.to_owned(),
+            Some(digits) => {
+                let short: String = digits.chars().take(8).collect();
+                format!("another machine ({short})")
+            }
+        }
     }
 
     /// Returns a process as it stands in a claim.
@@ -126,7 +160,7 @@ impl MachineDigest {
     }
 
     fn of(&self, field: &str, value: Option<&str>) -> Option<String> {
-        let mut code = self.0.clone();
+        let mut code = self.code.clone();
         code.update(field.as_bytes());
         code.update(b"\0");
         code.update(value?.as_bytes());
@@ -143,6 +177,20 @@ mod tests {
     use crate::format::keys::MasterKey;
     use crate::model::StoreId;
     use crate::platform::Running;
+
+    #[test]
+    fn a_host_is_hidden_where_names_are_and_known_to_its_own_machine() {
+        let key = MasterKey::generate().expect("random");
+        let shown = MachineDigest::new(Some(&key), StoreId([7; 16]));
+        assert_eq!(shown.conceal_host("web-1"), "web-1");
+        let hidden = shown.hiding_hosts();
+        let host = hidden.conceal_host("web-1");
+        assert!(!host.contains("web-1"), "{host}");
+        assert_eq!(hidden.shown_host(host.clone(), "web-1"), "web-1");
+        let other = hidden.shown_host(host, "web-2");
+        assert!(other.starts_with("another machine ("), "{other}");
+        assert_eq!(hidden.shown_host("old".to_owned(), "web-2"), "old");
+    }
 
     #[test]
     fn a_claim_reads_back_and_other_documents_are_refused() {

@@ -10,6 +10,7 @@
 //! | [`tar`] | the members of a level's stream |
 //! | [`manifest`] | the document that makes a level exist |
 //! | [`checkpoint`] | how far a run has come |
+//! | [`content_hash`] | the hash of a file's content |
 //! | [`signature`] | the sums that tell which blocks of a file are new |
 //! | [`live`], [`repacked`] | which bytes of a stream are needed, and where a repack put them |
 //! | [`claim`] | who is changing a backup |
@@ -23,6 +24,7 @@
 
 pub mod checkpoint;
 pub mod claim;
+pub mod content_hash;
 pub mod features;
 pub mod frame;
 pub mod hidden_names;

@@ -3,13 +3,15 @@
 //!
 //! JSON, stored as a sealed frame of its own. Layout: docs/format.md, "Repacked levels".
 
+use super::features::FeatureScope;
 use super::frame::{Lane, Opener, Sealer};
 use super::manifest::{LevelParts, ManifestError, RootNode};
 use super::{DocumentError, decode_document, sealed};
 use crate::model::{FrameNo, LevelId};
 use serde::{Deserialize, Serialize};
 
-const VERSION: u32 = 1;
+/// The version that is written; version 1 has no `requires`.
+const VERSION: u32 = 2;
 
 /// The most bytes that a stored document may have: a root has at most 64 KiB.
 pub const MAX_REPACKED_BYTES: u64 = 1 << 20;
@@ -18,6 +20,9 @@ pub const MAX_REPACKED_BYTES: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repacked {
     version: u32,
+    /// Features without which nobody can read the stream.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    requires: Vec<String>,
     /// The level that was repacked.
     #[serde(with = "super::json::text")]
     level: LevelId,
@@ -42,6 +47,7 @@ impl Repacked {
     pub fn of(parts: &LevelParts, first_frame_table_segment: u32) -> Self {
         Self {
             version: VERSION,
+            requires: Vec::new(),
             level: parts.id.clone(),
             number: parts.repacked,
             stream_bytes: parts.stream_bytes,
@@ -99,7 +105,9 @@ impl Repacked {
     ///
     /// [`DocumentError`].
     pub fn decode(json: &[u8]) -> Result<Self, DocumentError> {
-        decode_document(json, VERSION)
+        let repacked: Self = decode_document(json, VERSION)?;
+        FeatureScope::Level.check(&repacked.requires, &[])?;
+        Ok(repacked)
     }
 }
 
@@ -161,12 +169,24 @@ mod tests {
         assert_eq!(Repacked::decode(&json).expect("a document"), stranger);
         let newer = String::from_utf8(json)
             .expect("text")
-            .replace("\"version\":1", "\"version\":9");
+            .replace("\"version\":2", "\"version\":9");
         assert!(
             Repacked::decode(newer.as_bytes())
                 .expect_err("newer")
                 .to_string()
                 .contains("version 9")
         );
+        let mut of_version_1 = stranger.clone();
+        of_version_1.version = 1;
+        let json = serde_json::to_vec(&of_version_1).expect("JSON");
+        assert_eq!(
+            Repacked::decode(&json).expect("an old document"),
+            of_version_1
+        );
+        let mut needy = stranger;
+        needy.requires = vec!["later".to_owned()];
+        let json = serde_json::to_vec(&needy).expect("JSON");
+        let refused = Repacked::decode(&json).expect_err("a feature that is not known");
+        assert!(refused.to_string().contains("later"), "{refused}");
     }
 }

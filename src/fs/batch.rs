@@ -189,6 +189,7 @@ mod tests {
             offset: SegmentOffset(offset),
             stored_length: 100,
             checksum: None,
+            stretch: None,
         }
     }
 

@@ -1,9 +1,10 @@
 //! Errors of reading a point in time.
 
 use crate::catalog::stream::RepackedError;
+use crate::format::content_hash::OtherContent;
 use crate::format::frame::{FrameError, Lane};
 use crate::index::IndexError;
-use crate::model::{FrameNo, LevelId, LevelSerial};
+use crate::model::{FrameNo, LevelId, LevelSerial, NotUnderstood};
 use crate::store::{self, ObjectName};
 use std::fmt;
 use std::sync::Arc;
@@ -53,6 +54,12 @@ pub enum ReadError {
     /// The entry is of another kind than the call is for.
     #[error("an entry of this kind has no such property")]
     WrongKind,
+    /// Only a newer version of freezer can read the entry.
+    #[error(transparent)]
+    NotUnderstood(#[from] NotUnderstood),
+    /// The content of a file is not what was stored.
+    #[error(transparent)]
+    OtherContent(#[from] OtherContent),
     /// The store did not hand over the bytes.
     #[error("could not fetch {frame}")]
     Fetch {
@@ -158,6 +165,8 @@ impl ReadError {
             | Self::Index(_)
             | Self::Repacked { .. }
             | Self::NoSuchLevel(_)
+            | Self::NotUnderstood(_)
+            | Self::OtherContent(_)
             | Self::Deadline
             | Self::Panicked
             | Self::Open { .. } => Errno::Io,

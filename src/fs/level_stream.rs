@@ -182,7 +182,7 @@ impl LevelStream {
         Ok(true)
     }
 
-    /// Fetches, authenticates and decodes one frame.
+    /// Fetches, authenticates and decodes one frame, and returns the bytes of the row.
     pub(super) fn fetch(
         &self,
         row: &FrameRow,
@@ -228,7 +228,7 @@ impl LevelStream {
             })
     }
 
-    /// Authenticates and decodes a stored frame.
+    /// Authenticates and decodes a stored frame, and returns the bytes of the row.
     pub(super) fn decode(
         &self,
         row: &FrameRow,
@@ -236,14 +236,17 @@ impl LevelStream {
         glimpse: Option<Glimpse<'_>>,
     ) -> Result<Vec<u8>, ReadError> {
         let expected = row.expected(self.compression);
+        // A reader that waits for the beginning of a frame cannot use that of a stretch.
+        let glimpse = glimpse.filter(|_| row.stretch.is_none());
         let opener = &self.objects.opener;
         let opened = DECODER.with_borrow_mut(|decoder| {
             opener.open_data_showing(decoder, &expected, stored, glimpse)
         });
-        opened.map_err(|source| ReadError::Damaged {
+        let opened = opened.map_err(|source| ReadError::Damaged {
             frame: self.span_of(row),
             source,
-        })
+        })?;
+        Ok(row.part_of(opened))
     }
 
     fn span_of(&self, row: &FrameRow) -> FrameSpan {

@@ -8,6 +8,7 @@ use super::recent::RecentLayouts;
 use super::{CacheCounts, FilePiece};
 use crate::catalog::names::Folder;
 use crate::catalog::{TreeError, open_tree};
+use crate::format::content_hash::ContentHashing;
 use crate::format::frame::{Lane, Opener, Protection};
 use crate::format::manifest::Manifest;
 use crate::index::{Difference, FrameTable, Tree};
@@ -57,6 +58,7 @@ struct ViewState {
     reader: Arc<FileReader>,
     recent: RecentLayouts,
     has_xattrs: bool,
+    hashing: ContentHashing,
     totals: Totals,
 }
 
@@ -138,6 +140,7 @@ impl View {
             reader: Arc::clone(reader),
             recent: RecentLayouts::default(),
             has_xattrs: manifest.has_xattrs,
+            hashing: protection.content_hashing(),
             totals,
         };
         Ok(Self {
@@ -161,6 +164,11 @@ impl View {
     /// Whether any entry has extended attributes.
     pub fn has_xattrs(&self) -> bool {
         self.shared.has_xattrs
+    }
+
+    /// Returns how the content of its files was hashed.
+    pub fn hashing(&self) -> &ContentHashing {
+        &self.shared.hashing
     }
 
     /// Returns how many entries and bytes it holds.
@@ -313,7 +321,9 @@ impl View {
     ///
     /// [`ReadError::WrongKind`] for any other entry; else as [`entry`](Self::entry).
     pub fn link_target(&self, node: NodeId) -> Result<Box<[u8]>, ReadError> {
-        match self.entry(node)?.content {
+        let entry = self.entry(node)?;
+        entry.metadata.extensions.understood()?;
+        match entry.content {
             Content::Symlink(target) => Ok(target),
             _ => Err(ReadError::WrongKind),
         }
@@ -335,7 +345,9 @@ impl View {
         {
             return Ok(Vec::new());
         }
-        Ok(self.entry(node)?.metadata.xattrs)
+        let metadata = self.entry(node)?.metadata;
+        metadata.extensions.understood()?;
+        Ok(metadata.xattrs)
     }
 
     /// Returns the content of the regular file with this number.
@@ -378,13 +390,15 @@ impl View {
         mut attributes: EntryAttributes,
     ) -> Result<EntryAttributes, ReadError> {
         if attributes.kind == Kind::File && attributes.blocks == 0 && attributes.size > 0 {
-            attributes.blocks = layout_of(&self.entry(node)?)?.blocks();
+            let layout = Layout::of(&self.entry(node)?).ok_or(ReadError::WrongKind)?;
+            attributes.blocks = layout.blocks();
         }
         Ok(attributes)
     }
 }
 
 fn layout_of(entry: &Entry) -> Result<Layout, ReadError> {
+    entry.metadata.extensions.understood()?;
     Layout::of(entry).ok_or(match entry.content.kind() {
         Kind::Directory => ReadError::IsADirectory,
         _ => ReadError::WrongKind,

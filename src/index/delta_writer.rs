@@ -41,10 +41,9 @@ impl DeltaWriter {
     /// [`IndexError::Fetch`] and [`IndexError::Malformed`] if `earlier` cannot be read. Every
     /// method of the writer can fail with these.
     pub fn new(earlier: &Tree) -> Result<Self, IndexError> {
-        let earlier = earlier.layers().seek(&[])?;
         Ok(Self {
-            run: TreeWriter::new(),
-            earlier,
+            run: TreeWriter::of_run(earlier.runs()),
+            earlier: earlier.layers().seek(&[])?,
             last: Vec::new(),
             key: Vec::new(),
             subtrees: 0,
@@ -91,8 +90,8 @@ impl DeltaWriter {
         Ok(true)
     }
 
-    /// Appends an entry that is new or changed, and returns its rank. A link names its target by
-    /// the rank in this run.
+    /// Appends an entry that is new or changed, and returns its node. A link names a record of this
+    /// run or of the earlier tree by its node.
     ///
     /// # Errors
     ///
@@ -100,7 +99,7 @@ impl DeltaWriter {
     pub fn push(&mut self, entry: &Entry, sink: &mut dyn BlockSink) -> Result<NodeId, IndexError> {
         key::of_path_into(&entry.path, &mut self.key);
         self.pass_before_key(sink)?;
-        let rank = self.run.push(entry, sink)?;
+        let node = self.run.push(entry, sink)?;
         if self
             .earlier
             .current()
@@ -109,7 +108,7 @@ impl DeltaWriter {
             self.earlier.advance()?;
         }
         std::mem::swap(&mut self.last, &mut self.key);
-        Ok(rank)
+        Ok(node)
     }
 
     /// Ends a copy of the run here. The copy does not mark later entries of the earlier tree as

@@ -13,16 +13,33 @@ use crate::format::frame::{Compression, ExpectedFrame};
 use crate::model::{FrameNo, SegmentOffset, StreamOffset};
 use std::sync::Arc;
 
-const VERSION: u8 = 1;
+/// The first byte of a row: what kind of row it is.
+const WHOLE_FRAME: u8 = 1;
+const STRETCH: u8 = 2;
+/// Reserved: the bytes have moved to another place of the stream, or to another stream.
+const MOVED: u8 = 3;
 
-/// A row of a frame table: one frame of the stream.
+/// The least number of a frame that holds stretches of others: all numbers below it are those of the
+/// frames that a level was made with.
+const LEAST_JOINED: u64 = 1 << 32;
+
+/// Where a stretch of the stream lies in its frame, if the frame holds more than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Where the stretch begins in the content of the frame.
+    pub skip: u32,
+    /// Length of the whole content in bytes.
+    pub frame_bytes: u32,
+}
+
+/// A row of a frame table: one frame of the stream, or a stretch of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameRow {
     /// The frame's number, from 0.
     pub number: FrameNo,
-    /// Where the frame's content begins in the stream.
+    /// Where the content begins in the stream.
     pub start: StreamOffset,
-    /// Length of the content in bytes; never 0.
+    /// How many bytes of the stream the row has; never 0.
     pub raw_length: u32,
     /// Number of the segment that holds the frame.
     pub segment: u32,
@@ -32,10 +49,12 @@ pub struct FrameRow {
     pub stored_length: u32,
     /// The checksum of a bare frame; `None` for a sealed frame, which has a tag.
     pub checksum: Option<[u8; 16]>,
+    /// Which part of the frame the row has; `None` for all of it.
+    pub stretch: Option<Stretch>,
 }
 
 impl FrameRow {
-    /// Returns where the next frame begins in the stream.
+    /// Returns where the content of the row ends in the stream.
     pub fn end(&self) -> StreamOffset {
         StreamOffset(self.start.0.saturating_add(u64::from(self.raw_length)))
     }
@@ -44,19 +63,43 @@ impl FrameRow {
     pub fn expected(&self, compression: Compression) -> ExpectedFrame {
         ExpectedFrame {
             number: self.number,
-            raw_length: self.raw_length,
+            raw_length: self
+                .stretch
+                .map_or(self.raw_length, |stretch| stretch.frame_bytes),
             compression,
             checksum: self.checksum,
         }
     }
 
+    /// Returns the bytes of the row among those of its frame.
+    pub fn part_of(&self, mut frame: Vec<u8>) -> Vec<u8> {
+        if let Some(Stretch { skip, .. }) = self.stretch {
+            let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(frame.len());
+            frame.drain(..skip);
+            frame.truncate(usize::try_from(self.raw_length).unwrap_or(usize::MAX));
+        }
+        frame
+    }
+
+    /// Returns whether the row has a part of the same frame as another one.
+    pub fn shares_frame_with(&self, other: &Self) -> bool {
+        self.stretch.is_some() && other.stretch.is_some() && self.number == other.number
+    }
+
     fn encode(&self) -> Vec<u8> {
-        let mut value = vec![VERSION];
+        let mut value = vec![match self.stretch {
+            None => WHOLE_FRAME,
+            Some(_) => STRETCH,
+        }];
         put_varint(&mut value, self.number.0);
         put_varint(&mut value, u64::from(self.raw_length));
         put_varint(&mut value, u64::from(self.segment));
         put_varint(&mut value, self.offset.0);
         put_varint(&mut value, u64::from(self.stored_length));
+        if let Some(Stretch { skip, frame_bytes }) = self.stretch {
+            put_varint(&mut value, u64::from(frame_bytes));
+            put_varint(&mut value, u64::from(skip));
+        }
         value.extend(self.checksum.iter().flatten());
         value
     }
@@ -64,10 +107,13 @@ impl FrameRow {
     fn decode(item: Item<'_>) -> Result<Self, Flaw> {
         let start = <[u8; 8]>::try_from(item.key).map_err(|_| "a key is not a stream offset")?;
         let mut reader = Reader::new(item.value);
-        let version = reader.u8()?;
-        if version != VERSION {
+        let kind = reader.u8()?;
+        if kind == MOVED {
+            return Err("its bytes have moved: only a newer version of freezer can follow".into());
+        }
+        if kind != WHOLE_FRAME && kind != STRETCH {
             return Err(
-                format!("this version of freezer does not know rows of version {version}").into(),
+                format!("this version of freezer does not know rows of kind {kind}").into(),
             );
         }
         let row = Self {
@@ -77,6 +123,13 @@ impl FrameRow {
             segment: reader.varint_u32()?,
             offset: SegmentOffset(reader.varint()?),
             stored_length: reader.varint_u32()?,
+            stretch: match kind {
+                STRETCH => Some(Stretch {
+                    frame_bytes: reader.varint_u32()?,
+                    skip: reader.varint_u32()?,
+                }),
+                _ => None,
+            },
             checksum: match reader.take_rest() {
                 [] => None,
                 rest => Some(
@@ -85,42 +138,72 @@ impl FrameRow {
                 ),
             },
         };
-        if row.number.0 < item.rank || row.start.0 < row.number.0 {
+        if row.start.0 < item.rank || !row.has_possible_number() {
             return Err(format!("it cannot be the row of frame {}", row.number.0).into());
-        }
-        if row.number.0 == 0 && row.start.0 != 0 {
-            return Err("the first frame does not begin at 0".into());
         }
         if row.raw_length == 0 || row.start.0.checked_add(u64::from(row.raw_length)).is_none() {
             return Err("a frame is empty, or too long".into());
         }
+        if !row.fits_its_frame() {
+            return Err("it has more than its frame".into());
+        }
         Ok(row)
+    }
+
+    /// Returns whether a row at this place of the stream can have this number.
+    fn has_possible_number(&self) -> bool {
+        match self.stretch {
+            Some(_) => self.number.0 >= LEAST_JOINED,
+            None => self.number.0 <= self.start.0 && (self.number.0 > 0 || self.start.0 == 0),
+        }
+    }
+
+    fn fits_its_frame(&self) -> bool {
+        self.stretch.is_none_or(|Stretch { skip, frame_bytes }| {
+            skip.checked_add(self.raw_length)
+                .is_some_and(|end| end <= frame_bytes)
+        })
     }
 }
 
-/// The next frame of a stream.
+/// The next row of a table.
 #[derive(Clone, Copy, Debug, Default)]
 struct NextFrame {
+    /// The number of the next whole frame.
     number: u64,
-    /// Where the frame begins in the stream, in bytes.
+    /// Where the last whole frame ends in the stream.
+    frame_start: u64,
+    /// Where the last row ends in the stream.
     start: u64,
 }
 
 impl NextFrame {
-    fn after(row: &FrameRow) -> Self {
-        Self {
-            number: row.number.0.saturating_add(1),
-            start: row.end().0,
+    /// Returns what follows a row that may be this one.
+    fn after(self, row: &FrameRow) -> Self {
+        let end = row.end().0;
+        match row.stretch {
+            Some(_) => Self { start: end, ..self },
+            None => Self {
+                number: row.number.0.saturating_add(1),
+                frame_start: end,
+                start: end,
+            },
         }
     }
 
-    /// Returns whether `row` can be the next row of the table. Frames may be missing before it;
-    /// each of them had at least one byte.
+    /// Returns whether `row` can be the next row of the table. Frames may be missing before it, or
+    /// be there as stretches; each of them had at least one byte.
     fn may_be(self, row: &FrameRow) -> bool {
+        if row.start.0 < self.start {
+            return false;
+        }
+        if row.stretch.is_some() {
+            return true;
+        }
         match row.number.0.checked_sub(self.number) {
-            Some(0) => row.start.0 == self.start,
+            Some(0) => row.start.0 == self.frame_start,
             Some(left_out) => self
-                .start
+                .frame_start
                 .checked_add(left_out)
                 .is_some_and(|least| row.start.0 >= least),
             None => false,
@@ -148,7 +231,7 @@ impl FrameTableWriter {
     /// [`IndexError::OutOfOrder`] if this is not the next row; the writer is then unchanged. After
     /// an error of the sink, the table cannot be finished.
     pub fn push(&mut self, row: &FrameRow, sink: &mut dyn BlockSink) -> Result<(), IndexError> {
-        if row.number.0 == self.next.number {
+        if row.number.0 == self.next.number && row.stretch.is_none() {
             self.push_later(row, sink)
         } else {
             Err(out_of_order(row))
@@ -171,10 +254,10 @@ impl FrameTableWriter {
             .checked_add(u64::from(row.raw_length))
             .filter(|_| row.raw_length > 0);
         match end {
-            Some(_) if self.next.may_be(row) => {
+            Some(_) if self.next.may_be(row) && row.fits_its_frame() => {
                 self.run
                     .push(&row.start.0.to_be_bytes(), &row.encode(), sink)?;
-                self.next = NextFrame::after(row);
+                self.next = self.next.after(row);
                 Ok(())
             }
             _ => Err(out_of_order(row)),
@@ -336,7 +419,7 @@ fn out_of_order(row: &FrameRow) -> IndexError {
 }
 
 fn check_order(before: Option<&FrameRow>, next: Option<&FrameRow>) -> Result<(), Flaw> {
-    let expected = before.map_or(NextFrame::default(), NextFrame::after);
+    let expected = before.map_or(NextFrame::default(), |row| NextFrame::default().after(row));
     if next.is_none_or(|next| expected.may_be(next)) {
         Ok(())
     } else {

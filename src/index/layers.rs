@@ -4,17 +4,14 @@
 //! *subtree*). Layout: docs/format/index.md, "A tree of several runs".
 
 use super::error::Flaw;
+use super::node_number::{self, RANK_BITS, node_of, rank_of};
 use super::run::{Cursor, Item, RunReader};
 use super::{BlockCache, BlockPlace, BlockSource, IndexError, RunRoot, entry_codec, key};
 use crate::model::{Kind, LevelId, NodeId};
 use std::sync::Arc;
 
-/// A node holds a rank in its low bits, which are as many as this. Above them it holds the number
-/// of the run.
-const RANK_BITS: u32 = 34;
-
 /// The most runs of a tree: nodes then fit into 40 bits.
-const MOST_RUNS: usize = 63;
+pub(super) const MOST_RUNS: usize = 63;
 
 /// The node of the root, whichever run has it.
 const ROOT: NodeId = NodeId(0);
@@ -59,28 +56,22 @@ impl Layer {
     }
 
     /// Reads and decodes every entry in order, including marks and entries that newer runs replace.
-    /// Stops when `goes_on` returns false.
-    pub(super) fn verify(
-        &self,
-        is_oldest: bool,
-        goes_on: impl Fn() -> bool,
-    ) -> Result<(), IndexError> {
+    /// `run` is how many runs are below this one, or more than any run has. Stops when `goes_on`
+    /// returns false.
+    pub(super) fn verify(&self, run: usize, goes_on: impl Fn() -> bool) -> Result<(), IndexError> {
         let mut cursor = self.run.seek(&[])?;
         let mut subtrees = 0;
         while let Some(item) = cursor.current() {
             if !goes_on() {
                 return Ok(());
             }
-            let checked = match (
-                !is_oldest && entry_codec::is_gone(item.value),
-                key::is_subtree(item.key),
-            ) {
+            let checked = match (is_gone(run, item), key::is_subtree(item.key)) {
                 (true, true) => {
                     subtrees += 1;
                     key::check_subtree(item.key)
                 }
                 (true, false) => key::to_path(item.key).map(drop),
-                (false, _) => self.verify_link(item, is_oldest)?,
+                (false, _) => self.verify_link(item, run)?,
             };
             checked.map_err(|flaw| cursor.malformed(flaw))?;
             cursor.advance()?;
@@ -98,16 +89,17 @@ impl Layer {
 }
 
 impl Layer {
-    /// Decodes an entry. Looks up the first name of its file, if it is a further name.
-    fn verify_link(&self, item: Item<'_>, is_oldest: bool) -> Result<Result<(), Flaw>, IndexError> {
-        let first = match verify_entry(item) {
+    /// Decodes an entry. Looks up the common record of its file, if that is another entry of this
+    /// run.
+    fn verify_link(&self, item: Item<'_>, run: usize) -> Result<Result<(), Flaw>, IndexError> {
+        let first = match verify_entry(run, item) {
             Ok(Some(first)) => first,
             Ok(None) => return Ok(Ok(())),
             Err(flaw) => return Ok(Err(flaw)),
         };
         let first = self.run.at(first)?;
         let first = first.as_ref().and_then(Cursor::current);
-        let first = first.filter(|first| is_oldest || !entry_codec::is_gone(first.value));
+        let first = first.filter(|first| !is_gone(run, *first));
         Ok(first.map_or(Ok(()), |first| check_kinds(item, first)))
     }
 }
@@ -125,28 +117,29 @@ pub(super) struct Spot {
     pub(super) cursor: Cursor,
 }
 
-/// Decodes an entry. Returns the rank of the first name of its file, if it is a further name.
-fn verify_entry(item: Item<'_>) -> Result<Option<u64>, Flaw> {
-    let entry = entry_codec::decode(item.value, key::to_path(item.key)?)?;
-    let Some(first) = entry.link_to else {
+/// Decodes an entry. Returns the rank of its common record, if that is another entry of this run.
+fn verify_entry(run: usize, item: Item<'_>) -> Result<Option<u64>, Flaw> {
+    let entry = entry_codec::decode(item.value, key::to_path(item.key)?, run)?;
+    let Some(record) = entry.link_to else {
         return Ok(None);
     };
-    check_link(first, item.rank)?;
-    Ok(Some(first.0))
+    check_link(record, run, item.rank)?;
+    Ok((node_number::run_of(record) == run).then(|| rank_of(record)))
 }
 
-/// Refuses a link whose target does not come before it.
-fn check_link(first: NodeId, rank: u64) -> Result<(), Flaw> {
-    if first.0 >= rank {
+/// Refuses a link to a record of the same run that does not come before it.
+fn check_link(first: NodeId, run: usize, rank: u64) -> Result<(), Flaw> {
+    if node_number::run_of(first) == run && rank_of(first) >= rank {
         Err("it links to an entry that does not come before it".into())
     } else {
         Ok(())
     }
 }
 
-/// Refuses a further name of a file whose first name is another kind of entry, or a directory.
+/// Refuses a further name of a file whose common record is another kind of entry, or a directory.
 fn check_kinds(name: Item<'_>, first: Item<'_>) -> Result<(), Flaw> {
-    let [name, first] = [name, first].map(|item| entry_codec::decode_attributes(item.value));
+    let [name, first] =
+        [name, first].map(|item| entry_codec::decode_attributes(item.value, MOST_RUNS));
     let (name, first) = (name?, first?);
     if name.kind == Kind::Directory || (name.kind, name.size) != (first.kind, first.size) {
         Err("it is a hard link to an entry of another kind or size, or to a directory".into())
@@ -261,15 +254,13 @@ impl Layers {
         if node == ROOT && self.layers.len() > 1 {
             return self.find(&[]);
         }
-        let Some((run, layer)) = usize::try_from(node.0 >> RANK_BITS)
-            .ok()
-            .and_then(|run| Some((run, self.layers.get(run)?)))
-        else {
+        let run = node_number::run_of(node);
+        let Some(layer) = self.layers.get(run) else {
             return Ok(None);
         };
         let spot = layer
             .run
-            .at(node.0 & ((1 << RANK_BITS) - 1))?
+            .at(rank_of(node))?
             .map(|cursor| Spot { run, cursor });
         Ok(spot.filter(|spot| {
             spot.cursor
@@ -283,7 +274,7 @@ impl Layers {
         if item.key.is_empty() {
             return Ok(ROOT);
         }
-        let node = NodeId((run as u64) << RANK_BITS | item.rank);
+        let node = node_of(run, item.rank);
         if node == ROOT && self.layers.len() > 1 {
             Err("the oldest run does not begin with the root".into())
         } else {
@@ -296,39 +287,27 @@ impl Layers {
         if node == ROOT {
             return Ok(self.at(node)?.map(|spot| spot.run));
         }
-        Ok(usize::try_from(node.0 >> RANK_BITS)
-            .ok()
-            .filter(|run| *run < self.layers.len()))
+        Ok(Some(node_number::run_of(node)).filter(|run| *run < self.layers.len()))
     }
 
-    /// Returns the node of the first name of a file, of which `name` is a further name in run
-    /// `run`; `None` if a newer run replaces the first name or marks it as gone. `malformed` makes
-    /// an error about `name`.
-    pub(super) fn first_name(
+    /// Returns the node of the record that the names of a file have in common, of which `name` in
+    /// run `run` is one; `None` if it is not there. `malformed` makes an error about `name`.
+    ///
+    /// The record counts even if a newer run has something else in its place: that a name was moved
+    /// or removed does not change the file.
+    pub(super) fn common_record(
         &self,
         run: usize,
         name: Item<'_>,
-        first: NodeId,
+        record: NodeId,
         malformed: impl Fn(Flaw) -> IndexError,
     ) -> Result<Option<NodeId>, IndexError> {
-        check_link(first, name.rank).map_err(&malformed)?;
-        let Some(layer) = self.layers.get(run) else {
-            return Ok(None);
-        };
-        let Some(cursor) = layer.run.at(first.0)? else {
-            return Ok(None);
-        };
-        let Some(item) = cursor.current().filter(|item| !is_gone(run, *item)) else {
+        check_link(record, run, name.rank).map_err(&malformed)?;
+        let spot = self.at(record)?;
+        let Some(item) = spot.as_ref().and_then(Spot::item) else {
             return Ok(None);
         };
         check_kinds(name, item).map_err(malformed)?;
-        for newer in self.layers.iter().skip(run + 1) {
-            if newer.run.get(item.key)?.is_some() || newer.gone_above(item.key)?.is_some() {
-                return Ok(None);
-            }
-        }
-        self.node(run, item)
-            .map(Some)
-            .map_err(|flaw| cursor.malformed(flaw))
+        Ok(Some(record))
     }
 }

@@ -1,7 +1,7 @@
 //! Reads the tree of a point in time.
 
 use super::error::Flaw;
-use super::layers::{Layers, Spot};
+use super::layers::{Layers, MOST_RUNS, Spot};
 use super::merged::Merged;
 use super::node::NodeBuilder;
 use super::run::{Cursor, Item};
@@ -76,7 +76,10 @@ impl Tree {
             subtrees: 0,
             source: Arc::clone(&source),
         };
-        Self::of_runs(vec![run(root), run(nothing)], cache)
+        // As the newest of as many runs as there can be, so that it may link to any of them. What it
+        // links to is not there.
+        let below = std::iter::repeat_n(nothing, MOST_RUNS - 1).map(run);
+        Self::of_runs(std::iter::once(run(root)).chain(below).collect(), cache)
     }
 
     /// Returns the same tree, which never waits for a block: a call that needs one outside the
@@ -132,7 +135,7 @@ impl Tree {
         self.layers
             .each()
             .enumerate()
-            .try_for_each(|(run, layer)| layer.verify(run == 0, || true))
+            .try_for_each(|(run, layer)| layer.verify(run, || true))
     }
 
     /// Returns the entry of a node; `None` if the tree has no such node.
@@ -267,8 +270,10 @@ impl Tree {
         path: TreePath,
         malformed: impl Fn(Flaw) -> IndexError,
     ) -> Result<(NodeId, Entry), IndexError> {
-        let mut entry = entry_codec::decode(item.value, path).map_err(&malformed)?;
-        entry.link_to = self.first_name(run, item, entry.link_to, &malformed)?;
+        let mut entry = entry_codec::decode(item.value, path, run).map_err(&malformed)?;
+        if let Some(first) = entry.link_to {
+            entry.link_to = self.layers.common_record(run, item, first, &malformed)?;
+        }
         Ok((self.layers.node(run, item).map_err(malformed)?, entry))
     }
 
@@ -279,22 +284,11 @@ impl Tree {
         item: Item<'_>,
         malformed: impl Fn(Flaw) -> IndexError,
     ) -> Result<(NodeId, EntryAttributes), IndexError> {
-        let mut attributes = entry_codec::decode_attributes(item.value).map_err(&malformed)?;
-        attributes.link_to = self.first_name(run, item, attributes.link_to, &malformed)?;
+        let mut attributes = entry_codec::decode_attributes(item.value, run).map_err(&malformed)?;
+        if let Some(first) = attributes.link_to {
+            attributes.link_to = self.layers.common_record(run, item, first, &malformed)?;
+        }
         Ok((self.layers.node(run, item).map_err(malformed)?, attributes))
-    }
-
-    /// Returns the node of the first name of the file, if the item is a further name. If a newer
-    /// run replaces the first name, the item stands for itself: it has all metadata and extents.
-    fn first_name(
-        &self,
-        run: usize,
-        item: Item<'_>,
-        first: Option<NodeId>,
-        malformed: impl Fn(Flaw) -> IndexError,
-    ) -> Result<Option<NodeId>, IndexError> {
-        let Some(first) = first else { return Ok(None) };
-        self.layers.first_name(run, item, first, malformed)
     }
 }
 

@@ -2,7 +2,7 @@
 //! trees share are read once.
 
 use super::error::Flaw;
-use super::layers::Layer;
+use super::layers::{Layer, MOST_RUNS};
 use super::run::Cursor;
 use super::{BlockPlace, IndexError, Tree, entry_codec, key};
 use crate::model::{Entry, LevelId, TreePath};
@@ -85,8 +85,8 @@ impl RunFound {
     }
 
     pub(super) fn entry(&self, path: &TreePath) -> Result<Entry, IndexError> {
-        let entry =
-            entry_codec::decode(&self.value, path.clone()).map_err(|flaw| self.malformed(flaw))?;
+        let entry = entry_codec::decode(&self.value, path.clone(), MOST_RUNS)
+            .map_err(|flaw| self.malformed(flaw))?;
         Ok(Entry {
             link_to: None,
             ..entry
@@ -162,9 +162,9 @@ impl TreeSeries {
     /// The first flaw. The rest of the run is not read then.
     pub fn verify(&self, run: usize, goes_on: impl Fn() -> bool) -> Result<(), IndexError> {
         let is_oldest = self.is_oldest.get(run).copied().unwrap_or_default();
-        self.runs
-            .get(run)
-            .map_or(Ok(()), |layer| layer.verify(is_oldest, goes_on))
+        self.runs.get(run).map_or(Ok(()), |layer| {
+            layer.verify(if is_oldest { 0 } else { MOST_RUNS }, goes_on)
+        })
     }
 
     /// Returns the history of one path. Asks each run at most once, and only if no newer run

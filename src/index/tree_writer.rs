@@ -1,5 +1,6 @@
 //! Writes the tree of a point in time.
 
+use super::node_number::{node_of, rank_of, run_of};
 use super::run_writer::{self, RunWriter};
 use super::{BlockSink, HeadBlock, IndexError, MAX_BLOCK_BYTES, RunRoot, entry_codec, key};
 use crate::model::{Entry, NodeId};
@@ -13,24 +14,34 @@ const BLOCK_OVERHEAD_BYTES: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct TreeWriter {
     run: RunWriter,
+    /// How many runs the tree has below this one.
+    number: usize,
     /// Buffers for a key and a value.
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl TreeWriter {
-    /// Begins a tree. The first entry must be the root.
+    /// Begins a tree of one run. The first entry must be the root.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns how many entries were pushed, which is the rank of the next one.
+    /// Begins a run that lies on top of `number` others.
+    pub(super) fn of_run(number: usize) -> Self {
+        Self {
+            number,
+            ..Self::default()
+        }
+    }
+
+    /// Returns how many entries were pushed.
     pub fn entries(&self) -> u64 {
         self.run.entries()
     }
 
-    /// Appends an entry and returns its rank. If the run is the only one of a tree, the rank is the
-    /// entry's node. A link names its target by the rank in this run.
+    /// Appends an entry and returns its node. A link names a record of this run or of an older one
+    /// by its node.
     ///
     /// # Errors
     ///
@@ -51,17 +62,21 @@ impl TreeWriter {
             });
         }
         entry_codec::check(entry).map_err(unfit)?;
-        if entry
-            .link_to
-            .is_some_and(|first| first.0 >= self.run.entries())
-        {
+        if entry.link_to.is_some_and(|first| !self.comes_before(first)) {
             return Err(unfit("it links to an entry that does not come before it"));
         }
-        entry_codec::encode(entry, &mut self.value);
+        entry_codec::encode(entry, self.number, &mut self.value);
         if self.value.len() > MAX_BLOCK_BYTES - BLOCK_OVERHEAD_BYTES {
             return Err(unfit("it has too many extents or extended attributes"));
         }
-        self.run.push(&self.key, &self.value, sink).map(NodeId)
+        let rank = self.run.push(&self.key, &self.value, sink)?;
+        Ok(node_of(self.number, rank))
+    }
+
+    /// Returns whether a record lies in an older run, or was pushed before.
+    fn comes_before(&self, record: NodeId) -> bool {
+        let run = run_of(record);
+        run < self.number || run == self.number && rank_of(record) < self.run.entries()
     }
 
     /// Marks a key of older runs as gone; see [`entry_codec::GONE`].

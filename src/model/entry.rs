@@ -1,6 +1,6 @@
 //! Entries: files, directories, links and devices in the tree of a point in time.
 
-use super::{FileOffset, LevelSerial, NodeId, StreamOffset, Time, TreePath};
+use super::{Extensions, FileOffset, LevelSerial, NodeId, StreamOffset, Time, TreePath};
 
 /// One file, directory, link or device in the tree of a point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,9 @@ pub struct Entry {
     pub metadata: Metadata,
     /// The kind of the entry, and its content.
     pub content: Content,
-    /// The node of the first name of a hard-linked file, in index order; `None` for that name
-    /// itself. Every name repeats metadata and extents, so that each can be read alone.
+    /// The node of the record that the names of a hard-linked file have in common; `None` for that
+    /// record itself. It is the first name in index order, unless that one has moved since. Every
+    /// name repeats metadata and extents, so that each can be read alone.
     pub link_to: Option<NodeId>,
 }
 
@@ -164,6 +165,8 @@ pub struct Metadata {
     /// Places of the content's signatures, sorted by level: one for each level that has some of the
     /// content and made a signature. They serve to notice changed blocks; never restored.
     pub signatures: Vec<SignaturePlace>,
+    /// What not every source has.
+    pub extensions: Extensions,
 }
 
 /// The place of a signature of a file's blocks: bytes of a level's tar stream, like content.

@@ -13,6 +13,7 @@ mod bandwidth;
 mod cancel;
 mod entry;
 mod excludes;
+mod extension;
 mod ids;
 pub mod job;
 mod name;
@@ -36,6 +37,9 @@ pub use entry::{
     Content, DataRun, Device, Entry, Extent, Kind, Metadata, Owner, SignaturePlace, Xattr,
 };
 pub use excludes::{CACHE_SIGNATURE, CACHE_TAG, Case, Excludes};
+pub use extension::{
+    CONTENT_HASH_BYTES, ContentHash, Extensions, InodeFlags, NotUnderstood, UnknownExtension,
+};
 pub use ids::{
     BackupName, FileOffset, FrameNo, KeyEpoch, LevelId, LevelSerial, NameError, NodeId,
     SegmentOffset, StoreId, StreamOffset,

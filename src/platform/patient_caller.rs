@@ -64,7 +64,7 @@ pub struct PatientCaller {
 type Errand = Box<dyn FnOnce() + Send>;
 
 struct Worker {
-    tasks: Sender<Errand>,
+    errands: Sender<Errand>,
     slot: Arc<CallSlot>,
 }
 
@@ -104,11 +104,11 @@ impl PatientCaller {
             None => Worker::start().map_err(NoAnswer::NoThread)?,
         };
         let (sender, done) = bounded::<Result<T, Box<dyn Any + Send>>>(1);
-        let task: Errand = Box::new(move || {
+        let errand: Errand = Box::new(move || {
             // Nobody waits any more if the thread was left behind.
             drop(sender.send(catch_unwind(AssertUnwindSafe(work))));
         });
-        if worker.tasks.send(task).is_err() {
+        if worker.errands.send(errand).is_err() {
             let gone = io::Error::other("the thread has ended");
             return Err(NoAnswer::NoThread(gone));
         }
@@ -162,19 +162,19 @@ impl PatientCaller {
 impl Worker {
     /// Starts a thread that ends when the caller drops this.
     fn start() -> io::Result<Self> {
-        let (tasks, to_do) = bounded::<Errand>(1);
+        let (errands, to_do) = bounded::<Errand>(1);
         let (slot_sender, slot) = bounded(1);
         thread::Builder::new()
             .name("freezer-source".to_owned())
             .spawn(move || {
                 if slot_sender.send(CallSlot::of_this_thread()).is_ok() {
-                    to_do.into_iter().for_each(|task| task());
+                    to_do.into_iter().for_each(|errand| errand());
                 }
             })?;
         let slot = slot
             .recv()
             .map_err(|_| io::Error::other("the thread has ended"))?;
-        Ok(Self { tasks, slot })
+        Ok(Self { errands, slot })
     }
 }
 

@@ -5,7 +5,7 @@
 //! pretend. Other modules do not see that, or the compiler would call their code unreachable.
 
 use super::{Attributes, ListedName, Stat};
-use crate::model::{DataRun, Device, Kind, Name, Owner, Time, Xattr};
+use crate::model::{DataRun, Device, InodeFlags, Kind, Name, Owner, Time, Xattr};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -119,6 +119,26 @@ impl DirHandle {
     pub fn read_link(&self, _: &Name) -> io::Result<Box<[u8]>> {
         match self.0 {}
     }
+
+    /// Returns the flags of this directory.
+    pub fn inode_flags(&self) -> io::Result<Option<InodeFlags>> {
+        match self.0 {}
+    }
+
+    /// Sets the flags of this directory.
+    pub fn set_inode_flags(&self, _: InodeFlags) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Returns when this directory was made.
+    pub fn birth(&self) -> Option<Time> {
+        match self.0 {}
+    }
+
+    /// Returns when an entry of this directory was made.
+    pub fn birth_of_child(&self, _: &Name) -> Option<Time> {
+        match self.0 {}
+    }
 }
 
 /// A file open for reading. There can be none.
@@ -138,6 +158,21 @@ impl FileHandle {
 
     /// Reads from an offset on.
     pub fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+        match self.0 {}
+    }
+
+    /// Returns the flags of the file.
+    pub fn inode_flags(&self) -> io::Result<Option<InodeFlags>> {
+        match self.0 {}
+    }
+
+    /// Sets the flags of the file.
+    pub fn set_inode_flags(&self, _: InodeFlags) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Returns when the file was made.
+    pub fn birth(&self) -> Option<Time> {
         match self.0 {}
     }
 
@@ -405,9 +440,9 @@ fn refused(what: &str) -> io::Error {
     )
 }
 
-/// `SIGINT` and `SIGTERM`: this system has no others.
+/// `SIGINT` and `SIGTERM`, by the numbers of the C runtime: this system has no others.
 pub(super) fn ending_signals(_: super::process::HangUp) -> Vec<i32> {
-    vec![signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]
+    vec![2, 15]
 }
 
 /// Always `None`: this system does not tell.

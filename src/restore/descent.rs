@@ -3,13 +3,13 @@
 
 use super::attributes::{Start, TargetMetadata};
 use super::directory::TargetDirectory;
-use super::file::{LargeFile, PIECE_BYTES, pieces};
+use super::file::{FilePiece, LargeFile, PIECE_BYTES, pieces};
 use super::rights::is_device;
 use super::run::{RestoreRun, Summary};
 use super::selection::{RestoreSelection, SelectedTree, listing};
 use super::target::{PRIVATE, open_target};
 use super::{Attempt, EntryError, Existing, RestoreError, RestoreSource, Trust};
-use crate::model::{Content, Entry, Extent, Kind, Name, NodeId, TreePath};
+use crate::model::{Content, Entry, Kind, Name, NodeId, TreePath};
 use crate::platform::{Attributes, DirHandle, Sort, raise_open_files_limit};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
@@ -33,8 +33,8 @@ const WAITING_PER_WRITER: usize = 4;
 enum WriterJob<C> {
     /// Entries to make, each with its directory.
     Batch(Vec<(Arc<TargetDirectory>, Entry)>),
-    /// Extents of a large file to write.
-    Piece(Arc<LargeFile<C>>, Vec<Extent>),
+    /// A piece of a large file to write.
+    Piece(Arc<LargeFile<C>>, FilePiece),
 }
 
 /// A directory that was made or was there, and is not entered yet.
@@ -93,9 +93,10 @@ pub(super) fn restore<S: RestoreSource>(
             batch_bytes: 0,
             first_names: HashMap::new(),
         };
-        descent.walk(tree.root, directory, &tree.selection);
+        descent.walk(tree.root, Arc::clone(&directory), &tree.selection);
         Ok(())
     })?;
+    run.set_flags(&directory.handle);
     run.finish()
 }
 
@@ -112,7 +113,7 @@ fn write<S: RestoreSource>(run: &RestoreRun<'_, S>, jobs: &Receiver<WriterJob<S:
                     run.leave(&directory);
                 }
             }
-            WriterJob::Piece(large, extents) => run.write_piece(&large, &extents),
+            WriterJob::Piece(large, piece) => run.write_piece(&large, Some(&piece)),
         }
     }
 }
@@ -213,6 +214,12 @@ impl<S: RestoreSource> Descent<'_, S> {
             &directory.path,
             selection,
             |node, entry, selection| {
+                let understood = entry.metadata.extensions.understood();
+                if let Err(error) = &understood {
+                    let error = EntryError::new(Attempt::Read, *error);
+                    self.run.trouble(&entry.path, error);
+                }
+                // What is in a directory stands for itself, whatever is not known of the directory.
                 if entry.content.kind() == Kind::Directory {
                     match self.make_directory(directory, node, &entry, selection) {
                         Ok(subdirectory) => subdirectories.push(subdirectory),
@@ -220,7 +227,7 @@ impl<S: RestoreSource> Descent<'_, S> {
                             .run
                             .trouble(&entry.path, EntryError::new(Attempt::Create, error)),
                     }
-                } else {
+                } else if understood.is_ok() {
                     self.file(directory, node, entry);
                 }
                 if self.run.is_stopped() {
@@ -274,6 +281,9 @@ impl<S: RestoreSource> Descent<'_, S> {
         self.run.counts.directory();
         let wanted =
             (new || *selection == RestoreSelection::All).then(|| self.run.wanted(&entry.metadata));
+        if wanted.is_some() {
+            self.run.flag_later(entry);
+        }
         Ok(Subdirectory {
             node,
             name,
@@ -299,11 +309,12 @@ impl<S: RestoreSource> Descent<'_, S> {
                 self.hand_out_batch();
                 match self.run.begin_large(directory, &entry, *size) {
                     Ok(large) => {
-                        for piece in pieces(extents) {
+                        for (number, extents) in (0..).zip(pieces(extents)) {
+                            let piece = FilePiece { number, extents };
                             large.enter();
                             self.hand_out(WriterJob::Piece(Arc::clone(&large), piece));
                         }
-                        self.run.write_piece(&large, &[]);
+                        self.run.write_piece(&large, None);
                     }
                     Err(error) => self.run.trouble(&entry.path, error),
                 }

@@ -1,6 +1,6 @@
 //! Errors of a restore, and of one entry in it.
 
-use crate::model::{Advice, Interrupted, TreePath, hints};
+use crate::model::{Advice, InodeFlags, Interrupted, TreePath, hints};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -141,6 +141,8 @@ pub enum Attempt {
     SetMode,
     /// Setting its time.
     SetTime,
+    /// Setting these inode flags, which `chattr` names by letters.
+    SetFlags(InodeFlags),
     /// Setting or removing the extended attribute of this name.
     SetXattr(Box<[u8]>),
 }
@@ -158,6 +160,7 @@ impl fmt::Display for Attempt {
             Self::SetOwner => "set its owner",
             Self::SetMode => "set its mode",
             Self::SetTime => "set its time",
+            Self::SetFlags(flags) => return write!(f, "set its inode flags (chattr +{flags})"),
             Self::SetXattr(name) => {
                 return write!(f, "set its extended attribute {}", name.escape_ascii());
             }

@@ -6,6 +6,7 @@
 
 use super::rights::{SafeOwner, is_device, take_rights};
 use super::{Attempt, EntryError, Trust};
+use crate::format::content_hash::ContentCheck;
 use crate::format::tar::{END_OF_ARCHIVE, MemberEncoder, TarError, padding};
 use crate::fs::view::{FileContent, ROOT, ReadError, View};
 use crate::model::{
@@ -14,7 +15,7 @@ use crate::model::{
 };
 use crate::platform::ProcessIdentity;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 /// How many bytes are read and written at once.
@@ -107,7 +108,7 @@ pub fn export(
         header: Vec::new(),
         piece: vec![0; PIECE_BYTES],
         exported: Exported::default(),
-        left_out: HashSet::new(),
+        first_names: HashMap::new(),
     };
     let mut waiting = vec![(ROOT, root)];
     while let Some((node, directory)) = waiting.pop() {
@@ -116,6 +117,10 @@ pub fn export(
         if let Some(subdirectories) = waiting.get_mut(first..) {
             subdirectories.reverse();
         }
+    }
+    // What could not be read after the wish to stop is no damage.
+    if cancel.is_requested() {
+        return Err(ExportError::Interrupted(Interrupted));
     }
     export.write(&END_OF_ARCHIVE)?;
     export.out.flush().map_err(ExportError::Write)?;
@@ -133,8 +138,16 @@ struct Export<'run> {
     header: Vec<u8>,
     piece: Vec<u8>,
     exported: Exported,
-    /// Files that were left out: no hard link may name them.
-    left_out: HashSet<NodeId>,
+    /// The names that other names of the same files are linked to, by the record that all names of a
+    /// file have in common.
+    first_names: HashMap<NodeId, FirstMember>,
+}
+
+/// The first name of a file with several names.
+struct FirstMember {
+    path: TreePath,
+    /// How many more names can follow.
+    more: u32,
 }
 
 impl Export<'_> {
@@ -158,63 +171,87 @@ impl Export<'_> {
             }
             match entry.content.kind() {
                 Kind::Directory => waiting.push((child, entry)),
-                Kind::File => self.file(child, &entry)?,
-                Kind::Symlink | Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => {
-                    self.header_alone(&entry)?
-                }
+                _ => self.entry(child, &entry)?,
             }
         }
         Ok(())
     }
 
-    /// Writes a member without data, which is that of a hard link if the entry is one.
-    fn header_alone(&mut self, entry: &Entry) -> Result<(), ExportError> {
-        let first = entry.link_to.map(|node| self.view.entry(node)).transpose();
-        let first = first
-            .map_err(|error| ExportError::Tree(entry.path.clone(), error))?
-            .map(|first| first.path);
-        self.member(entry, first.as_ref(), &[])?;
+    /// Writes the member of an entry that is no directory: a hard link if its file was written under
+    /// another name.
+    fn entry(&mut self, node: NodeId, entry: &Entry) -> Result<(), ExportError> {
+        if let Err(error) = entry.metadata.extensions.understood() {
+            self.leave_out(entry, error);
+            return Ok(());
+        }
+        let record = entry.link_to.unwrap_or(node);
+        if let Some(first) = self.first_names.get_mut(&record) {
+            first.more = first.more.saturating_sub(1);
+            let (path, is_last) = (first.path.clone(), first.more == 0);
+            if is_last {
+                self.first_names.remove(&record);
+            }
+            return self.member(entry, Some(&path), &[]).map(drop);
+        }
+        let is_written = match entry.content.kind() {
+            Kind::File => self.file(entry)?,
+            _ => self.member(entry, None, &[]).map(|_| true)?,
+        };
+        if is_written && entry.metadata.links > 1 {
+            let first = FirstMember {
+                path: entry.path.clone(),
+                more: entry.metadata.links - 1,
+            };
+            self.first_names.insert(record, first);
+        }
         Ok(())
     }
 
-    fn file(&mut self, node: NodeId, entry: &Entry) -> Result<(), ExportError> {
-        // A file that is unreadable under its first name is unreadable under each.
-        if entry
-            .link_to
-            .is_some_and(|first| !self.left_out.contains(&first))
-        {
-            return self.header_alone(entry);
-        }
+    /// Writes the member of a file. Returns false for one that cannot be read, and is left out.
+    fn file(&mut self, entry: &Entry) -> Result<bool, ExportError> {
         let content = match self.readable(entry) {
             Ok(content) => content,
             Err(error) => {
-                self.exported.left_out += 1;
-                self.left_out.insert(node);
-                self.progress
-                    .trouble(Trouble::new(entry.path.clone(), error));
-                return Ok(());
+                self.leave_out(entry, error);
+                return Ok(false);
             }
         };
         let runs = self.member(entry, None, &runs_of(entry))?;
+        let mut check = ContentCheck::of(entry, self.view.hashing());
         let mut data_bytes = 0;
         for run in runs {
-            self.copy(entry, &content, run)?;
+            self.copy(entry, &content, run, check.as_mut())?;
             data_bytes += run.length;
         }
-        self.write_zeros(padding(data_bytes))
+        check
+            .map_or(Ok(()), ContentCheck::finish)
+            .map_err(|error| ExportError::Cut(entry.path.clone(), error.into()))?;
+        self.write_zeros(padding(data_bytes))?;
+        Ok(true)
+    }
+
+    fn leave_out(&mut self, entry: &Entry, error: impl std::error::Error + Send + Sync + 'static) {
+        self.exported.left_out += 1;
+        self.progress
+            .trouble(Trouble::new(entry.path.clone(), error));
     }
 
     /// Returns the content of a file after reading it: all of it, or the beginning of a large file.
     fn readable(&mut self, entry: &Entry) -> Result<FileContent, ReadError> {
         let content = self.view.content(entry)?;
+        let mut check = ContentCheck::of(entry, self.view.hashing());
         let mut at = content.next_data(0);
         while let Some(from) = at.filter(|from| *from < content.size().min(WHOLE_BYTES)) {
             let read = content.read(from, &mut self.piece)?;
+            if let Some(check) = &mut check {
+                check.see(from, self.piece.get(..read).unwrap_or_default());
+            }
             at = content.next_data(from + read as u64).filter(|_| read > 0);
             if content.size() > WHOLE_BYTES {
-                break;
+                return Ok(content);
             }
         }
+        check.map_or(Ok(()), ContentCheck::finish)?;
         Ok(content)
     }
 
@@ -223,6 +260,7 @@ impl Export<'_> {
         entry: &Entry,
         content: &FileContent,
         run: DataRun,
+        mut check: Option<&mut ContentCheck<'_>>,
     ) -> Result<(), ExportError> {
         let (mut at, mut left) = (run.at.0, run.length);
         while left > 0 {
@@ -239,9 +277,11 @@ impl Export<'_> {
             if read == 0 {
                 break;
             }
-            self.out
-                .write_all(piece.get(..read).unwrap_or_default())
-                .map_err(ExportError::Write)?;
+            let data = piece.get(..read).unwrap_or_default();
+            if let Some(check) = &mut check {
+                check.see(at, data);
+            }
+            self.out.write_all(data).map_err(ExportError::Write)?;
             at += read as u64;
             left -= read as u64;
             self.exported.bytes += read as u64;

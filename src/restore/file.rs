@@ -4,6 +4,7 @@ use super::attributes::Start;
 use super::directory::TargetDirectory;
 use super::run::RestoreRun;
 use super::{Attempt, EntryError, Existing, RestoreSource};
+use crate::format::content_hash::{ContentCheck, HASH_PIECE_BYTES, OtherContent, PieceHasher};
 use crate::model::{Content, Device, Entry, Extent, Kind, Metadata, Name};
 use crate::platform::{Attributes, DirHandle, NewFile};
 use std::io;
@@ -12,7 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A large file is written in pieces of this many bytes, by several threads at once.
-pub(super) const PIECE_BYTES: u64 = 4 << 20;
+pub(super) const PIECE_BYTES: u64 = HASH_PIECE_BYTES;
+
+/// A part of a large file that one thread writes.
+pub(super) struct FilePiece {
+    /// Its number in the file, from 0.
+    pub(super) number: u64,
+    pub(super) extents: Vec<Extent>,
+}
 
 /// The name that an entry was made with, and the one it will have.
 #[derive(Debug)]
@@ -61,6 +69,8 @@ pub(super) struct LargeFile<C> {
     directory: Arc<TargetDirectory>,
     entry: Entry,
     content: C,
+    /// The hash of what is written, if the backup has one to compare it with.
+    hash: Option<PieceHasher>,
     file: NewFile,
     placed: Placed,
     start: Start,
@@ -74,6 +84,20 @@ impl<C> LargeFile<C> {
     pub(super) fn enter(&self) {
         self.outstanding.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+impl<C> LargeFile<C> {
+    /// Compares the hash of what was written with that of the backup, once all is written.
+    fn compare(&self) -> Result<(), OtherContent> {
+        match (&self.hash, self.entry.metadata.extensions.content_hash) {
+            (Some(hash), Some(expected)) => hash.compare(expected),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn other_content(error: OtherContent) -> EntryError {
+    EntryError::new(Attempt::Read, error)
 }
 
 impl<S: RestoreSource> RestoreRun<'_, S> {
@@ -126,10 +150,20 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
         extents: &[Extent],
     ) -> Result<(), EntryError> {
         let (file, placed, start) = self.create_file(directory, entry)?;
+        let mut check = ContentCheck::of(entry, &self.source.hashing());
         let written = self
             .content(entry)
-            .and_then(|content| self.copy(&content, extents, &file))
+            .and_then(|content| {
+                self.copy(&content, extents, &file, |at, data| {
+                    if let Some(check) = &mut check {
+                        check.see(at, data);
+                    }
+                })
+            })
             .and_then(|written| {
+                check
+                    .map_or(Ok(()), ContentCheck::finish)
+                    .map_err(other_content)?;
                 if extents.last().map_or(0, Extent::end) != size {
                     file.set_size(size)
                         .map_err(|error| EntryError::new(Attempt::Write, error))?;
@@ -162,7 +196,7 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
     }
 
     /// Makes a large file without content, which is written in pieces. A call of
-    /// [`write_piece`](Self::write_piece) without extents says that all pieces were handed out.
+    /// [`write_piece`](Self::write_piece) without a piece says that all were handed out.
     pub(super) fn begin_large(
         &self,
         directory: &Arc<TargetDirectory>,
@@ -180,6 +214,7 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
             directory: Arc::clone(directory),
             entry: entry.clone(),
             content,
+            hash: self.hash_of(entry, size),
             file,
             placed,
             start,
@@ -188,11 +223,21 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
         }))
     }
 
-    /// Writes some extents of a large file. The last call completes the file.
-    pub(super) fn write_piece(&self, large: &LargeFile<S::Content>, extents: &[Extent]) {
+    /// Returns the hash of a large file, if the backup has one to compare it with.
+    fn hash_of(&self, entry: &Entry, size: u64) -> Option<PieceHasher> {
+        let Content::File { extents, .. } = &entry.content else {
+            return None;
+        };
+        entry.metadata.extensions.content_hash?;
+        PieceHasher::new(&self.source.hashing(), size, extents)
+    }
+
+    /// Writes a piece of a large file; `None` says that all pieces were handed out. The last call
+    /// completes the file.
+    pub(super) fn write_piece(&self, large: &LargeFile<S::Content>, piece: Option<&FilePiece>) {
         let given_up = || large.failed.load(Ordering::Relaxed) || self.is_stopped();
         if !given_up() {
-            match self.copy(&large.content, extents, &large.file) {
+            match piece.map_or(Ok(0), |piece| self.copy_piece(large, piece)) {
                 Ok(written) => self.advance(0, written),
                 Err(error) if !large.failed.swap(true, Ordering::Relaxed) => {
                     self.trouble(&large.entry.path, error)
@@ -203,6 +248,12 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
         // Acquire and Release, so that the last thread sees what the others did.
         if large.outstanding.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
+        }
+        if !given_up()
+            && let Err(error) = large.compare()
+        {
+            large.failed.store(true, Ordering::Relaxed);
+            self.trouble(&large.entry.path, other_content(error));
         }
         if given_up() {
             large.placed.discard(&large.directory);
@@ -221,6 +272,23 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
         self.leave(&large.directory);
     }
 
+    fn copy_piece(
+        &self,
+        large: &LargeFile<S::Content>,
+        piece: &FilePiece,
+    ) -> Result<u64, EntryError> {
+        let mut hash = large.hash.as_ref().map(|hash| hash.piece(piece.number));
+        let copied = self.copy(&large.content, &piece.extents, &large.file, |_, data| {
+            if let Some(hash) = &mut hash {
+                hash.update(data);
+            }
+        })?;
+        if let Some(hash) = hash {
+            hash.finish();
+        }
+        Ok(copied)
+    }
+
     /// Gives an entry its metadata, and then its final name.
     fn complete(
         &self,
@@ -234,7 +302,9 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
         self.apply(node, entry.content.kind(), &wanted, start, |error| {
             self.trouble(&entry.path, error)
         });
-        placed.settle(directory)
+        placed.settle(directory)?;
+        self.flag_later(entry);
+        Ok(())
     }
 
     fn create_file(
@@ -312,12 +382,14 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
             .map_err(|error| EntryError::new(Attempt::Read, error))
     }
 
-    /// Copies extents to their places in `file`. Returns how many bytes that were.
+    /// Copies extents to their places in `file`, and shows all data to `seen`. Returns how many bytes
+    /// that were.
     fn copy(
         &self,
         content: &S::Content,
         extents: &[Extent],
         file: &NewFile,
+        mut seen: impl FnMut(u64, &[u8]),
     ) -> Result<u64, EntryError> {
         let mut written = 0;
         for extent in pieces(extents).flatten() {
@@ -325,6 +397,7 @@ impl<S: RestoreSource> RestoreRun<'_, S> {
             let mut stuck = None;
             let mut take = |data: &[u8]| match file.write_all_at(data, at) {
                 Ok(()) => {
+                    seen(at, data);
                     at += data.len() as u64;
                     ControlFlow::Continue(())
                 }

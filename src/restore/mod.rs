@@ -22,11 +22,13 @@
 //!   ends the run.
 
 mod attributes;
+mod contents;
 mod descent;
 mod directory;
 mod error;
 mod export;
 mod file;
+mod inode_flags;
 mod options;
 mod rights;
 mod run;
@@ -35,6 +37,7 @@ mod source;
 mod target;
 mod view;
 
+pub use contents::{ContentsError, OtherFile, compare_contents};
 pub use error::{Attempt, EntryError, RestoreError};
 pub use export::{ExportError, Exported, export};
 pub use options::{Existing, KeepOut, Options, Ownership, Trust};

@@ -1,11 +1,12 @@
 //! The state that all threads of one restore share.
 
+use super::inode_flags::FlaggedEntry;
 use super::{EntryError, Options, RestoreError, RestoreSource};
 use crate::model::{Cancel, Interrupted, Name, Progress, TreePath, Trouble};
 use crate::platform::{Owners, ProcessIdentity};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How much a restore did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub(super) struct RestoreRun<'run, S> {
     pub identity: ProcessIdentity,
     pub owners: Owners,
     pub counts: RestoreTally,
+    /// Guards the entries that get inode flags in the end.
+    flagged: Mutex<Vec<FlaggedEntry>>,
     progress: &'run dyn Progress,
     cancel: &'run Cancel,
     /// Makes temporary names differ from those of other runs.
@@ -72,6 +75,11 @@ pub(super) struct RestoreRun<'run, S> {
 }
 
 impl<'run, S: RestoreSource> RestoreRun<'run, S> {
+    /// Returns the entries that get inode flags in the end.
+    pub(super) fn flagged(&self) -> MutexGuard<'_, Vec<FlaggedEntry>> {
+        self.flagged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn new(
         source: &'run S,
         options: &'run Options,
@@ -84,6 +92,7 @@ impl<'run, S: RestoreSource> RestoreRun<'run, S> {
             identity: ProcessIdentity::of_process(),
             owners: Owners::new(),
             counts: RestoreTally::default(),
+            flagged: Mutex::default(),
             progress,
             cancel,
             salt: std::process::id(),
@@ -159,6 +168,7 @@ impl<'run, S: RestoreSource> RestoreRun<'run, S> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::RestoreRun;
+    use crate::format::content_hash::ContentHashing;
     use crate::model::progress::Collected;
     use crate::model::{Cancel, Entry, NodeId, TreePath};
     use crate::restore::{Attempt, EntryError, Options, RestoreError, RestoreSource};
@@ -182,6 +192,10 @@ pub(super) mod tests {
 
         fn content(&self, _: &Entry) -> io::Result<()> {
             Ok(())
+        }
+
+        fn hashing(&self) -> ContentHashing {
+            ContentHashing::default()
         }
 
         fn read(

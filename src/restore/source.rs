@@ -1,5 +1,6 @@
 //! The tree that a restore reads.
 
+use crate::format::content_hash::ContentHashing;
 use crate::model::{Entry, NodeId, TreePath};
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -23,6 +24,9 @@ pub trait RestoreSource: Sync {
 
     /// Returns the content of a regular file.
     fn content(&self, entry: &Entry) -> Result<Self::Content, Self::Error>;
+
+    /// Returns how the content of files was hashed.
+    fn hashing(&self) -> ContentHashing;
 
     /// Calls `take` with `length` bytes of a file from `from` on, piece after piece, until it
     /// breaks.

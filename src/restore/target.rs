@@ -62,6 +62,9 @@ pub(super) fn open_target<S: RestoreSource>(
             .iter()
             .any(|xattr| xattr.name.starts_with(b"system."));
     let wanted = whole.then(|| run.wanted(&tree.entry.metadata));
+    if whole {
+        run.flag_later(&tree.entry);
+    }
     let mut directory =
         TargetDirectory::new(handle, TreePath::root(), wanted, Start::UNKNOWN, None);
     (directory.plain, directory.private) = (plain, new && whole);

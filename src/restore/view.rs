@@ -1,6 +1,7 @@
 //! A view of a point in time as the source of a restore.
 
 use super::RestoreSource;
+use crate::format::content_hash::ContentHashing;
 use crate::fs::view::ReadError;
 use crate::fs::view::{FileContent, View};
 use crate::model::{Entry, NodeId, TreePath};
@@ -23,6 +24,10 @@ impl RestoreSource for View {
 
     fn content(&self, entry: &Entry) -> Result<FileContent, ReadError> {
         Self::content(self, entry)
+    }
+
+    fn hashing(&self) -> ContentHashing {
+        Self::hashing(self).clone()
     }
 
     fn read(

@@ -47,7 +47,8 @@ pub(super) type TakeRow<'run> = dyn FnMut(Option<FolderRow>) -> Result<(), Error
 
 /// Hands the contents of a folder over, in any order. It gets the name of the folder with a slash
 /// at the end, or an empty text for the topmost one.
-pub(super) type Entries<'store> = dyn FnMut(&str, &mut TakeRow<'_>) -> Result<(), Error> + 'store;
+pub(super) type RowsOfFolder<'store> =
+    dyn FnMut(&str, &mut TakeRow<'_>) -> Result<(), Error> + 'store;
 
 /// Lists objects by the contract of [`Store::list`](super::Store::list).
 ///
@@ -55,7 +56,7 @@ pub(super) type Entries<'store> = dyn FnMut(&str, &mut TakeRow<'_>) -> Result<()
 /// than there is room for is read again when the first ones were shown.
 pub(super) fn list(
     prefix: &str,
-    entries: &mut Entries<'_>,
+    entries: &mut RowsOfFolder<'_>,
     found: &mut dyn FnMut(ObjectInfo) -> bool,
 ) -> Result<(), Error> {
     list_within(MOST_BYTES, prefix, entries, found)
@@ -64,7 +65,7 @@ pub(super) fn list(
 fn list_within(
     most_bytes: usize,
     prefix: &str,
-    entries: &mut Entries<'_>,
+    entries: &mut RowsOfFolder<'_>,
     found: &mut dyn FnMut(ObjectInfo) -> bool,
 ) -> Result<(), Error> {
     check_prefix(prefix)?;
@@ -116,7 +117,7 @@ fn read(
     below: &str,
     after: Option<Box<str>>,
     room: usize,
-    entries: &mut Entries<'_>,
+    entries: &mut RowsOfFolder<'_>,
 ) -> Result<FolderBatch, Error> {
     let failed = |why: NoStoreFolder| {
         let folder = if below.is_empty() {

@@ -100,6 +100,7 @@ mod tests {
             offset: SegmentOffset(offset),
             stored_length: length,
             checksum: None,
+            stretch: None,
         }
     }
 

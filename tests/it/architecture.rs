@@ -31,6 +31,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "model",
             "platform",
+            "format::content_hash",
             "format::tar",
             "fs::view",
             "fs::ReadError",
@@ -46,8 +47,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "platform", "format", "store", "index", "catalog", "fs", "backup", "restore",
-            "upkeep", "api", "sched", "config",
+            "model", "platform", "format", "net", "store", "index", "catalog", "fs", "backup",
+            "restore", "upkeep", "api", "sched", "config",
         ],
     ),
 ];
@@ -68,7 +69,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     (
         "crossbeam_channel",
-        &["backup", "fs", "restore", "sched", "store", "upkeep"],
+        &[
+            "backup", "fs", "platform", "restore", "sched", "store", "upkeep",
+        ],
     ),
     ("form_urlencoded", &["api"]),
     ("fuser", &["fs"]),

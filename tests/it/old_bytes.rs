@@ -10,7 +10,7 @@ mod independent;
 use crate::support::{oracle, reading, scratch};
 use freezer::catalog::{Access, Catalog};
 use freezer::fs::FileReader;
-use freezer::model::{BackupRef, Content, Entry, LevelId, Passphrase};
+use freezer::model::{BackupRef, Content, Entry, LevelId, NodeId, Passphrase};
 use freezer::store::local::Local;
 use rustix::fs::FileType;
 use serde_json::{Map, Value, json};
@@ -299,22 +299,22 @@ fn read(access: &Access, point: &Point, reader: &Arc<FileReader>, what: &str) ->
         .unwrap_or_else(|error| panic!("{what}: {error}"));
     let view = reading::open(access, &backup, &point.level, reader)
         .unwrap_or_else(|error| panic!("{what}: {error}"));
-    let entries: Vec<Entry> = view
+    let entries: Vec<(NodeId, Entry)> = view
         .all()
-        .map(|entry| entry.unwrap_or_else(|error| panic!("{what}: {error}")).1)
+        .map(|entry| entry.unwrap_or_else(|error| panic!("{what}: {error}")))
         .collect();
     let mut tree = Tree::new();
-    let mut first_names: BTreeMap<u64, String> = BTreeMap::new();
-    for (number, entry) in (0..).zip(&entries) {
+    let mut first_names: BTreeMap<NodeId, String> = BTreeMap::new();
+    for (node, entry) in &entries {
         let path = escaped(entry.path.as_bytes());
-        let first = entry.link_to.map_or(number, |node| node.0);
+        let first = entry.link_to.unwrap_or(*node);
         let name = first_names.entry(first).or_insert_with(|| path.clone());
         *name = (*name).clone().min(path);
     }
-    for (number, entry) in (0..).zip(&entries) {
+    for (node, entry) in &entries {
         let mut found = described(entry);
         if entry.metadata.links > 1 && entry.content != Content::Directory {
-            let first = entry.link_to.map_or(number, |node| node.0);
+            let first = entry.link_to.unwrap_or(*node);
             found.insert("first_name".into(), json!(first_names[&first]));
         }
         let path = entry.path.to_string();

@@ -247,6 +247,7 @@ class Level:
         key = (self.serial, row.number)
         if key in self.cache:
             self.cache.move_to_end(key)
+            need(len(self.cache[key]) == row.raw, "bytes of frame")
             return self.cache[key]
         name = "%s/segments/%s" % (self.base, num(row.segment))
         raw = self.st.pread(name, row.offset, row.stored)

@@ -36,14 +36,14 @@ from forge import (
 CASES = []
 
 
-def case(rule, name, about, encrypted=False, method=4, **expected):
+def case(rule, name, about, encrypted=False, method=4, version=1, epochs=1, **expected):
     """Adds a vector. What is expected: `lost` are paths of the usual tree that must not come out,
     or "all"; `kept` those that must, whatever else is damaged; `also` what comes out besides;
     `read` and `check` are "sound" or "damaged"."""
 
     def add(make):
         def build():
-            level = Level(encrypted, method)
+            level = Level(encrypted, method, version=version, epochs=epochs)
             made = make(level)
             return (made or level).finish(), level
 
@@ -135,6 +135,18 @@ def _(level):
     return repacked(level)
 
 
+@sound(
+    "-",
+    "resumed",
+    "a level has files in the stream of an interrupted run, which has no manifest",
+    also={"new": b"a later file\n"},
+)
+def _(level):
+    second = later(level, marks=False)
+    del second.objects[level.manifest_name()]
+    return second
+
+
 # ---------------------------------------------------------------- helpers
 def in_blocks(level, change=None, ranks=(0, 3), keys=None, heights=(0, 0), entries=None):
     """Puts the entries into two blocks of the index."""
@@ -151,10 +163,13 @@ def in_blocks(level, change=None, ranks=(0, 3), keys=None, heights=(0, 0), entri
     return places
 
 
-def later(first, marks=True, change=None):
+def later(first, marks=True, change=None, version=None):
     """A second level on top of `first`, which stays."""
     first.publish()
-    second = Level(first.encrypted, first.method, LATER, 2, {b"new": b"a later file\n"})
+    tree = {b"new": b"a later file\n"}
+    version = version or first.version
+    second = Level(first.encrypted, first.method, LATER, 2, tree, version=version)
+    second.hides, second.identity = first.hides, first.identity
     second.pairs = [(b"", entry(DIRECTORY, 0o755, links=2))]
     if marks:
         second.pairs += [(key_of(b"b"), b"\1\6"), (key_of(b"d"), b"\1\6"), (b"d\0", b"\1\6")]
@@ -162,7 +177,7 @@ def later(first, marks=True, change=None):
     second.describe()
     manifest = second.manifest
     manifest["level"], manifest["chain"] = 1, first.manifest["chain"]
-    own = first.objects["manifests/host/tree/" + first.id]
+    own = first.objects[first.manifest_name()]
     manifest["parent"] = {"id": first.id, "digest": hashlib.sha256(own).hexdigest()}
     manifest["index"][0]["subtrees"] = 1 if marks else 0
     manifest["index"].append(first.manifest["index"][0])
@@ -180,7 +195,7 @@ def repacked(first, change=None, lane=REPACKED, number=1, name=1):
     first.describe()
     first.publish()
     second = later(first, marks=False, change=leans)
-    del second.objects["manifests/host/tree/" + first.id]
+    del second.objects[first.manifest_name()]
     segment = second.objects.pop(first.name("segments"))
     kept = [row for row in first.rows if row["begin"] < first.rows[-1]["begin"]]
     first.rows = [dict(row, segment=1) for row in kept]

@@ -14,7 +14,7 @@ LEVEL = "20261122T223450.123Z-1a2b3c4d"
 LATER = "20261123T223450.123Z-5e6f7a8b"
 HOST, NAME = "host", "tree"
 PASSPHRASE = "correct horse"
-# The key document of docs/format.md, section 3, and the master key in it.
+# The key document of docs/format.md, section 3, in version 1, and the master keys of two epochs.
 KEY = {
     "version": 1,
     "store": STORE.hex(),
@@ -28,7 +28,15 @@ KEY = {
     "wrapped": "oz+pt2dKLj8KZtFg23AKrtKyN7oOk4NK7XfwOFxsXDM=",
     "tag": "zl0dHf1bBjeSUBfu342nAmftuIDl9zfNZxHUFQfjaYg=",
 }
-MASTER = bytes.fromhex("05c18cf20c8c766ce00a8d14a5d0873c277c48c1b5992fcbfc01649ea8b215dc")
+# Argon2id of the passphrase, with the salt and cost above.
+DERIVED = bytes.fromhex(
+    "1039b81e149421c42ba87ef2ff1268a750fb4b6d3f7296214b6e2f33b767cee9"
+    "422146d0b4757eefb11f9b3db0acfdbeb54c781a2464bb57470dab6b82d1367e"
+)
+MASTERS = [
+    bytes.fromhex("05c18cf20c8c766ce00a8d14a5d0873c277c48c1b5992fcbfc01649ea8b215dc"),
+    bytes.fromhex("b387c10fb674830d42573b2828f3007861eb526c95a5498238060bc44a9cc243"),
+]
 STREAM, INDEX, TABLE, MANIFEST, CHECKPOINT, REPACKED = range(6)
 METHODS = ["none", "gzip", "bzip2", "xz", "zstd"]
 FILE, DIRECTORY, SYMLINK, CHARACTER, BLOCK, PIPE = range(6)
@@ -158,7 +166,8 @@ def entry(kind, mode=0o644, size=0, extents=(), target=b"", first=None, xattrs=(
     flags |= (
         (8 if first is not None else 0) | (16 if xattrs else 0) | (1 if "ctime" in other else 0)
     )
-    flags |= get("flags", 0)
+    area = get("area", b"".join(varint(of) + sized(data) for of, data in get("extensions", ())))
+    flags |= get("flags", 0) | (64 if "area" in other or area else 0)
     out = bytes([get("version", 1), kind, flags]) + get("mode_bytes", varint(mode))
     out += varint(get("uid", 0)) + varint(get("gid", 0))
     out += sized(get("user", b"")) + sized(get("group", b"")) + varint(1) + varint(get("links", 1))
@@ -178,6 +187,7 @@ def entry(kind, mode=0o644, size=0, extents=(), target=b"", first=None, xattrs=(
         out += varint(1) + varint(3)
     out += difference(usual % (1 << 64), usual % (1 << 64))
     out += varint(first) if first is not None else b""
+    out += sized(area) if flags & 64 else b""
     if xattrs:
         out += varint(len(xattrs)) + b"".join(sized(a) + sized(b) for a, b in xattrs)
     if extents and not whole:
@@ -199,22 +209,31 @@ class Frame:
     def __init__(self, number, raw, method):
         self.number, self.raw, self.method = number, raw, method
         self.payload, self.length = compressed(method, raw), len(raw)
-        self.lane, self.level, self.flag, self.magic = STREAM, None, 0, b"FzF1"
+        self.lane, self.level, self.flag, self.magic = STREAM, None, None, None
 
 
 class Level:
     """A level on its way into objects. A case changes a part before the next step uses it."""
 
-    def __init__(self, encrypted=False, method=4, of=LEVEL, serial=1, tree=None):
+    def __init__(
+        self, encrypted=False, method=4, of=LEVEL, serial=1, tree=None, version=1, epochs=1
+    ):
         self.encrypted, self.method, self.id, self.serial = encrypted, method, of, serial
+        self.version, self.epochs = version, epochs
+        # of new frames
+        self.epoch = epochs if encrypted and version == 2 else 0
+        self.hides = encrypted and version == 2
         self.objects, self.ivs, self.finished = {}, 0, False
         self.identity = {
             "format": "freezer store",
-            "version": 1,
+            "version": version,
             "id": STORE.hex(),
             "cipher": "aes-256-cfb+hmac-sha256" if encrypted else "none",
             "created": "2026-11-22T22:34:50Z",
         }
+        if version == 2:
+            features = ["hidden-names"] if self.hides else []
+            self.identity.update(requires=features, allows=[], epoch=1 if encrypted else 0)
         self.files = tree or {b"a": b"the first file\n", b"b": b"the second file\n", b"d/c": b"c\n"}
         self.stream, self.places = self.tar()
         self.pairs = self.entries()
@@ -271,28 +290,35 @@ class Level:
         """A sealed frame. Everything in it can be told otherwise."""
         payload = other.get("payload", compressed(method, raw))
         cipher, iv = other.get("cipher", 1 if self.encrypted else 0), bytes(16)
+        magic, epoch = other.get("magic"), other.get("flag")
+        magic = magic or (b"FzF1" if self.version == 1 else b"FzF2")
+        epoch = self.epoch if epoch is None else epoch
+        of = epoch if 1 <= epoch <= len(MASTERS) else 1
         if cipher:
             self.ivs += 1
             iv = hashlib.sha256(b"%s %d" % (self.id.encode(), self.ivs)).digest()[:16]
-            payload = aes(key("freezer frame encryption 1"), iv, payload)
+            payload = aes(key("freezer frame encryption 1", of), iv, payload)
         header = struct.pack(
             "<4sBBBBQII16s",
-            other.get("magic", b"FzF1"),
+            magic,
             lane,
             method,
             cipher,
-            other.get("flag", 0),
+            epoch,
             number,
             other.get("length", len(raw)),
             len(payload),
             iv,
         )
-        return header + payload + self.tag(other.get("level") or self.id, header + payload)
+        level = other.get("level") or self.id
+        return header + payload + self.tag(level, header + payload, of)
 
-    def tag(self, level, data):
-        data = b"freezer-frame-1\0" + STORE + level.encode() + data
+    def tag(self, level, data, epoch=1):
+        context = b"freezer-frame-2\0" if data[:4] == b"FzF2" else b"freezer-frame-1\0"
+        data = context + STORE + level.encode() + data
         if self.encrypted:
-            return hmac.new(key("freezer frame authentication 1"), data, "sha256").digest()
+            secret = key("freezer frame authentication 1", epoch)
+            return hmac.new(secret, data, "sha256").digest()
         return hashlib.sha256(data).digest()
 
     def stored(self, frame):
@@ -317,7 +343,15 @@ class Level:
 
     # ------------------------------------------------------------ the steps
     def name(self, folder, number=0):
-        return "data/%s/%s/%s/%s/%08d" % (HOST, NAME, self.id, folder, number)
+        return "data/%s/%s/%s/%08d" % (self.place(), self.id, folder, number)
+
+    def place(self):
+        """What stands for host and name in names of objects."""
+        if not self.hides:
+            return HOST + "/" + NAME
+        hide = lambda t: "%~" + hmac.new(key("freezer names 2"), t, "sha256").hexdigest()[:32]
+        host, name = HOST.encode(), NAME.encode()
+        return hide(b"host\0" + host) + "/" + hide(b"name\0" + host + b"/" + name)
 
     def lay_out(self):
         """Puts the frames into one segment and makes the rows of the table."""
@@ -346,6 +380,7 @@ class Level:
                     row.get("key", struct.pack(">Q", row["begin"])),
                     bytes([row.get("version", 1)])
                     + b"".join(varint(row[field]) for field in fields)
+                    + b"".join(map(varint, row.get("stretch", ())))
                     + row["checksum"]
                     + row.get("more", b""),
                 )
@@ -368,7 +403,7 @@ class Level:
         counts = ("files", "directories", "new", "changed", "unchanged")
         counts = dict.fromkeys(counts + ("removed", "failed", "skipped"), 0)
         self.manifest = {
-            "version": 1,
+            "version": self.version,
             "store": STORE.hex(),
             "host": HOST,
             "name": NAME,
@@ -401,6 +436,9 @@ class Level:
             ],
         }
 
+        if self.version == 2:
+            self.manifest["next_serial"] = self.serial + 1
+
     def run(self, of, segments=0, subtrees=0):
         return {
             "serial": self.serial,
@@ -425,17 +463,36 @@ class Level:
         if self.manifest is None:
             self.describe()
         raw = json.dumps(self.manifest, separators=(",", ":")).encode()
-        self.objects["manifests/%s/%s/%s" % (HOST, NAME, self.id)] = self.seal(
-            other.pop("lane", MANIFEST), other.pop("number", 0), raw, 4, **other
-        )
+        lane, number = other.pop("lane", MANIFEST), other.pop("number", 0)
+        self.objects[self.manifest_name()] = self.seal(lane, number, raw, 4, **other)
         return self
 
+    def manifest_name(self):
+        return "manifests/%s/%s" % (self.place(), self.id)
+
+    def vouch(self):
+        """Gives the identity of version 2 its tag."""
+        says = self.identity
+        lines = [says["cipher"], says["created"], *says["requires"], "", *says["allows"]]
+        data = b"freezer-store-2\0" + STORE + bytes([says["epoch"]])
+        data += "".join(line + "\n" for line in lines).encode()
+        if says["epoch"]:
+            secret = key("freezer frame authentication 1", says["epoch"])
+            says["tag"] = text(hmac.new(secret, data, "sha256").digest())
+        else:
+            says["tag"] = text(hashlib.sha256(data).digest())
+
     def finish(self):
-        if not any(name.endswith("tree/" + self.id) for name in self.objects):
+        if not any(name.startswith("manifests/") for name in self.objects):
             self.publish()
+        if self.identity["version"] == 2 and "tag" not in self.identity:
+            self.vouch()
         self.objects.setdefault("freezer.json", document(self.identity))
+        if self.identity["version"] == 2:
+            self.objects.setdefault("freezer-copy.json", document(self.identity))
         if self.encrypted:
-            self.objects.setdefault("keys/5fdc4675.json", document(KEY))
+            slot = KEY if self.version == 1 else slot_of(self.epochs)
+            self.objects.setdefault("keys/5fdc4675.json", document(slot))
         return self.objects
 
 
@@ -444,10 +501,20 @@ def document(value):
 
 
 # ---------------------------------------------------------------- keys
-def key(info):
+def key(info, epoch=1):
     """HKDF-SHA-256 with one block of output."""
-    extracted = hmac.new(STORE, MASTER, "sha256").digest()
+    extracted = hmac.new(STORE, MASTERS[epoch - 1], "sha256").digest()
     return hmac.new(extracted, info.encode() + b"\x01", "sha256").digest()
+
+
+def slot_of(epochs, **fields):
+    """The key document of version 2 that wraps the keys of so many epochs."""
+    iv = base64.b64decode(KEY["iv"])
+    wrapped = aes(DERIVED[:32], iv, b"".join(MASTERS[:epochs]))
+    data = b"freezer-key-2\0" + STORE + bytes([epochs]) + iv + wrapped + KEY["id"].encode()
+    tag = hmac.new(DERIVED[32:], data, "sha256").digest()
+    slot = dict(KEY, version=2, epoch=epochs, wrapped=text(wrapped), tag=text(tag))
+    return dict(slot, **fields)
 
 
 def aes(secret, iv, data):

@@ -7,7 +7,12 @@ import os
 import sys
 
 import cases
+import entries
 import forge
+import versions
+
+# Each adds its vectors to cases.CASES.
+PARTS = [cases, versions, entries]
 
 USUAL = {"a": b"the first file\n", "b": b"the second file\n", "d": None, "d/c": b"c\n"}
 

@@ -3,8 +3,9 @@
 
 use super::Archive;
 use super::data_runs::FileData;
+use super::file_hash::FileHash;
 use crate::backup::blocks::{
-    BlockPlan, EarlierVersion, KnownBlocks, PlannedPiece, block_bytes, scan,
+    BlockPlan, EarlierVersion, KnownBlocks, PlannedPiece, Scanned, block_bytes, scan,
 };
 use crate::backup::error::BackupError;
 use crate::backup::read_step::SourceFile;
@@ -34,20 +35,37 @@ impl Archive<'_> {
         if let Some(earlier) = earlier
             && let Some(known) = KnownBlocks::load(self.blocks.streams, earlier)
         {
-            let plan = self.plan(&data, &known)?;
+            let mut hash = FileHash::new(&self.level.hashing);
+            let plan = self.plan(&data, &known, &mut hash)?;
             if plan.is_worth_it() {
                 let signature = SignatureWriter::new(known.block_bytes, known.key.clone());
                 drop(known);
+                self.hash = Some(hash);
                 return self.pieces(entry, &data, &plan, signature, earlier);
             }
         }
         self.whole_with_signature(entry, &data)
     }
 
-    fn plan(&self, data: &FileData<'_>, known: &KnownBlocks) -> Result<BlockPlan, BackupError> {
-        let plan = scan(data, &data.runs, known, |kept| {
-            self.progress.advance(0, kept);
-            self.stop.check()
+    fn plan(
+        &self,
+        data: &FileData<'_>,
+        known: &KnownBlocks,
+        hash: &mut FileHash,
+    ) -> Result<BlockPlan, BackupError> {
+        let plan = scan(data, &data.runs, known, |scanned| match scanned {
+            Scanned::Kept(bytes) => {
+                self.progress.advance(0, bytes);
+                self.stop.check()
+            }
+            Scanned::Data(at, data) => {
+                hash.compare(at, data);
+                Ok(())
+            }
+            Scanned::Unreadable => {
+                hash.give_up();
+                Ok(())
+            }
         })?;
         Ok(plan.without_crumbs())
     }
@@ -79,6 +97,9 @@ impl Archive<'_> {
         begun: Vec<Extent>,
     ) -> Result<(), BackupError> {
         let mut data = FileData::of(&entry.path, file, &self.source, self.progress);
+        let mut hash = FileHash::new(&self.level.hashing);
+        hash.read(&data, &begun);
+        self.hash = Some(hash);
         let covered = begun.last().map_or(0, Extent::end);
         skip_to(&mut data.runs, covered);
         let total: u64 = data.runs.iter().map(|run| run.length).sum();
@@ -118,7 +139,7 @@ impl Archive<'_> {
                     self.copy(entry, data, *run, Some(&mut signature))?;
                     Extent {
                         at: run.at,
-                        level: self.serial,
+                        level: self.level.serial,
                         stream,
                         length: run.length,
                     }
@@ -140,7 +161,7 @@ impl Archive<'_> {
     /// Appends a signature to the stream, and notes its place in the entry.
     fn signature(&mut self, entry: &mut Entry, signature: &[u8]) -> Result<(), BackupError> {
         let place = SignaturePlace {
-            level: self.serial,
+            level: self.level.serial,
             stream: self.stream.position(),
             length: signature.len() as u64,
         };
@@ -152,7 +173,7 @@ impl Archive<'_> {
     /// Writes the header of a member of `length` bytes that is no file of the tree.
     fn block_member(&mut self, of: &Metadata, length: u64) -> Result<(), BackupError> {
         self.blocks.count += 1;
-        let path = format!("{FOLDER}/{}-{}", self.serial.0, self.blocks.count);
+        let path = format!("{FOLDER}/{}-{}", self.level.serial.0, self.blocks.count);
         let Some(path) = TreePath::parse(path.as_bytes()) else {
             return Ok(());
         };

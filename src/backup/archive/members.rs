@@ -2,10 +2,11 @@
 
 use super::Archive;
 use super::data_runs::FileData;
+use super::file_hash::FileHash;
 use crate::backup::compare::UNSURE;
 use crate::backup::error::BackupError;
 use crate::backup::read_step::{ContentSource, SourceFile};
-use crate::backup::unread::{Unread, report_if_changed};
+use crate::backup::unread::{Unread, stayed_the_same};
 use crate::format::signature::SignatureWriter;
 use crate::format::tar::padding;
 use crate::model::{Content, DataRun, Entry, Extent, FileOffset, TreePath, Trouble};
@@ -48,25 +49,31 @@ impl Archive<'_> {
                 file
             }
         };
-        self.close(&entry.path, file);
+        let hash = self.hash.take();
+        if self.close(&entry.path, file)
+            && let Some(hash) = hash
+        {
+            hash.finish(entry);
+        }
         Ok(0)
     }
 
-    /// Closes a file whose content is stored, and logs if it has changed meanwhile.
-    fn close(&self, path: &TreePath, file: SourceFile) {
+    /// Closes a file whose content is stored. Returns whether it surely stayed the same meanwhile; the
+    /// log says so if not.
+    fn close(&self, path: &TreePath, file: SourceFile) -> bool {
         let (device, of_file) = (Some(file.stat.device), path.clone());
         if self.source.calls().check(path, device).is_err() {
             // Closing it may hang as well. It is closed when the process ends.
             std::mem::forget(file);
-            return;
+            return false;
         }
-        let looked = self.source.ask(path, device, move || {
-            report_if_changed(&of_file, &file);
-            Ok(())
-        });
-        if let Err(error) = looked {
+        let looked = self
+            .source
+            .ask(path, device, move || Ok(stayed_the_same(&of_file, &file)));
+        looked.unwrap_or_else(|error| {
             tracing::debug!(%path, %error, "could not see whether it changed while it was read");
-        }
+            false
+        })
     }
 
     /// Writes the member of a file whose content is in memory.
@@ -89,6 +96,7 @@ impl Archive<'_> {
     ) -> Result<(), BackupError> {
         let runs = self.header(entry, None, &data.runs)?;
         self.set_extents(entry, &runs);
+        self.hash = Some(FileHash::new(&self.level.hashing));
         self.in_hand = Some(entry.clone()).filter(|_| !data.shrank);
         let mut data_bytes = 0;
         for run in &runs {
@@ -122,7 +130,7 @@ impl Archive<'_> {
             for run in runs {
                 extents.push(Extent {
                     at: run.at,
-                    level: self.serial,
+                    level: self.level.serial,
                     stream,
                     length: run.length,
                 });
@@ -188,13 +196,16 @@ impl Archive<'_> {
         left: u64,
         signature: Option<&mut SignatureWriter>,
     ) -> Result<io::Result<CopiedPiece>, BackupError> {
-        let mut wanted = 0;
+        let (mut wanted, hash) = (0, &mut self.hash);
         let file_bytes = data.file.stat.size;
         let read = self.stream.append_read(left, file_bytes, |space| {
             wanted = space.len();
             let read = data.read_at(space, at)?;
             if let Some(signature) = signature {
                 signature.update(space.get(..read).unwrap_or_default());
+            }
+            if let Some(hash) = hash {
+                hash.store(at, space.get(..read).unwrap_or_default());
             }
             Ok(read)
         })?;

@@ -8,6 +8,7 @@
 mod by_blocks;
 mod data_runs;
 mod entry_index;
+mod file_hash;
 mod hard_links;
 mod members;
 
@@ -16,15 +17,17 @@ pub(super) use entry_index::{EntryIndex, IndexedEntries, Tally};
 
 use super::blocks::{BlockOptions, EarlierStreams};
 use super::checkpoint::{CheckpointTimer, Mark, begun_file};
-use super::compare::Change;
+use super::compare::{Change, SameContent};
 use super::error::BackupError;
 use super::read_step::{ReadEntry, ReadStep};
 use super::source_calls::SourceCaller;
 use super::stop::StopSignal;
 use super::stream::TarStream;
 use super::unread::Unread;
+use crate::format::content_hash::ContentHashing;
 use crate::format::tar::{BLOCK, DumpDir, END_OF_ARCHIVE, MemberEncoder};
 use crate::model::{Content, Entry, LevelSerial, Name, Progress, TreePath, Trouble};
+use file_hash::FileHash;
 use hard_links::HardLinks;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,7 +37,7 @@ pub(super) struct Archive<'run> {
     stream: TarStream,
     entries: EntryIndex<'run>,
     members: MemberEncoder,
-    serial: LevelSerial,
+    level: ArchivedLevel,
     blocks: BlockMembers<'run>,
     /// The directory that the walk is in.
     current: Option<CurrentDirectory>,
@@ -47,6 +50,8 @@ pub(super) struct Archive<'run> {
     checkpoints: CheckpointTimer<'run>,
     /// The large file that is being written, with all extents that it is to have.
     in_hand: Option<Entry>,
+    /// The hash of the file whose content is being written.
+    hash: Option<FileHash>,
     progress: &'run dyn Progress,
     stop: StopSignal<'run>,
     /// Reads large files.
@@ -59,6 +64,13 @@ pub(super) struct Outside<'run> {
     pub(super) stop: StopSignal<'run>,
     /// Reads large files.
     pub(super) source: SourceCaller,
+}
+
+/// The level that an archive is written for.
+pub(super) struct ArchivedLevel {
+    pub(super) serial: LevelSerial,
+    pub(super) same_content: SameContent,
+    pub(super) hashing: ContentHashing,
 }
 
 /// How large files are stored by blocks.
@@ -104,7 +116,7 @@ impl<'run> Archive<'run> {
     pub(super) fn new(
         stream: TarStream,
         entries: EntryIndex<'run>,
-        serial: LevelSerial,
+        level: ArchivedLevel,
         blocks: BlockMembers<'run>,
         checkpoints: CheckpointTimer<'run>,
         outside: Outside<'run>,
@@ -118,7 +130,7 @@ impl<'run> Archive<'run> {
             stream,
             entries,
             members: MemberEncoder::new(),
-            serial,
+            level,
             blocks,
             current: None,
             awaited: HashSet::new(),
@@ -126,6 +138,7 @@ impl<'run> Archive<'run> {
             links: HardLinks::default(),
             checkpoints,
             in_hand: None,
+            hash: None,
             progress,
             stop,
             source: Arc::new(source),
@@ -140,9 +153,10 @@ impl<'run> Archive<'run> {
             self.is_inside = step.path.is_root() || self.awaited.remove(&step.path);
         }
         if !self.is_inside {
-            // When its parent was read it was missing, or no directory. Its entries would have no
-            // parent in the index.
-            if step.is_first && step.directory.is_some() {
+            // When its parent was read it was missing, or no directory, or did not answer, which
+            // was reported. Its entries would have no parent in the index.
+            let has_answered = self.source.calls().check(&step.path, None).is_ok();
+            if step.is_first && step.directory.is_some() && has_answered {
                 self.progress
                     .trouble(Trouble::new(step.path, Unread::Replaced));
             }
@@ -176,7 +190,9 @@ impl<'run> Archive<'run> {
             self.entries.push(&entry, &change)?;
         }
         if let Some(all_names) = &mut all_names {
-            let kept = first.iter().filter(|entry| entry.is_kept());
+            let kept = first
+                .iter()
+                .filter(|found| found.is_kept() && !self.needs_link(found));
             all_names.are_earlier(kept.map(|kept| kept.entry.path.file_name()));
         }
         self.current = Some(CurrentDirectory {
@@ -195,10 +211,12 @@ impl<'run> Archive<'run> {
     /// Writes an entry, unless its content is kept, and puts it into the index.
     fn entry(&mut self, found: ReadEntry, bytes: &[u8]) -> Result<(), BackupError> {
         let is_kept = found.is_kept();
+        let needs_link = !is_kept || self.needs_link(&found);
         let ReadEntry {
             mut entry,
             content,
             change,
+            inode,
         } = found;
         if entry.content == Content::Directory {
             // Its member follows when the walk enters it.
@@ -207,8 +225,8 @@ impl<'run> Archive<'run> {
             }
             return Ok(());
         }
-        if let Some(first) = self.links.join(&mut entry) {
-            if !is_kept {
+        if let Some(first) = self.links.join(&mut entry, inode) {
+            if needs_link {
                 self.write_directory()?;
                 self.header(&entry, Some(&first), &[])?;
                 self.member_ended()?;
@@ -225,10 +243,17 @@ impl<'run> Archive<'run> {
         }
         self.entries.count_logical_bytes(entry.content.size());
         if let Some(node) = self.entries.push(&entry, &change)? {
-            self.links.remember(node, entry);
+            self.links.remember(node, entry, inode, !is_kept);
         }
         self.progress.advance(1, read_bytes);
         Ok(())
+    }
+
+    /// Returns whether an entry that is as it was needs a member nevertheless. Where the streams alone
+    /// make the tree, it must be linked to the name that its file was stored again under.
+    fn needs_link(&self, found: &ReadEntry) -> bool {
+        self.level.same_content == SameContent::Store
+            && self.links.has_stored(&found.entry, found.inode)
     }
 
     /// Writes the member of the current directory, unless it is written and nothing is new in it.
@@ -286,7 +311,7 @@ impl<'run> Archive<'run> {
         let begun = self
             .in_hand
             .as_ref()
-            .and_then(|entry| begun_file(entry, self.serial, position));
+            .and_then(|entry| begun_file(entry, self.level.serial, position));
         let index = self.entries.so_far()?;
         self.checkpoints.taken(position);
         self.stream.cut_with(Mark { index, begun })

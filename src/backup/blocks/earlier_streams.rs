@@ -83,7 +83,7 @@ impl StoredFrames {
         Ok(self.table.locate(StreamOffset(at))?)
     }
 
-    /// Fetches a frame, and returns its bytes before compression.
+    /// Fetches a frame, and returns the bytes of the row before compression.
     pub(in crate::backup) fn fetch(
         &self,
         row: &FrameRow,
@@ -94,7 +94,8 @@ impl StoredFrames {
             self.store
                 .get_range(&object, row.offset.0, usize::try_from(row.stored_length)?)?;
         let expected = row.expected(self.compression);
-        Ok(self.opener.open_data(decoder, &expected, stored)?)
+        let frame = self.opener.open_data(decoder, &expected, stored)?;
+        Ok(row.part_of(frame))
     }
 }
 

@@ -25,4 +25,4 @@ pub(super) use earlier_version::EarlierVersion;
 pub(super) use engine::block_bytes;
 pub use engine::{BlockOptions, Engine};
 pub(super) use known_blocks::KnownBlocks;
-pub(super) use scan::{Readable, scan};
+pub(super) use scan::{Readable, Scanned, scan};

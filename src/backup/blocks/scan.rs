@@ -9,6 +9,7 @@ use super::known_blocks::{KnownBlock, KnownBlocks};
 use crate::format::signature::RollingSum;
 use crate::model::{DataRun, FileOffset};
 use std::io;
+use std::ops::Range;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -23,15 +24,25 @@ pub(in crate::backup) trait Readable {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
+/// What a scan tells as it goes on.
+pub(in crate::backup) enum Scanned<'scan> {
+    /// This many bytes more need not be stored.
+    Kept(u64),
+    /// The data at a place in the file: all of it in order, but for new data at its end.
+    Data(u64, &'scan [u8]),
+    /// Some data could not be read.
+    Unreadable,
+}
+
 /// Plans the data `runs` of a file. A part that cannot be read is planned as new; storing it reads
 /// it again and reports the error.
 ///
-/// Calls `tick` with the number of bytes that need not be stored; its error ends the scan.
+/// Calls `tell` on the way; its error ends the scan.
 pub(in crate::backup) fn scan<E>(
     file: &dyn Readable,
     runs: &[DataRun],
     known: &KnownBlocks,
-    mut tick: impl FnMut(u64) -> Result<(), E>,
+    mut tell: impl FnMut(Scanned<'_>) -> Result<(), E>,
 ) -> Result<BlockPlan, E> {
     let mut scan = BlockScan {
         known,
@@ -40,7 +51,8 @@ pub(in crate::backup) fn scan<E>(
         home_hint: 0,
         shift_hint: 0,
     };
-    for run in runs {
+    for (number, run) in runs.iter().enumerate() {
+        let is_last = number + 1 == runs.len();
         let end = run.at.0.saturating_add(run.length);
         let mut window = FileWindow {
             file,
@@ -53,20 +65,26 @@ pub(in crate::backup) fn scan<E>(
             match scan.step(&mut window, at) {
                 Ok(next) => {
                     kept += scan.plan.kept_from(at);
+                    // The end of the file is stored, and told of, when it is copied.
+                    let is_at_end = is_last && next == end && !window.holds(at, next);
+                    if !is_at_end && !window.tell(at..next, &mut tell)? {
+                        tell(Scanned::Unreadable)?;
+                    }
                     at = next;
                 }
                 Err(error) => {
                     tracing::debug!(%error, at, "could not compare blocks");
                     scan.plan.push(new(at, end));
+                    tell(Scanned::Unreadable)?;
                     break;
                 }
             }
             if at - told_at >= READ_BYTES as u64 {
-                tick(std::mem::take(&mut kept))?;
+                tell(Scanned::Kept(std::mem::take(&mut kept)))?;
                 told_at = at;
             }
         }
-        tick(kept)?;
+        tell(Scanned::Kept(kept))?;
     }
     Ok(scan.plan)
 }
@@ -89,6 +107,31 @@ struct FileWindow<'file> {
 }
 
 impl FileWindow<'_> {
+    /// Returns whether the bytes from `at` to `end` are in memory.
+    fn holds(&self, at: u64, end: u64) -> bool {
+        self.start <= at && end <= self.start + self.buffer.len() as u64
+    }
+
+    /// Tells of the bytes in a range, which are read if they are not in memory. Returns false if
+    /// they cannot be read.
+    fn tell<E>(
+        &mut self,
+        range: Range<u64>,
+        tell: &mut impl FnMut(Scanned<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let mut at = range.start;
+        while at < range.end {
+            let length = (range.end - at).min(READ_BYTES as u64);
+            let Ok(bytes) = self.bytes(at, length) else {
+                return Ok(false);
+            };
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            tell(Scanned::Data(at, bytes.get(..length).unwrap_or_default()))?;
+            at += length as u64;
+        }
+        Ok(true)
+    }
+
     /// Returns the bytes from `at` on: at least `length` of them, unless the run ends before.
     /// Forgets the bytes before `at`.
     fn bytes(&mut self, at: u64, length: u64) -> io::Result<&[u8]> {

@@ -5,6 +5,7 @@
 //! have is opened (`file`).
 
 mod child;
+mod extensions;
 mod file;
 mod unchanged;
 
@@ -12,12 +13,13 @@ use super::base::Base;
 use super::blocks::Engine;
 use super::compare::{Change, Likeness, Previous};
 use super::content::StoredContent;
-use super::read_step::{ContentSource, ReadEntry, ReadStep};
+use super::read_step::{ContentSource, ReadEntry, ReadStep, SourceInode};
 use super::resume::Resumed;
 use super::source_calls::{NotAsked, SourceCalls};
 use super::step::{DirectoryAccess, WalkStep, WalkedDirectory};
 use super::unread::Unread;
-use crate::model::{Content, Entry, Kind, Metadata, Name, TreePath, Trouble, Xattr};
+use crate::format::content_hash::ContentHashing;
+use crate::model::{Content, Entry, Extensions, Kind, Metadata, Name, TreePath, Trouble, Xattr};
 use crate::platform::{Owners, Sort, Stat, Xattrs};
 use child::ListedChild;
 use std::cell::RefCell;
@@ -34,6 +36,7 @@ pub(super) struct EntryReader {
     xattrs: Xattrs,
     earlier: EarlierContent,
     engine: Engine,
+    hashing: ContentHashing,
     calls: Arc<SourceCalls>,
 }
 
@@ -57,17 +60,24 @@ struct StepReader<'step> {
     xattrs: &'step Xattrs,
     earlier: &'step EarlierContent,
     engine: Engine,
+    hashing: &'step ContentHashing,
     troubles: RefCell<Vec<Trouble>>,
 }
 
 impl EntryReader {
     /// Makes a reader that finds in `earlier` what does not have to be stored again.
-    pub(super) fn new(earlier: EarlierContent, engine: Engine, calls: &Arc<SourceCalls>) -> Self {
+    pub(super) fn new(
+        earlier: EarlierContent,
+        engine: Engine,
+        hashing: ContentHashing,
+        calls: &Arc<SourceCalls>,
+    ) -> Self {
         Self {
             owners: Owners::new(),
             xattrs: Xattrs::new(),
             earlier,
             engine,
+            hashing,
             calls: Arc::clone(calls),
         }
     }
@@ -81,6 +91,7 @@ impl EntryReader {
             xattrs: &self.xattrs,
             earlier: &self.earlier,
             engine: self.engine,
+            hashing: &self.hashing,
             troubles: RefCell::default(),
         };
         let mut read = ReadStep::of(step);
@@ -133,13 +144,15 @@ impl StepReader<'_> {
         if let Some(same) = previous.and_then(|previous| self.same(previous, &stat)) {
             return Some(same);
         }
-        let xattrs = match &directory.access {
-            DirectoryAccess::Open(handle) => {
-                self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device))
-            }
-            DirectoryAccess::ByName { .. } => Vec::new(),
+        let (xattrs, extensions) = match &directory.access {
+            DirectoryAccess::Open(handle) => (
+                self.attributes(&directory.path, self.xattrs.of_open(handle, stat.device)),
+                extensions::of_directory(&directory.path, handle),
+            ),
+            DirectoryAccess::ByName { .. } => (Vec::new(), Extensions::default()),
         };
-        let entry = self.entry(&directory.path, &stat, xattrs, Content::Directory);
+        let mut entry = self.entry(&directory.path, &stat, xattrs, Content::Directory);
+        entry.metadata.extensions = extensions;
         Some(self.same_after_all(previous, entry, &stat))
     }
 
@@ -194,8 +207,9 @@ impl StepReader<'_> {
                 return Ok(());
             }
         };
-        let xattrs = self.child_attributes(child, &stat);
-        let entry = self.entry(child.path, &stat, xattrs, content);
+        let (xattrs, extensions) = self.child_attributes(child, &stat);
+        let mut entry = self.entry(child.path, &stat, xattrs, content);
+        entry.metadata.extensions = extensions;
         read.entries
             .push(self.same_after_all(previous, entry, &stat));
         Ok(())
@@ -209,7 +223,7 @@ impl StepReader<'_> {
             .as_ref()?
             .comparison
             .judge(&previous.entry, stat);
-        (likeness == Likeness::Same).then(|| ReadEntry::unchanged(previous))
+        (likeness == Likeness::Same).then(|| ReadEntry::unchanged(previous, stat))
     }
 
     /// Returns an entry without content, or the one of the base if only its ctime differs and that
@@ -219,27 +233,32 @@ impl StepReader<'_> {
             && base.comparison.judge(&previous.entry, stat) == Likeness::Content
             && base.comparison.judge_metadata(&previous.entry, &entry) == Likeness::Same
         {
-            return ReadEntry::unchanged(previous);
+            return ReadEntry::unchanged(previous, stat);
         }
         ReadEntry {
             entry,
             content: ContentSource::Empty,
             change: Change::against(previous),
+            inode: SourceInode::of(stat),
         }
     }
 
-    fn child_attributes(&self, child: &ListedChild<'_>, stat: &Stat) -> Vec<Xattr> {
+    fn child_attributes(&self, child: &ListedChild<'_>, stat: &Stat) -> (Vec<Xattr>, Extensions) {
         if stat.sort == Sort::Kept(Kind::Directory) {
             // The walk reports a directory that cannot be opened.
-            let read = child
-                .directory
-                .open_child(child.name)
-                .and_then(|directory| self.xattrs.of_open(&directory, stat.device));
-            return read.unwrap_or_default();
+            let Ok(directory) = child.directory.open_child(child.name) else {
+                return (Vec::new(), extensions::of_unopened(child));
+            };
+            let xattrs = self.xattrs.of_open(&directory, stat.device);
+            return (
+                xattrs.unwrap_or_default(),
+                extensions::of_directory(child.path, &directory),
+            );
         }
-        self.attributes(
-            child.path,
-            self.xattrs.of_child(child.directory, child.name),
+        let xattrs = self.xattrs.of_child(child.directory, child.name);
+        (
+            self.attributes(child.path, xattrs),
+            extensions::of_unopened(child),
         )
     }
 
@@ -263,6 +282,7 @@ impl StepReader<'_> {
             blocks: stat.blocks,
             xattrs,
             signatures: Vec::new(),
+            extensions: Extensions::default(),
         };
         Entry {
             path: path.clone(),

@@ -1,12 +1,12 @@
 //! Finds files whose content earlier levels, or interrupted runs, have stored.
 
-use super::StepReader;
 use super::child::ListedChild;
+use super::{StepReader, extensions};
 use crate::backup::base::Base;
 use crate::backup::compare::{Change, Likeness, Previous, SameContent};
 use crate::backup::read_step::{ReadEntry, SourceFile};
 use crate::backup::unread::Unread;
-use crate::model::{Entry, Kind};
+use crate::model::{Entry, Extensions, Kind};
 use crate::platform::Stat;
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl StepReader<'_> {
             .filter(|moved| self.may_keep(child, stat, &moved.entry))?;
         let entry = self.with_content_of(&moved.entry, child, stat);
         let change = Change::against(previous.filter(|previous| !previous.is_moved));
-        Some(ReadEntry::kept(entry, change))
+        Some(ReadEntry::kept(entry, change, stat))
     }
 
     /// Judges a file of the same path by its metadata.
@@ -68,13 +68,13 @@ impl StepReader<'_> {
         let comparison = &base.comparison;
         match comparison.judge(&previous.entry, stat) {
             Likeness::None => None,
-            Likeness::Same => Some(ReadEntry::unchanged(previous)),
+            Likeness::Same => Some(ReadEntry::unchanged(previous, stat)),
             Likeness::Content => {
                 let entry = self.with_content_of(&previous.entry, child, stat);
                 match comparison.judge_metadata(&previous.entry, &entry) {
-                    Likeness::Same => Some(ReadEntry::unchanged(previous)),
+                    Likeness::Same => Some(ReadEntry::unchanged(previous, stat)),
                     Likeness::Content => (comparison.same_content == SameContent::Lean)
-                        .then(|| ReadEntry::kept(entry, Change::Changed)),
+                        .then(|| ReadEntry::kept(entry, Change::Changed, stat)),
                     Likeness::None => None,
                 }
             }
@@ -109,10 +109,10 @@ impl StepReader<'_> {
             Likeness::Same | Likeness::None => entry.metadata == previous.entry.metadata,
         };
         if is_same || differs_in_nothing() {
-            return Some(ReadEntry::unchanged(previous));
+            return Some(ReadEntry::unchanged(previous, stat));
         }
         let is_lean = comparison.same_content == SameContent::Lean;
-        is_lean.then(|| ReadEntry::kept(entry, Change::Changed))
+        is_lean.then(|| ReadEntry::kept(entry, Change::Changed, stat))
     }
 
     /// Returns a file whose content an interrupted run has stored.
@@ -143,7 +143,7 @@ impl StepReader<'_> {
         };
         Ok(self
             .may_keep(child, &stat, &entry)
-            .then(|| ReadEntry::kept(entry, child.change())))
+            .then(|| ReadEntry::kept(entry, child.change(), &stat)))
     }
 
     /// Returns whether a file has the content of an earlier entry, as far as contents are compared.
@@ -160,6 +160,15 @@ impl StepReader<'_> {
         })
     }
 
+    /// Returns the extensions of a file whose content need not be read. A file that this user may not
+    /// open keeps no flags.
+    fn extensions_of(child: &ListedChild<'_>) -> Extensions {
+        child.directory.open_file(child.name).map_or_else(
+            |_| extensions::of_unopened(child),
+            |file| extensions::of_file(child.path, &file),
+        )
+    }
+
     /// Returns the entry of a file as it is now, with the content of an earlier one.
     fn with_content_of(&self, earlier: &Entry, child: &ListedChild<'_>, stat: &Stat) -> Entry {
         let xattrs = self.attributes(
@@ -171,6 +180,10 @@ impl StepReader<'_> {
             .metadata
             .signatures
             .clone_from(&earlier.metadata.signatures);
+        entry.metadata.extensions = Extensions {
+            content_hash: earlier.metadata.extensions.content_hash,
+            ..Self::extensions_of(child)
+        };
         entry
     }
 }

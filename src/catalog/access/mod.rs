@@ -231,7 +231,12 @@ impl Access {
     /// Returns how claims of the store name machines.
     pub fn machine_digest(&self) -> MachineDigest {
         let master = self.unlocked.as_ref().map(|unlocked| &unlocked.master);
-        MachineDigest::new(master, self.identity.id)
+        let digest = MachineDigest::new(master, self.identity.id);
+        if self.names.is_some() {
+            digest.hiding_hosts()
+        } else {
+            digest
+        }
     }
 
     /// Returns what opens the frames of a level.

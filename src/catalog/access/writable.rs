@@ -1,8 +1,10 @@
 //! Says whether this program may change a store.
 
+use super::documents::key_slots;
 use super::{Access, AccessError};
 use crate::catalog::{listing, names};
 use crate::format::identity::Cipher;
+use crate::format::keys::KeySlot;
 
 impl Access {
     /// Fails where this program must not change the store. Every command that stores or removes
@@ -42,10 +44,16 @@ impl Access {
 
     /// Fails where a store that says it is not encrypted has keys.
     fn expect_no_keys(&self) -> Result<(), AccessError> {
-        let has_keys = self.identity.cipher == Cipher::None
-            && listing::is_any_below(self.store.as_ref(), names::KEYS)
-                .map_err(AccessError::Store)?;
-        if has_keys {
+        if self.identity.cipher != Cipher::None
+            || !listing::is_any_below(self.store.as_ref(), names::KEYS)
+                .map_err(AccessError::Store)?
+        {
+            return Ok(());
+        }
+        // Anything else below that prefix is junk, and no reason to keep anybody from working.
+        let is_own_key = |slot: KeySlot| slot.is_bearable_key_of(self.identity.id);
+        let keys = key_slots(self.store.as_ref())?;
+        if keys.into_iter().flatten().any(is_own_key) {
             return Err(AccessError::KeysInTheClear(self.store.location()));
         }
         Ok(())

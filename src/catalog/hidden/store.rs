@@ -17,7 +17,7 @@ pub struct HiddenStore {
 }
 
 /// What a prefix of names says of the backup.
-enum Below<'text> {
+enum PrefixScope<'text> {
     /// Nothing: it is no prefix of objects of backups.
     Elsewhere,
     /// All backups, or those of a host, in a folder that begins like this.
@@ -34,7 +34,7 @@ enum Below<'text> {
     },
 }
 
-impl<'text> Below<'text> {
+impl<'text> PrefixScope<'text> {
     fn read(prefix: &'text str) -> Self {
         let Some((folder, rest)) = split_folder(prefix) else {
             return Self::Elsewhere;
@@ -70,27 +70,27 @@ impl HiddenStore {
     }
 
     fn hidden(&self, name: &ObjectName) -> ObjectName {
-        match Below::read(name.as_str()) {
-            Below::One { folder, path, rest } => {
+        match PrefixScope::read(name.as_str()) {
+            PrefixScope::One { folder, path, rest } => {
                 let BackupPath { host, name: backup } = self.book.hide(&path);
                 ObjectName::new(format!("{folder}{host}/{backup}/{rest}"))
                     .unwrap_or_else(|| name.clone())
             }
-            Below::Elsewhere | Below::Several { .. } => name.clone(),
+            PrefixScope::Elsewhere | PrefixScope::Several { .. } => name.clone(),
         }
     }
 
     fn hidden_prefix(&self, prefix: &str) -> String {
-        match Below::read(prefix) {
-            Below::One { folder, path, rest } => {
+        match PrefixScope::read(prefix) {
+            PrefixScope::One { folder, path, rest } => {
                 let BackupPath { host, name } = self.book.hide(&path);
                 format!("{folder}{host}/{name}/{rest}")
             }
-            Below::Several {
+            PrefixScope::Several {
                 folder,
                 host: Some(host),
             } => format!("{folder}{}/", self.book.hide_host(host)),
-            Below::Elsewhere | Below::Several { .. } => prefix.to_owned(),
+            PrefixScope::Elsewhere | PrefixScope::Several { .. } => prefix.to_owned(),
         }
     }
 
@@ -108,8 +108,8 @@ impl HiddenStore {
 
     /// Lists the objects of several backups in the order of the shown names.
     ///
-    /// Memory holds the objects of all of them, which are few but for data. That is listed twice: to
-    /// find the backups, and then each of them.
+    /// Memory holds the objects of all of them, which are few but for data. That is listed twice:
+    /// to find the backups, and then each of them.
     fn list_several(
         &self,
         folder: &str,
@@ -120,14 +120,14 @@ impl HiddenStore {
         let mut backups: BTreeMap<BackupPath, Vec<ObjectInfo>> = BTreeMap::new();
         let hidden_prefix = self.hidden_prefix(prefix);
         self.inner.list(&hidden_prefix, &mut |object| {
-            match Below::read(object.name.as_str()) {
-                Below::One { path, .. } => {
+            match PrefixScope::read(object.name.as_str()) {
+                PrefixScope::One { path, .. } => {
                     let objects = backups.entry(path).or_default();
                     if folder != names::DATA {
                         objects.push(object);
                     }
                 }
-                Below::Elsewhere | Below::Several { .. } => strangers.push(object),
+                PrefixScope::Elsewhere | PrefixScope::Several { .. } => strangers.push(object),
             }
             true
         })?;
@@ -254,10 +254,10 @@ impl Store for HiddenStore {
         if prefix.is_empty() {
             return self.list_all(found);
         }
-        match Below::read(prefix) {
-            Below::Elsewhere => self.inner.list(prefix, found),
-            Below::Several { folder, .. } => self.list_several(folder, prefix, found),
-            Below::One { .. } => self.list_one(prefix, found),
+        match PrefixScope::read(prefix) {
+            PrefixScope::Elsewhere => self.inner.list(prefix, found),
+            PrefixScope::Several { folder, .. } => self.list_several(folder, prefix, found),
+            PrefixScope::One { .. } => self.list_one(prefix, found),
         }
     }
 

@@ -3,7 +3,8 @@
 //! Encryption and signatures keep a provider from forging what a store holds. They do not keep it
 //! from showing less: an older copy, an empty place, another store. A client that remembers what
 //! it saw last notices that. It remembers for each store its id, its cipher, its version, its key
-//! epoch and its places, and for each backup the newest point in time: the level, the serial and the digest of the manifest.
+//! epoch and its places, and for each backup the newest point in time: the level, the serial and
+//! the digest of the manifest.
 //!
 //! Only what was authenticated is remembered, that is a manifest that opened. A store that differs
 //! from the memory is a [`Surprise`]: commands that read tell it and go on; commands that write or

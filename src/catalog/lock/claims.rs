@@ -5,7 +5,7 @@ use crate::catalog::{Access, objects_below};
 use crate::format::claim::{Claim, MAX_CLAIM_BYTES, MachineDigest};
 use crate::model::order::is_ahead;
 use crate::model::{BackupName, LevelId};
-use crate::platform::Running;
+use crate::platform::{Running, host_name};
 use crate::store::{self, ErrorKind, ObjectName, Store, StoreExt};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,11 +86,15 @@ impl Claims<'_> {
         Ok(claims)
     }
 
-    /// Reads one object of a claim; `None` when it cannot be read.
+    /// Reads one object of a claim, with the host as people are told it; `None` when it cannot be
+    /// read.
     pub(super) fn read(&self, id: &LevelId, until: Timestamp) -> Option<Claim> {
         let name = names::claim_name(self.backup, id, Term::Until(until));
         let bytes = self.store.get(&name, MAX_CLAIM_BYTES).ok()?;
-        Claim::decode(&bytes).ok()
+        let mut claim = Claim::decode(&bytes).ok()?;
+        let own = host_name().unwrap_or_default();
+        claim.host = self.digest.shown_host(claim.host, &own);
+        Some(claim)
     }
 
     /// Reads the first object of a claim that can be read.

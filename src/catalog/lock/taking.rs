@@ -165,7 +165,7 @@ impl Locker<'_> {
             .unwrap_or(Timestamp::MAX);
         let name = names::claim_name(self.request.backup, id, Term::Until(until));
         let claim = Claim::new(
-            self.request.host,
+            &self.digest.conceal_host(self.request.host),
             self.request.action,
             id.started(),
             self.process.clone(),

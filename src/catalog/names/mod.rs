@@ -246,9 +246,9 @@ fn path_of(backup: &BackupName) -> String {
 
 /// Returns a part of a backup's name as a component.
 ///
-/// A hidden name stands for itself, too. A part too long for a component is cut there, and the whole cannot be read from a listing (the
-/// manifest holds it). The cut form then stands for it, in both directions: a backup that was found
-/// can be opened under that name.
+/// A hidden name stands for itself, too. A part too long for a component is cut there, and the
+/// whole cannot be read from a listing (the manifest holds it). The cut form then stands for it, in
+/// both directions: a backup that was found can be opened under that name.
 pub(super) fn component(part: &str) -> String {
     if ObjectName::is_cut(part) || ObjectName::is_hidden(part) {
         part.to_owned()

@@ -1,6 +1,7 @@
 //! The keys of a store's frames, those of every key epoch.
 
 use super::cipher::EpochKeys;
+use crate::format::content_hash::ContentHashing;
 use crate::model::KeyEpoch;
 use zeroize::Zeroizing;
 
@@ -11,18 +12,32 @@ pub struct FrameKeys {
     newest: EpochKeys,
     /// The keys of the epochs before, from the first on.
     earlier: Vec<EpochKeys>,
+    /// How the content of files is hashed: the same in all epochs.
+    content_hashing: ContentHashing,
 }
 
 impl FrameKeys {
-    /// Prepares the keys of a store whose master key was never rotated.
+    /// Prepares the keys of a store whose master key was never rotated. Hashes of content are under
+    /// a key of zeros.
     pub fn new(encryption: &Zeroizing<[u8; 32]>, authentication: &Zeroizing<[u8; 32]>) -> Self {
-        Self::of(EpochKeys::new(encryption, authentication), Vec::new())
+        let newest = EpochKeys::new(encryption, authentication);
+        let content_hashing = ContentHashing::keyed(Zeroizing::new([0; 32]));
+        Self::of(newest, Vec::new(), content_hashing)
     }
 
     /// Joins the keys of all epochs. `earlier` has those of the epochs before the newest, from the
     /// first on.
-    pub fn of(newest: EpochKeys, earlier: Vec<EpochKeys>) -> Self {
-        Self { newest, earlier }
+    pub fn of(newest: EpochKeys, earlier: Vec<EpochKeys>, content_hashing: ContentHashing) -> Self {
+        Self {
+            newest,
+            earlier,
+            content_hashing,
+        }
+    }
+
+    /// Returns how the content of files is hashed.
+    pub fn content_hashing(&self) -> &ContentHashing {
+        &self.content_hashing
     }
 
     /// Returns the epoch of new frames.

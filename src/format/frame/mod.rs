@@ -28,6 +28,7 @@ pub use header::{HEADER_BYTES, SealedOutline};
 pub use opener::{ExpectedFrame, Opener};
 pub use sealer::{Sealer, StoredFrame};
 
+use super::content_hash::ContentHashing;
 use crate::model::{Advice, FrameNo, KeyEpoch, LevelId, StoreId, hints};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -167,6 +168,16 @@ pub enum Protection {
     Checksum,
     /// By an authentication code, which shows both. The frame is also encrypted.
     Encrypted(Arc<FrameKeys>),
+}
+
+impl Protection {
+    /// Returns how the content of files is hashed.
+    pub fn content_hashing(&self) -> ContentHashing {
+        match self {
+            Self::Checksum => ContentHashing::default(),
+            Self::Encrypted(keys) => keys.content_hashing().clone(),
+        }
+    }
 }
 
 /// Why a frame could not be made or read.

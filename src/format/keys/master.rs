@@ -1,6 +1,7 @@
 //! The master keys of a store, and the keys that are derived from them.
 
 use super::KeyError;
+use crate::format::content_hash::ContentHashing;
 use crate::format::frame::{EpochKeys, FrameKeys};
 use crate::format::hidden_names::NameHider;
 use crate::model::{KeyEpoch, StoreId};
@@ -70,7 +71,8 @@ impl MasterKey {
             .filter_map(|epoch| self.epoch_keys(id, KeyEpoch(epoch)))
             .collect();
         let newest = epochs.pop().expect("a master key has at least one epoch");
-        FrameKeys::of(newest, epochs)
+        let hash_key = self.lasting_key(id, b"freezer content hash 2");
+        FrameKeys::of(newest, epochs, ContentHashing::keyed(hash_key))
     }
 
     /// Returns a code under the authentication key of an epoch, which covers no bytes yet. `None`

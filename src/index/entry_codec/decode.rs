@@ -1,10 +1,15 @@
 //! Decoding entries.
 
+use super::extensions::{AreaOwner, TakenExtensions, take_extensions};
 use super::lists::{take_extents, take_signatures, take_xattrs};
 use super::rules::{check_extent, check_target};
-use super::{CTIME, EXTENTS, KNOWN_FLAGS, LINK, SIGNATURES, VERSION, WHOLE, XATTRS, usual_blocks};
+use super::{
+    CTIME, EXTENSIONS, EXTENTS, LINK, OLDEST_VERSION, SIGNATURES, VERSION, WHOLE, XATTRS,
+    known_flags, usual_blocks,
+};
 use crate::index::bytes::Reader;
 use crate::index::error::Flaw;
+use crate::index::node_number::{RANK_BITS, node_of};
 use crate::model::{
     Content, Device, Entry, Extent, FileOffset, Kind, LevelSerial, Metadata, NodeId, Owner,
     StreamOffset, Time, TreePath,
@@ -37,20 +42,24 @@ pub struct EntryAttributes {
     pub size: u64,
     /// The numbers of a device; `None` for every other kind.
     pub numbers: Option<Device>,
-    /// The first name of the file, if this is a further name of it.
+    /// The record that the names of the file have in common, if this is another one.
     pub link_to: Option<NodeId>,
     /// Whether the entry has extended attributes.
     pub has_xattrs: bool,
 }
 
-/// Decodes the numbers of an entry. Does not look at the bytes after them.
-pub(in crate::index) fn decode_attributes(value: &[u8]) -> Result<EntryAttributes, Flaw> {
-    Front::decode(value).map(|front| front.attributes)
+/// Decodes the numbers of an entry of the run `run`. Does not look at the bytes after them.
+pub(in crate::index) fn decode_attributes(
+    value: &[u8],
+    run: usize,
+) -> Result<EntryAttributes, Flaw> {
+    Front::decode(value, run).map(|front| front.attributes)
 }
 
-/// Decodes a whole entry.
-pub(in crate::index) fn decode(value: &[u8], path: TreePath) -> Result<Entry, Flaw> {
-    let mut front = Front::decode(value)?;
+/// Decodes a whole entry of the run `run`.
+pub(in crate::index) fn decode(value: &[u8], path: TreePath, run: usize) -> Result<Entry, Flaw> {
+    let mut front = Front::decode(value, run)?;
+    let extensions = front.extensions.to_owned();
     let (shape, size) = (front.shape, front.attributes.size);
     let xattrs = if shape.has(XATTRS) {
         take_xattrs(&mut front.rest)?
@@ -96,6 +105,7 @@ pub(in crate::index) fn decode(value: &[u8], path: TreePath) -> Result<Entry, Fl
             blocks: attributes.blocks,
             xattrs,
             signatures,
+            extensions,
         },
         content: front.content(extents)?,
         link_to: attributes.link_to,
@@ -104,22 +114,22 @@ pub(in crate::index) fn decode(value: &[u8], path: TreePath) -> Result<Entry, Fl
 
 /// The kind and the flags of an entry. They decide which fields it has.
 #[derive(Clone, Copy)]
-struct Shape {
-    kind: Kind,
+pub(super) struct Shape {
+    pub(super) kind: Kind,
     flags: u8,
 }
 
 impl Shape {
     fn take(reader: &mut Reader<'_>) -> Result<Self, Flaw> {
         let version = reader.u8()?;
-        if version != VERSION {
+        if !(OLDEST_VERSION..=VERSION).contains(&version) {
             let what =
                 format!("this version of freezer does not know entries of version {version}");
             return Err(what.into());
         }
         let kind = kind_of(reader.u8()?)?;
         let flags = reader.u8()?;
-        let unknown = flags & !KNOWN_FLAGS;
+        let unknown = flags & !known_flags(version);
         if unknown != 0 {
             let what = format!("this version of freezer does not know the flags {unknown:#04x}");
             return Err(what.into());
@@ -132,7 +142,7 @@ impl Shape {
         Ok(shape)
     }
 
-    fn has(self, flag: u8) -> bool {
+    pub(super) fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
@@ -163,11 +173,12 @@ struct Front<'a> {
     target: &'a [u8],
     /// Level and place of content in one piece.
     whole: Option<(LevelSerial, StreamOffset)>,
+    extensions: TakenExtensions<'a>,
     rest: Reader<'a>,
 }
 
 impl<'a> Front<'a> {
-    fn decode(value: &'a [u8]) -> Result<Self, Flaw> {
+    fn decode(value: &'a [u8], run: usize) -> Result<Self, Flaw> {
         let mut reader = Reader::new(value);
         let shape = Shape::take(&mut reader)?;
         let mode = reader.varint_u32()?;
@@ -191,7 +202,23 @@ impl<'a> Front<'a> {
             numbers,
         } = OfKind::take(&mut reader, shape.kind)?;
         let blocks = reader.difference(usual_blocks)?;
-        let link_to = shape.field(LINK, || reader.varint().map(NodeId))?;
+        let same_run = shape.field(LINK, || reader.varint())?;
+        if same_run.is_some_and(|rank| rank >> RANK_BITS != 0) {
+            return Err("it links to an entry that does not come before it".into());
+        }
+        let extensions = match shape.field(EXTENSIONS, || reader.sized())? {
+            Some(area) => take_extensions(
+                area,
+                AreaOwner {
+                    shape,
+                    size,
+                    ctime,
+                    run,
+                },
+            )?,
+            None => TakenExtensions::default(),
+        };
+        let link_to = same_run.map(|rank| node_of(run, rank)).or(extensions.link);
         Ok(Self {
             shape,
             attributes: EntryAttributes {
@@ -214,6 +241,7 @@ impl<'a> Front<'a> {
             group,
             target,
             whole: level.zip(stream),
+            extensions,
             rest: reader,
         })
     }

@@ -1,13 +1,17 @@
 //! Encoding entries.
 
+use super::extensions::ExtensionArea;
 use super::lists::{put_extents, put_signatures, put_xattrs};
-use super::{CTIME, EXTENTS, LINK, SIGNATURES, VERSION, WHOLE, XATTRS, usual_blocks, whole};
+use super::{
+    CTIME, EXTENSIONS, EXTENTS, LINK, SIGNATURES, VERSION, WHOLE, XATTRS, usual_blocks, whole,
+};
 use crate::index::bytes::{put_difference, put_sized, put_varint};
+use crate::index::node_number::{rank_of, run_of};
 use crate::model::{Content, Entry, Extent, Kind, Metadata, Owner, Time};
 
-/// Replaces the content of `out` by the value of `entry`, which must have passed
-/// [`check`](super::check).
-pub(in crate::index) fn encode(entry: &Entry, out: &mut Vec<u8>) {
+/// Replaces the content of `out` by the value of `entry` in the run `run`. The entry must have
+/// passed [`check`](super::check).
+pub(in crate::index) fn encode(entry: &Entry, run: usize, out: &mut Vec<u8>) {
     let Metadata {
         mode,
         owner,
@@ -19,6 +23,7 @@ pub(in crate::index) fn encode(entry: &Entry, out: &mut Vec<u8>) {
         blocks,
         xattrs,
         signatures,
+        extensions,
     } = &entry.metadata;
     let (size, extents) = match &entry.content {
         Content::File { size, extents } => (*size, extents.as_slice()),
@@ -26,13 +31,23 @@ pub(in crate::index) fn encode(entry: &Entry, out: &mut Vec<u8>) {
     };
     let whole = whole(size, extents);
     let own_ctime = (ctime != mtime).then_some(*ctime);
+    let (same_run, older_run) = match entry.link_to {
+        Some(first) if run_of(first) == run => (Some(rank_of(first)), None),
+        first => (None, first),
+    };
+    let area = ExtensionArea {
+        extensions,
+        ctime: *ctime,
+        link: older_run,
+    };
     let flag = |flag: u8, set: bool| if set { flag } else { 0 };
     let flags = flag(CTIME, own_ctime.is_some())
         | flag(WHOLE, whole.is_some())
         | flag(EXTENTS, whole.is_none() && !extents.is_empty())
-        | flag(LINK, entry.link_to.is_some())
+        | flag(LINK, same_run.is_some())
         | flag(XATTRS, !xattrs.is_empty())
-        | flag(SIGNATURES, !signatures.is_empty());
+        | flag(SIGNATURES, !signatures.is_empty())
+        | flag(EXTENSIONS, !area.is_empty());
 
     out.clear();
     out.extend_from_slice(&[VERSION, kind_number(entry.content.kind()), flags]);
@@ -46,8 +61,11 @@ pub(in crate::index) fn encode(entry: &Entry, out: &mut Vec<u8>) {
     put_fixed_width(out, *mtime, own_ctime, *inode, whole);
     put_content(out, &entry.content);
     put_difference(out, usual_blocks(size), *blocks);
-    if let Some(first) = entry.link_to {
-        put_varint(out, first.0);
+    if let Some(rank) = same_run {
+        put_varint(out, rank);
+    }
+    if !area.is_empty() {
+        area.put(out);
     }
     if !xattrs.is_empty() {
         put_xattrs(out, xattrs);

@@ -5,12 +5,15 @@
 //! zstd block stores 15 to 25 bytes an entry, names included. Every entry has exactly one encoding.
 //!
 //! `rules` checks an entry, `encode` and `decode` convert it, `lists` has the lists that some
-//! entries end with.
+//! entries end with, and `extensions` the area for what not every entry has.
+//!
+//! Entries of version 1 are read, and written anew as version 2: the same layout without that area.
 //!
 //! Layout: docs/format/index.md, "Entries".
 
 mod decode;
 mod encode;
+mod extensions;
 mod lists;
 mod rules;
 #[cfg(test)]
@@ -23,7 +26,10 @@ pub(super) use rules::check;
 
 use crate::model::Extent;
 
-const VERSION: u8 = 1;
+/// The version that is written.
+const VERSION: u8 = 2;
+/// The oldest version that is read.
+const OLDEST_VERSION: u8 = 1;
 
 /// The entry has a `ctime` of its own; otherwise it equals `mtime`.
 const CTIME: u8 = 1;
@@ -31,21 +37,35 @@ const CTIME: u8 = 1;
 const WHOLE: u8 = 2;
 /// The content is a list of extents.
 const EXTENTS: u8 = 4;
-/// The entry is a further name of an entry before it.
+/// The entry is a further name of an entry before it in the same run.
 const LINK: u8 = 8;
 /// The entry has extended attributes.
 const XATTRS: u8 = 16;
 /// The entry has signatures of its content.
 const SIGNATURES: u8 = 32;
-const KNOWN_FLAGS: u8 = CTIME | WHOLE | EXTENTS | LINK | XATTRS | SIGNATURES;
+/// The entry has extensions.
+const EXTENSIONS: u8 = 64;
+
+/// Returns the flags that entries of a version may have.
+fn known_flags(version: u8) -> u8 {
+    let all = CTIME | WHOLE | EXTENTS | LINK | XATTRS | SIGNATURES | EXTENSIONS;
+    if version == OLDEST_VERSION {
+        all & !EXTENSIONS
+    } else {
+        all
+    }
+}
 
 /// The value that says: the entry of older runs with this key is gone, or everything in this
 /// subtree is.
-pub(super) const GONE: [u8; 2] = [VERSION, 6];
+pub(super) const GONE: [u8; 2] = [VERSION, GONE_KIND];
+
+/// In the place of a kind: something is gone.
+const GONE_KIND: u8 = 6;
 
 /// Returns whether a value says that what older runs have is gone.
 pub(super) fn is_gone(value: &[u8]) -> bool {
-    value == GONE
+    matches!(value, [OLDEST_VERSION..=VERSION, GONE_KIND])
 }
 
 /// Returns `st_blocks` of a file without holes, as most file systems have it. Entries store the

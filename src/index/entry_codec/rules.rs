@@ -1,6 +1,7 @@
 //! The rules of the format for entries, kept by both sides: an entry that a reader would refuse is
 //! not written.
 
+use super::extensions::check_extensions;
 use crate::model::{Content, Entry, Extent, Kind, LevelSerial, SignaturePlace};
 
 /// Returns the rule that an entry breaks, if it breaks one.
@@ -14,6 +15,11 @@ pub(in crate::index) fn check(entry: &Entry) -> Result<(), &'static str> {
     if !entry.metadata.signatures.is_empty() && entry.content.kind() != Kind::File {
         return Err("it has signatures but is not a file");
     }
+    check_extensions(
+        &entry.metadata.extensions,
+        entry.content.kind(),
+        entry.content.size(),
+    )?;
     let mut level = None;
     entry
         .metadata

@@ -3,6 +3,7 @@
 mod background;
 mod groups;
 mod identity;
+mod inode_flags;
 mod memory;
 mod mounts;
 mod owners;

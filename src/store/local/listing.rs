@@ -110,8 +110,8 @@ impl Walk<'_> {
     }
 
     /// The first names in a folder after `after` that can be an object's, a folder's with a slash
-    /// at its end. They are in the order of joined names: a folder `a` (all it holds is `a/…`) comes
-    /// after an object `a-b`, because `-` is before `/`.
+    /// at its end. They are in the order of joined names: a folder `a` (all it holds is `a/…`)
+    /// comes after an object `a-b`, because `-` is before `/`.
     fn names(
         &self,
         folder: &FolderHandle,

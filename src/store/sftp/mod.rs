@@ -498,7 +498,7 @@ impl Store for Sftp {
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        let mut entries = |below: &str, take: &mut dyn FnMut(_) -> _| {
+        let mut entries = |below: &str, take: &mut folders::TakeRow<'_>| {
             let path = self.path_of(below.trim_end_matches('/'));
             let path = if below.is_empty() {
                 if self.folder.is_empty() {

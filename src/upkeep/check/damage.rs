@@ -2,9 +2,10 @@
 
 use crate::catalog::stream::RepackedError;
 use crate::catalog::{AccessError, TreeError};
+use crate::format::content_hash::OtherContent;
 use crate::format::frame::FrameError;
 use crate::index::IndexError;
-use crate::model::{Kind, LevelId, TreePath};
+use crate::model::{Kind, LevelId, NotUnderstood, TreePath};
 use crate::store::{self, ObjectName};
 use std::fmt;
 
@@ -102,6 +103,14 @@ pub enum Damage {
         /// How many entries the manifest names.
         expected: u64,
     },
+    /// Only a newer version of freezer can read an entry.
+    #[error("{path:?} cannot be read")]
+    NotUnderstood {
+        /// The entry.
+        path: TreePath,
+        /// What this version does not know.
+        source: NotUnderstood,
+    },
     /// A directory that the tree needs is missing, or is no directory. No mount or restore shows
     /// what lies below it.
     #[error("{}", NoDirectory(.path, *.found))]
@@ -132,6 +141,14 @@ pub enum Damage {
     /// An extent names a level or a part of a stream that does not exist.
     #[error("{0:?} leans on a part of the stream that does not exist")]
     Extent(TreePath),
+    /// The content of a file is not what was stored, though every frame of it can be read.
+    #[error("{path:?} is another file than was stored")]
+    Content {
+        /// The file.
+        path: TreePath,
+        /// How that shows.
+        source: OtherContent,
+    },
     /// A file's content is touched by damage that was told before.
     #[error("{0:?} cannot be read as a whole")]
     File(TreePath),

@@ -26,6 +26,8 @@ pub(super) struct FrameCheck<'check, 'run> {
     to_read: Option<&'check BTreeSet<u32>>,
     /// The segment of the last frame.
     segment: u32,
+    /// The last row, if it has only a stretch of its frame.
+    last_stretch: Option<FrameRow>,
     /// Where the frames of each segment end so far.
     ends: BTreeMap<u32, u64>,
     /// Segments of which it is not known where their frames end.
@@ -70,6 +72,7 @@ impl<'check, 'run> FrameCheck<'check, 'run> {
             lengths,
             to_read,
             segment: 0,
+            last_stretch: None,
             ends: BTreeMap::new(),
             unsure: BTreeSet::new(),
             unreadable: Vec::new(),
@@ -208,7 +211,13 @@ impl<'check, 'run> FrameCheck<'check, 'run> {
             row.segment == self.segment || Some(row.segment) == self.segment.checked_add(1);
         let fits = after_gap || is_repacked || row.offset.0 == so_far && is_next;
         // Where frames lie in any order, their lengths add up to where they end.
-        let so_far = if is_repacked {
+        let last = self
+            .last_stretch
+            .replace(*row)
+            .filter(|last| row.shares_frame_with(last));
+        let so_far = if last.is_some() {
+            so_far
+        } else if is_repacked {
             so_far.saturating_add(u64::from(row.stored_length))
         } else {
             end

@@ -209,8 +209,12 @@ fn walk(
     Ok(walked)
 }
 
-/// Returns what is wrong with the content of an entry of a point in time.
+/// Returns what is wrong with an entry of a point in time, or with its content.
 fn damage_of(entry: &Entry, point: &CheckedPoint, streams: &[CheckedStream]) -> Option<Damage> {
+    if let Err(source) = entry.metadata.extensions.understood() {
+        let path = entry.path.clone();
+        return Some(Damage::NotUnderstood { path, source });
+    }
     let Content::File { extents, .. } = &entry.content else {
         return None;
     };

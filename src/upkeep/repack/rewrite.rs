@@ -86,7 +86,11 @@ impl<'run> Rewrite<'run> {
         for row in table.rows() {
             let row = row.map_err(|source| self.table_failed(source))?;
             if chosen.segments.contains_key(&row.segment) && is_live(&row, chosen.live) {
-                wanted.entry(row.segment).or_default().push(row);
+                let rows = wanted.entry(row.segment).or_default();
+                // Rows that share a frame stand side by side.
+                if !rows.last().is_some_and(|last| row.shares_frame_with(last)) {
+                    rows.push(row);
+                }
             }
         }
         Ok(wanted)

@@ -157,6 +157,7 @@ impl<'run> TableRows<'run> {
                 offset,
                 stored_length: outline.stored_length,
                 checksum: None,
+                stretch: None,
             }))
     }
 }

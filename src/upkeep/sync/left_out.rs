@@ -28,13 +28,13 @@ struct Gap {
 
 /// The objects that were not passed on.
 #[derive(Default)]
-pub(super) struct LeftOut {
+pub(super) struct NotPassedOn {
     gaps: BTreeMap<LevelId, Vec<Gap>>,
     /// What has not been told yet.
     untold: Vec<DamagedObject>,
 }
 
-impl LeftOut {
+impl NotPassedOn {
     /// Takes note of an object that was not copied.
     pub(super) fn add(&mut self, bad: BadObject) {
         let bytes = (bad.folder == Folder::Segments).then(|| Ranges::new(bad.bytes));

@@ -2,7 +2,7 @@
 
 use super::block_order::BlockOrder;
 use super::lacking::{LevelObjectsOfPair, folder_of, folders_named_by};
-use super::left_out::{LeftOut, is_noted};
+use super::left_out::{NotPassedOn, is_noted};
 use super::object_check::{BadObject, Contents, CopyErrand, FlawedBytes, ObjectFlaw};
 use super::pair::Pair;
 use super::segments::{LackingSegments, SegmentNews};
@@ -38,7 +38,7 @@ pub(super) struct LevelCopier<'run> {
     pub(super) progress: &'run dyn Progress,
     pub(super) cancel: &'run Cancel,
     pub(super) so_far: CopiedSoFar,
-    pub(super) left_out: LeftOut,
+    pub(super) left_out: NotPassedOn,
     pub(super) order: BlockOrder,
 }
 

@@ -45,7 +45,7 @@ use crate::catalog::{Access, AccessError, Catalog, Held, lost_parts, offer_whole
 use crate::format::manifest::Manifest;
 use crate::model::{BackupName, Cancel, LevelId, Progress};
 use block_order::BlockOrder;
-use left_out::LeftOut;
+use left_out::NotPassedOn;
 use level_copy::{Copied, CopiedSoFar, LevelCopier};
 use std::collections::BTreeSet;
 
@@ -133,7 +133,7 @@ fn copier<'run>(
         progress,
         cancel,
         so_far: CopiedSoFar::default(),
-        left_out: LeftOut::default(),
+        left_out: NotPassedOn::default(),
         order: BlockOrder::default(),
     })
 }
@@ -194,7 +194,7 @@ impl SyncRun<'_> {
             self.synced.objects += objects;
             self.synced.bytes += bytes;
             self.synced.held_back.push(level.clone());
-            tracing::warn!(%backup, %level, "not copied, as it needs a damaged object");
+            tracing::info!(%backup, %level, "not copied, as it needs a damaged object");
             return Ok(());
         }
         self.held.check().map_err(SyncError::Lock)?;

@@ -4,9 +4,11 @@
 mod blocks;
 mod changing;
 mod checksum;
+mod hashes;
 mod hung;
 mod index_runs;
 pub(crate) mod levels;
+mod linked;
 mod locks;
 mod renamed;
 mod several;
@@ -121,6 +123,7 @@ fn only_objects_that_the_manifest_names_are_stored() {
         names,
         [
             segment.to_string(),
+            "freezer-copy.json".to_owned(),
             "freezer.json".to_owned(),
             format!("manifests/host/tree/{id}")
         ]

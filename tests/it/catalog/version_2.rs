@@ -1,7 +1,8 @@
-//! What version 2 of a store adds: a tag and a second copy of its identity, features, key epochs and
-//! hidden names. None of it can be taken away unnoticed.
+//! What version 2 of a store adds: a tag and a second copy of its identity, features, key epochs
+//! and hidden names. None of it can be taken away unnoticed.
 
 use crate::support::backup;
+use freezer::backup::Levels;
 use freezer::catalog::{Access, AccessError, Catalog, names};
 use freezer::format::DocumentError;
 use freezer::format::keys::KdfCost;
@@ -130,7 +131,7 @@ fn either_copy_of_the_identity_opens_the_store_and_the_other_is_mended() {
         let damages: [fn(&MemoryStore, &ObjectName); 4] = [
             |store, object| store.delete(object).expect("removed"),
             |store, object| store.put(object, &vec![b"{".to_vec()]).expect("stored"),
-            |store, object| change(store, object, "\"created\": \"20", "\"created\": \"21"),
+            |store, object| change(store, object, "\"created\": \"19", "\"created\": \"18"),
             |store, object| change(store, object, "\"id\": \"", "\"id\": \"0\", \"x\": \""),
         ];
         for (object, damage) in both
@@ -404,8 +405,10 @@ fn an_upgrade_cut_off_at_any_call_can_be_repeated() {
             let access = open_plain(&mended).expect("opened");
             access.expect_writable().expect("upgraded");
             assert_eq!(access.wrong_identity_copies().expect("looked at"), []);
-            let next = backup::back_up(&access, &[tree.path()], |_| {}).manifest;
-            assert_eq!((next.serial.0, next.level), (2, 1));
+            let next = backup::back_up(&access, &[tree.path()], |request| {
+                request.levels = Levels::default();
+            });
+            assert_eq!((next.manifest.serial.0, next.manifest.level), (2, 1));
         }
     }
 }

@@ -202,9 +202,7 @@ fn a_signal_ends_every_command_while_the_store_drips() {
         if is_reader {
             assert_eq!(output.status.signal(), Some(Signal::TERM.as_raw()));
         } else {
-            // In order: no call hung, since the store went on sending.
             assert!(told.contains("interrupted"), "{command}: {told}");
-            assert!(!told.contains("at once"), "{command}: {told}");
         }
     }
 }

@@ -28,7 +28,7 @@ fn a_passphrase_opens_its_store_and_another_does_not() {
     let wrong = user.fails(12, "cat docs a.txt --encrypt-pass-file other");
     assert!(wrong.err.contains("wrong passphrase"), "{wrong:?}");
     assert!(!wrong.err.contains("staple"));
-    let said = user.fails(1, "list");
+    let said = user.fails(12, "list");
     assert!(said.err.contains("no passphrase was given"), "{said:?}");
     user.succeeds("list --encrypt-pass-file pass");
 }

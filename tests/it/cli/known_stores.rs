@@ -11,6 +11,7 @@ const REFUSED: i32 = 1;
 fn user_with_three_points() -> User {
     let user = User::with_docs();
     user.write("pass", "secret pass\n");
+    user.make_store_that_shows_names(".local/share/freezer/store", "pass");
     for day in 1..=3 {
         user.write("docs/day.txt", format!("{day}\n"));
         user.succeeds(&format!("backup docs {PASS}"));

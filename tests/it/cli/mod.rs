@@ -73,6 +73,16 @@ impl User {
         self.home.path().join(below_home)
     }
 
+    /// Makes an encrypted store as one that was upgraded is: its objects show the names of hosts
+    /// and backups.
+    fn make_store_that_shows_names(&self, below_home: &str, pass_file: &str) {
+        use crate::support::backup::create_encrypted_with;
+        let line = std::fs::read(self.path(pass_file)).expect("written before");
+        let passphrase = freezer::model::Passphrase::new(line.trim_ascii_end().to_vec());
+        let store = freezer::store::local::Local::create(&self.path(below_home)).expect("made");
+        create_encrypted_with(std::sync::Arc::new(store), &passphrase);
+    }
+
     fn write(&self, below_home: &str, content: impl AsRef<[u8]>) {
         let path = self.path(below_home);
         std::fs::create_dir_all(path.parent().expect("below home")).expect("a directory");

@@ -10,7 +10,11 @@ fn the_long_names_of_the_original_work() {
         "backup --path-to-backup docs --backup-name papers --container st --storage local --compression gzip \
          --encrypt-pass-file key --max-segment-size 33554432 --exclude *.tmp --hostname here --mode fs --engine tar --noincremental",
     );
-    assert!(user.succeeds("list -C st").out.contains("here/papers"));
+    assert!(
+        user.succeeds("list -C st --encrypt-pass-file key")
+            .out
+            .contains("here/papers")
+    );
     user.succeeds(
         "restore -N papers --hostname here --restore-abs-path out --restore-from-date 2999-01-01T00:00:00 -C st --encrypt-pass-file key",
     );

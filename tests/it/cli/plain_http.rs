@@ -14,7 +14,9 @@ fn s3() -> Liar {
             None => asked.path.trim_start_matches('/'),
         };
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let key = path.split_once('/').map_or("", |(_, key)| key).to_owned();
+        // Names of objects are percent-encoded in a URL, and may have a percent sign themselves.
+        let decoded = |text: &str| text.replace("%2F", "/").replace("%25", "%");
+        let key = decoded(path.split_once('/').map_or("", |(_, key)| key));
         let mut kept = kept.lock().expect("no panic");
         match asked.method.as_str() {
             "PUT" => {
@@ -29,8 +31,8 @@ fn s3() -> Liar {
                 let prefix = query
                     .split('&')
                     .find_map(|pair| pair.strip_prefix("prefix="))
-                    .unwrap_or_default()
-                    .replace("%2F", "/");
+                    .map(decoded)
+                    .unwrap_or_default();
                 let rows: String = kept
                     .iter()
                     .filter(|(key, _)| key.starts_with(&prefix))

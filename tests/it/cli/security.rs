@@ -3,9 +3,18 @@
 use super::User;
 use std::path::Path;
 
-/// What no store may show: parts of the names, contents, owners, link targets and attributes that
-/// `User::with_marks` backs up.
-const MARKS: &[&str] = &["MARK-name", "MARK-folder", "MARK-content", "MARK-target"];
+/// What an encrypted store may not show: names, contents and link targets that `User::with_marks`
+/// has, and the names of its backup.
+const MARKS: &[&str] = &[
+    "MARK-name",
+    "MARK-folder",
+    "MARK-content",
+    "MARK-target",
+    "MARK-host",
+    "MARK-backup",
+];
+
+const BACKUP: &str = "backup docs --compression none --hostname MARK-host -N MARK-backup";
 
 impl User {
     fn with_marks() -> Self {
@@ -47,9 +56,9 @@ fn marks_in(folder: &Path) -> Vec<&'static str> {
 #[test]
 fn an_encrypted_store_shows_no_content_no_name_of_a_file_and_no_target_of_a_link() {
     let user = User::with_marks();
-    user.succeeds("backup docs --store plain --compression none");
+    user.succeeds(&format!("{BACKUP} --store plain"));
     assert_eq!(marks_in(&user.path("plain")).len(), MARKS.len());
-    user.succeeds("backup docs --store closed --compression none --encrypt-pass-file pass");
+    user.succeeds(&format!("{BACKUP} --store closed --encrypt-pass-file pass"));
     assert_eq!(marks_in(&user.path("closed")), Vec::<&str>::new());
 }
 
@@ -71,7 +80,7 @@ fn a_passphrase_that_was_removed_opens_the_store_no_longer() {
     user.succeeds(&format!(
         "key remove {key} --store st --encrypt-pass-file other-pass"
     ));
-    user.fails(1, "ls docs --store st --encrypt-pass-file pass");
+    user.fails(12, "ls docs --store st --encrypt-pass-file pass");
     user.succeeds("ls docs --store st --encrypt-pass-file other-pass");
 }
 

@@ -14,6 +14,7 @@ fn user_with_two_copies() -> User {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(user.path("pass"), fs::Permissions::from_mode(0o600)).expect("set");
     }
+    user.make_store_that_shows_names("good", "pass");
     let said = user.succeeds(&format!(
         "backup docs --hostname here --encrypt-pass-file pass {BOTH}"
     ));

@@ -279,7 +279,10 @@ fn names_of_any_bytes_survive_a_listing() {
         .args(["ls", "docs"])
         .output()
         .expect("it runs");
-    assert_eq!(output.stdout, b"a\xff\x1b[2J\n", "a pipe gets the bytes");
+    assert_eq!(
+        output.stdout, b"a\\xff\\u{1b}[2J\n",
+        "no pipe leads raw bytes on"
+    );
     let entry: serde_json::Value =
         serde_json::from_str(&user.succeeds("ls docs --json").out).expect("JSON");
     assert_eq!(entry["path"]["base64"], "Yf8bWzJK");

@@ -41,12 +41,12 @@ fn a_claim_for_longer_than_any_run_asks_for_keeps_nobody_out() {
 #[test]
 fn unlock_shows_a_claim_and_ends_it() {
     let user = user_with_claim(&in_hours(1));
-    let said = user.fails(1, "backup docs --hostname here");
+    let said = user.fails(11, "backup docs --hostname here");
     assert!(said.err.contains("freezer unlock"), "{said:?}");
     let said = user.fails(2, "unlock docs");
     assert!(said.out.contains("a backup on far (process 7)"), "{said:?}");
     assert!(said.err.contains("--yes"), "{said:?}");
-    user.fails(1, "backup docs --hostname here");
+    user.fails(11, "backup docs --hostname here");
     let json = user.succeeds("unlock docs --yes --json").json();
     assert_eq!(
         (&json["host"], &json["process"]),

@@ -12,6 +12,7 @@ fn user_with_junk() -> User {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(user.path("pass"), fs::Permissions::from_mode(0o600)).expect("set");
     }
+    user.make_store_that_shows_names(".local/share/freezer/store", "pass");
     user.succeeds("backup docs --hostname here -q --encrypt-pass-file pass");
     user.write(
         ".local/share/freezer/store/manifests/here/docs/20991130T025420.000Z-00000000",

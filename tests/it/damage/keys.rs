@@ -45,10 +45,17 @@ fn a_harmed_identity_or_key_is_an_error_that_names_it() {
         for (kind, body) in harms(&sound.bytes(&name)) {
             let what = format!("{name} {kind}");
             let deleted = body.is_none();
-            let store = sound.harmed(&[Change(name.clone(), body)]);
+            let mut changes = vec![Change(name.clone(), body.clone())];
+            if name == names::identity_name() {
+                changes.push(Change(names::identity_copy_name(), body));
+            }
+            let store = sound.harmed(&changes);
             match refused(&sound, &store, &what) {
                 // The damage hit white space, a comment or a date.
                 None => assert!(!deleted, "{what}: it opens all the same"),
+                Some(AccessError::IdentityForged(_) | AccessError::Downgraded(_)) => {
+                    assert_eq!(name, names::identity_name(), "{what}")
+                }
                 Some(AccessError::Document { object, .. }) => assert_eq!(object, name, "{what}"),
                 Some(AccessError::IdentityLost(_)) => {
                     assert!(deleted && name == names::identity_name(), "{what}")

@@ -2,11 +2,11 @@
 
 use super::{directory, file, open, path, write};
 use freezer::index::{
-    BlockCache, DeltaWriter, FrameRow, FrameTable, FrameTableWriter, MemoryBlocks, RunRoot,
+    BlockCache, DeltaWriter, FrameRow, FrameTable, FrameTableWriter, MemoryBlocks, RunRoot, Stretch,
 };
 use freezer::model::{
-    Content, Entry, Extent, FileOffset, FrameNo, LevelSerial, SegmentOffset, StreamOffset, Time,
-    TreePath, Xattr,
+    Content, ContentHash, Entry, Extensions, Extent, FileOffset, FrameNo, InodeFlags, LevelSerial,
+    SegmentOffset, StreamOffset, Time, TreePath, Xattr,
 };
 use std::sync::Arc;
 
@@ -103,6 +103,24 @@ fn the_list_of_extents_is_as_documented() {
 }
 
 #[test]
+fn the_area_of_extensions_is_as_documented() {
+    let mut entry = hello();
+    let hash = std::array::from_fn(|at| 0x30 + u8::try_from(at).expect("few"));
+    entry.metadata.extensions = Extensions {
+        content_hash: Some(ContentHash(hash)),
+        inode_flags: Some(InodeFlags(0x10)),
+        birth: Some(Time::new(1_699_999_999, 2)),
+        unknown: Vec::new(),
+    };
+    let (root, _) = write(std::slice::from_ref(&entry)).expect("a sound entry");
+    assert!(
+        root.node.ends_with(&example("extensions")),
+        "{:02x?}",
+        root.node
+    );
+}
+
+#[test]
 fn the_inner_node_is_as_documented() {
     let mut large = file(path("large"), 1);
     large.metadata.xattrs = vec![Xattr {
@@ -142,6 +160,31 @@ fn a_mark_that_an_entry_is_gone_is_as_documented() {
 }
 
 #[test]
+fn a_stretch_is_as_documented() {
+    let row = FrameRow {
+        number: FrameNo(1 << 32),
+        start: StreamOffset(70_000),
+        raw_length: 1000,
+        segment: 4,
+        offset: SegmentOffset(0),
+        stored_length: 2048,
+        checksum: None,
+        stretch: Some(Stretch {
+            skip: 512,
+            frame_bytes: 8192,
+        }),
+    };
+    let (mut writer, mut blocks) = (FrameTableWriter::new(), MemoryBlocks::default());
+    writer.push_later(&row, &mut blocks).expect("in order");
+    let root = writer.finish(&mut blocks).expect("memory takes all");
+    assert!(
+        root.node.ends_with(&example("stretch-row")),
+        "{:02x?}",
+        root.node
+    );
+}
+
+#[test]
 fn the_frame_table_is_as_documented() {
     let checksum = Some([
         0, 17, 34, 51, 68, 85, 102, 119, 136, 153, 170, 187, 204, 221, 238, 255,
@@ -154,6 +197,7 @@ fn the_frame_table_is_as_documented() {
         offset: SegmentOffset(0),
         stored_length: 300_000,
         checksum,
+        stretch: None,
     };
     let offset = SegmentOffset(300_000);
     let second = FrameRow {

@@ -1,7 +1,7 @@
 //! Compares the frame table with a list of its rows.
 
 use freezer::index::{
-    BlockCache, FrameRow, FrameTable, FrameTableWriter, IndexError, MemoryBlocks, RunRoot,
+    BlockCache, FrameRow, FrameTable, FrameTableWriter, IndexError, MemoryBlocks, RunRoot, Stretch,
 };
 use freezer::model::{FrameNo, SegmentOffset, StreamOffset};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
@@ -26,6 +26,7 @@ fn tables() -> impl Strategy<Value = Vec<FrameRow>> {
                 offset: SegmentOffset(offset),
                 stored_length,
                 checksum,
+                stretch: None,
             };
             start = row.end().0;
             row
@@ -140,6 +141,93 @@ proptest! {
     }
 }
 
+/// Replaces some frames by stretches of a joined one, and leaves others out.
+fn repacked(rows: &[FrameRow], choice: u64) -> Vec<FrameRow> {
+    let mut left = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        match (choice >> (at % 32 * 2)) & 3 {
+            0 => {}
+            1 if row.raw_length > 3 => {
+                let third = row.raw_length / 3;
+                let part = |number, skip, start: u64, raw_length| FrameRow {
+                    number: FrameNo((1 << 32) + number),
+                    start: StreamOffset(start),
+                    raw_length,
+                    stretch: Some(Stretch {
+                        skip,
+                        frame_bytes: u32::MAX,
+                    }),
+                    ..*row
+                };
+                left.push(part(at as u64, 7, row.start.0, third.min(1000)));
+                let second = row.start.0 + u64::from(row.raw_length - third);
+                left.push(part(at as u64, 5000, second, third.min(1000)));
+            }
+            _ => left.push(*row),
+        }
+    }
+    left
+}
+
+proptest! {
+    #[test]
+    fn stretches_of_joined_frames_are_found_and_what_lies_between_them_is_gone(
+        rows in tables(), choice: u64,
+    ) {
+        let left = repacked(&rows, choice);
+        let (mut writer, mut blocks) = (FrameTableWriter::new(), MemoryBlocks::default());
+        for row in &left {
+            writer.push_later(row, &mut blocks).expect("rows in order");
+        }
+        let table = open((writer.finish(&mut blocks).expect("memory takes all"), blocks));
+        let all: Vec<FrameRow> = table.rows().collect::<Result<_, _>>().expect("sound");
+        prop_assert_eq!(&all, &left);
+        for (at, row) in left.iter().enumerate().take(60) {
+            for place in [row.start, StreamOffset(row.end().0 - 1)] {
+                prop_assert_eq!(table.locate(place).expect("sound"), *row);
+            }
+            let next = left.get(at + 1);
+            prop_assert_eq!(table.next(row).expect("sound"), next.copied());
+            if next.is_some_and(|next| next.start > row.end()) {
+                let gone = table.locate(row.end());
+                prop_assert!(matches!(gone, Err(IndexError::Gone { .. })), "{:?}", gone);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stretch_gives_its_part_of_the_frame() {
+    let stretch = FrameRow {
+        stretch: Some(Stretch {
+            skip: 3,
+            frame_bytes: 10,
+        }),
+        ..row(1 << 32, 100, 4)
+    };
+    assert_eq!(stretch.part_of(b"0123456789".to_vec()), b"3456");
+    assert_eq!(
+        row(1, 100, 10).part_of(b"0123456789".to_vec()),
+        b"0123456789"
+    );
+    let mut writer = FrameTableWriter::new();
+    let mut push = |row: FrameRow| writer.push_later(&row, &mut MemoryBlocks::default());
+    let too_long = FrameRow {
+        raw_length: 8,
+        ..stretch
+    };
+    assert!(matches!(push(too_long), Err(IndexError::OutOfOrder { .. })));
+    push(stretch).expect("it fits");
+    let before = FrameRow {
+        start: StreamOffset(103),
+        ..stretch
+    };
+    assert!(
+        matches!(push(before), Err(IndexError::OutOfOrder { .. })),
+        "an overlap"
+    );
+}
+
 fn row(number: u64, start: u64, raw_length: u32) -> FrameRow {
     let offset = SegmentOffset(start / 2);
     FrameRow {
@@ -150,6 +238,7 @@ fn row(number: u64, start: u64, raw_length: u32) -> FrameRow {
         offset,
         stored_length: 5,
         checksum: None,
+        stretch: None,
     }
 }
 

@@ -8,8 +8,8 @@ mod tree;
 
 use freezer::index::{BlockCache, IndexError, MemoryBlocks, RunRoot, Tree, TreeWriter};
 use freezer::model::{
-    Content, Entry, Extent, FileOffset, LevelSerial, Metadata, Name, Owner, StreamOffset, Time,
-    TreePath,
+    Content, Entry, Extensions, Extent, FileOffset, LevelSerial, Metadata, Name, Owner,
+    StreamOffset, Time, TreePath,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +41,7 @@ fn directory(path: TreePath) -> Entry {
         blocks: 8,
         xattrs: Vec::new(),
         signatures: Vec::new(),
+        extensions: Extensions::default(),
     };
     Entry {
         path,

@@ -1,5 +1,7 @@
 //! The files that a restore leaves on disk.
 
+mod contents;
+mod flags;
 mod random;
 mod real;
 mod rights;

@@ -1,5 +1,6 @@
 //! A tree in memory to restore from, and its comparison with what is on disk.
 
+use freezer::format::content_hash::ContentHashing;
 use freezer::model::{
     Content, Device, Entry, Extent, FileOffset, Kind, LevelSerial, Metadata, Name, NodeId, Owner,
     StreamOffset, Time, TreePath, Xattr,
@@ -224,6 +225,10 @@ impl Memory {
 impl RestoreSource for Memory {
     type Error = io::Error;
     type Content = Entry;
+
+    fn hashing(&self) -> ContentHashing {
+        ContentHashing::default()
+    }
 
     fn find(&self, path: &TreePath) -> io::Result<Option<(NodeId, Entry)>> {
         Ok(self

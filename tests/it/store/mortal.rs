@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 impl Place {
-    /// A backup that is under way: some of it is stored, and most is not.
-    fn backup_under_way(&self, home: &Path) -> Killed {
+    /// Starts a backup that is slow enough to be met in the middle.
+    fn begin_backup(&self, home: &Path) -> Killed {
         let arguments = [
             "backup",
             "tree",
@@ -20,7 +20,12 @@ impl Place {
             "6MiB/s",
             "-q",
         ];
-        let mut child = Killed(self.program(home, &arguments).spawn().expect("it starts"));
+        Killed(self.program(home, &arguments).spawn().expect("it starts"))
+    }
+
+    /// A backup that is under way: some of it is stored, and most is not.
+    fn backup_under_way(&self, home: &Path) -> Killed {
+        let mut child = self.begin_backup(home);
         while self.count("data/") < 3 {
             assert!(
                 child.0.try_wait().expect("a child").is_none(),
@@ -76,18 +81,7 @@ impl Place {
     /// As [`backup_under_way`](Self::backup_under_way), where an earlier run has left something.
     fn backup_under_way_again(&self, home: &Path) -> Killed {
         let before = self.count("data/");
-        let arguments = [
-            "backup",
-            "tree",
-            "--hostname",
-            "here",
-            "--max-segment-size",
-            "1MiB",
-            "--upload-limit",
-            "6MiB/s",
-            "-q",
-        ];
-        let mut child = Killed(self.program(home, &arguments).spawn().expect("it starts"));
+        let mut child = self.begin_backup(home);
         // The run removes the leftovers or goes on with them, and then adds to them.
         let mut least = before;
         loop {

@@ -39,24 +39,33 @@ pub fn create_plain(store: Arc<dyn Store>) -> Access {
 /// A store with encryption whose objects have the names that they have in one without. Stores that
 /// were upgraded are like this. New ones are not: [`create_hidden`].
 pub fn create_encrypted(store: Arc<dyn Store>) -> Access {
-    let access = create_hidden(Arc::clone(&store));
+    create_encrypted_with(store, &passphrase())
+}
+
+/// As [`create_encrypted`], with another passphrase.
+pub fn create_encrypted_with(store: Arc<dyn Store>, passphrase: &Passphrase) -> Access {
+    let access = create_hidden_with(Arc::clone(&store), passphrase);
     let key = names::key_name(access.opened_by().expect("it is encrypted"));
     let slot = KeySlot::decode(&store.get(&key, 9999).expect("it is there")).expect("sound");
-    let master = slot.open(access.store_id(), passphrase().expose());
+    let master = slot.open(access.store_id(), passphrase.expose());
     let master = master.expect("sound").expect("its passphrase");
     let hidden = access.identity();
     let shown = Identity::new(hidden.id, hidden.cipher, hidden.created).seal(Some(&master));
     for object in [names::identity_name(), names::identity_copy_name()] {
         store.put(&object, &vec![shown.encode()]).expect("stored");
     }
-    Access::open(store, Some(&passphrase())).expect("opened")
+    Access::open(store, Some(passphrase)).expect("opened")
 }
 
 /// A new store with encryption, whose objects have hidden names.
 pub fn create_hidden(store: Arc<dyn Store>) -> Access {
+    create_hidden_with(store, &passphrase())
+}
+
+fn create_hidden_with(store: Arc<dyn Store>, passphrase: &Passphrase) -> Access {
     Access::create(
         store,
-        Some(&passphrase()),
+        Some(passphrase),
         CHEAP,
         jiff::Timestamp::UNIX_EPOCH,
         "test",

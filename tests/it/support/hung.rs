@@ -2,8 +2,8 @@
 
 use fuser::{
     BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory,
-    ReplyEntry, ReplyOpen, ReplyXattr, Request,
+    Generation, INodeNo, InitFlags, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr,
+    ReplyData, ReplyDirectory, ReplyEntry, ReplyOpen, ReplyXattr, Request,
 };
 use std::any::Any;
 use std::ffi::OsStr;
@@ -148,6 +148,13 @@ impl HungServer {
 }
 
 impl Filesystem for HungServer {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        // Without it, one call that hangs keeps all others in the same directory waiting.
+        let wanted = config.capabilities() & InitFlags::FUSE_PARALLEL_DIROPS;
+        config.add_capabilities(wanted).expect("it is offered");
+        Ok(())
+    }
+
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let name = name.to_string_lossy();
         let found = self.0.nodes.iter().position(|(node, _)| *node == name);

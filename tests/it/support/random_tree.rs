@@ -154,15 +154,16 @@ pub fn random_tree() -> impl Strategy<Value = Vec<Planned>> {
 /// Returns how a tree may be stored.
 pub fn random_recipe() -> impl Strategy<Value = Recipe> {
     let method = prop::sample::select(Compression::ALL.to_vec());
-    (method, any::<bool>(), 100_usize..5000).prop_map(|(compression, encrypted, frame_bytes)| {
-        Recipe {
+    (method, any::<bool>(), 100_usize..5000, any::<bool>()).prop_map(
+        |(compression, encrypted, frame_bytes, stretches)| Recipe {
             compression,
             encrypted,
             frame_bytes,
             segment_bytes: 4000,
             number: 1,
-        }
-    })
+            stretches,
+        },
+    )
 }
 
 /// One read: of which file, from where on, and how many bytes.

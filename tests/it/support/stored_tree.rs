@@ -10,7 +10,7 @@ use freezer::format::segment::{Packer, Segment};
 use freezer::fs::view::{View, ViewParts};
 use freezer::fs::{FileReader, ReadOptions};
 use freezer::index::{
-    BlockAddress, BlockSink, FrameRow, FrameTableWriter, IndexError, RunRoot, TreeWriter,
+    BlockAddress, BlockSink, FrameRow, FrameTableWriter, IndexError, RunRoot, Stretch, TreeWriter,
 };
 use freezer::model::{
     BackupName, Content, Entry, Extent, FileOffset, FrameNo, LevelId, LevelSerial, Metadata,
@@ -93,6 +93,8 @@ pub struct Recipe {
     pub segment_bytes: u64,
     /// Makes levels differ.
     pub number: u32,
+    /// Whether rows of the frame table share frames, as after a repack that joined them.
+    pub stretches: bool,
 }
 
 impl Default for Recipe {
@@ -103,6 +105,7 @@ impl Default for Recipe {
             frame_bytes: 1 << 20,
             segment_bytes: 8 << 20,
             number: 1,
+            stretches: false,
         }
     }
 }
@@ -213,7 +216,7 @@ impl StoredTree {
         let mut table = FrameTableWriter::new();
         let mut table_lane = lane(Lane::FrameTable, Folder::Frames);
         for row in &rows {
-            table.push(row, &mut table_lane).expect("in order");
+            table.push_later(row, &mut table_lane).expect("in order");
         }
         let table_root = table.finish(&mut table_lane).expect("stored");
         let manifest = Manifest::new(ManifestParts {
@@ -427,6 +430,9 @@ impl StreamWriter {
     }
 
     fn flush(&mut self, frame: &[u8]) {
+        if self.recipe.stretches && frame.len() > 1 {
+            return self.flush_in_stretches(frame);
+        }
         let start = self.rows.last().map_or(StreamOffset(0), FrameRow::end);
         let lane = &mut self.sealed;
         let stored = lane
@@ -445,7 +451,43 @@ impl StreamWriter {
             offset: place.offset,
             stored_length,
             checksum,
+            stretch: None,
         });
+    }
+
+    /// Stores bytes as two stretches of a frame that holds other bytes too.
+    fn flush_in_stretches(&mut self, bytes: &[u8]) {
+        let start = self.rows.last().map_or(StreamOffset(0), FrameRow::end);
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        let frame = [b"other bytes", second, b"and more", first].concat();
+        let lane = &mut self.sealed;
+        let number = FrameNo((1 << 32) + lane.next);
+        let stored = lane
+            .sealer
+            .seal_data(&mut lane.encoder, &[(number, &frame)])
+            .expect("sealed")
+            .remove(0);
+        let stored_length = u32::try_from(stored.bytes.len()).expect("short");
+        let (place, _) = lane.put(stored.bytes);
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("short");
+        let row = |start, part, skip| FrameRow {
+            number,
+            start,
+            raw_length: length(part),
+            segment: place.segment,
+            offset: place.offset,
+            stored_length,
+            checksum: stored.checksum,
+            stretch: Some(Stretch {
+                skip,
+                frame_bytes: stored.raw_length,
+            }),
+        };
+        let behind = length(b"other bytes") + length(second) + length(b"and more");
+        let row_of_first = row(start, first, behind);
+        self.rows.push(row_of_first);
+        self.rows
+            .push(row(row_of_first.end(), second, length(b"other bytes")));
     }
 
     fn finish(mut self) -> (Vec<FrameRow>, u32) {

@@ -4,6 +4,7 @@ use crate::cli::open::path::{lookup, tree_path};
 use crate::cli::open::point::PointView;
 use crate::cli::open::session::Session;
 use crate::cli::show::failure::Completion;
+use crate::format::content_hash::ContentCheck;
 use crate::model::{BackupRef, Content};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -52,6 +53,7 @@ pub(in crate::cli) fn run(
             }
         }
         let content = view.content(&entry)?;
+        let mut check = ContentCheck::of(&entry, view.hashing());
         let mut at = 0;
         loop {
             let read = content
@@ -60,11 +62,16 @@ pub(in crate::cli) fn run(
             if read == 0 {
                 break;
             }
-            session
-                .output
-                .bytes(piece.get(..read).unwrap_or_default())?;
+            let data = piece.get(..read).unwrap_or_default();
+            if let Some(check) = &mut check {
+                check.see(at, data);
+            }
+            session.output.bytes(data)?;
             at += read as u64;
         }
+        check
+            .map_or(Ok(()), ContentCheck::finish)
+            .with_context(|| format!("could not read {path}"))?;
     }
     Ok(Completion::Done)
 }

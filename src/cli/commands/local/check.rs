@@ -2,6 +2,7 @@
 
 use crate::catalog::known::{Purpose, Witness};
 use crate::catalog::{Access, AccessError, Catalog, IdentityCopy};
+use crate::cli::commands::local::contents::check_contents;
 use crate::cli::commands::local::damage;
 use crate::cli::commands::local::remarks::{tell_locks, tell_remark};
 use crate::cli::interrupt::{self, ProcessKind};
@@ -39,7 +40,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(value_name = "BACKUP[@DATE]")]
     backup: Option<BackupRef>,
 
-    /// Also read all data, and authenticate every byte of it
+    /// Also read all data and authenticate every byte of it, then every file, and compare it with
+    /// its hash
     #[arg(long)]
     read_data: bool,
 
@@ -138,7 +140,13 @@ pub(in crate::cli) fn run(
     }
     let is_one_point = |wanted: &BackupRef| wanted.at().is_some();
     for part in &parts {
-        let checked = check_part(&access, part, depth, session, &cancel)?;
+        let mut checked = check_part(&access, part, depth, session, &cancel)?;
+        if depth == Depth::Data(Portion::All) {
+            let LevelsToCheck { backup, levels } = part;
+            let differ = check_contents(&access, backup, levels, session, &cancel)?;
+            checked.damages += differ;
+            checked.files_touched += differ;
+        }
         verdict.add(part.levels.len(), &checked);
         if !arguments.backup.as_ref().is_some_and(is_one_point) {
             look_beside(&access, &part.backup, &mut verdict, session)?;

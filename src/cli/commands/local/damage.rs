@@ -36,7 +36,11 @@ pub(in crate::cli) fn tell(
     if session.output.form == OutputForm::Json {
         return Ok(session.output.json(&event(backup, points, damage))?);
     }
-    let points = in_words(session, backup, points);
+    let points = match (points, damage) {
+        // Nothing but the name of an object says when that was.
+        ([level], Damage::Manifest(_) | Damage::NoManifest { .. }) => format!("{backup}@{level}"),
+        _ => in_words(session, backup, points),
+    };
     session
         .output
         .line(format_args!("{points}: {}", chain(damage)))?;
@@ -60,7 +64,10 @@ fn in_words(session: &Session, backup: &BackupName, points: &[LevelId]) -> Strin
 
 fn event(backup: &BackupName, points: &[LevelId], damage: &Damage) -> DamageEvent {
     let file = match damage {
-        Damage::File(path) | Damage::Extent(path) => Some(path.to_string()),
+        Damage::File(path)
+        | Damage::Extent(path)
+        | Damage::Content { path, .. }
+        | Damage::NotUnderstood { path, .. } => Some(path.to_string()),
         _ => None,
     };
     let [level_id, last_level_id] = [points.first(), points.last()]

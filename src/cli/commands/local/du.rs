@@ -11,6 +11,7 @@ use crate::fs::view::View;
 use crate::model::{BackupRef, Kind, NodeId, TreePath};
 use clap::Args;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 
@@ -77,11 +78,12 @@ pub(in crate::cli) fn run(
         tell(&file, session)?;
         return Ok(Completion::Done);
     }
-    let mut open = vec![enter(&view, node, path)?];
+    let mut names = SeveralNames::default();
+    let mut open = vec![enter(&view, node, path, &mut names)?];
     while let Some(current) = open.last_mut() {
         if let Some(next) = current.below.pop() {
             let path = view.entry(next)?.path;
-            open.push(enter(&view, next, path)?);
+            open.push(enter(&view, next, path, &mut names)?);
             continue;
         }
         let Some(done) = open.pop() else { break };
@@ -96,8 +98,42 @@ pub(in crate::cli) fn run(
     Ok(Completion::Done)
 }
 
+/// The files with several names of which not all have come: each counts once.
+#[derive(Default)]
+struct SeveralNames {
+    /// How many more names can follow, by the record that all names of a file have in common.
+    more: HashMap<NodeId, u32>,
+}
+
+impl SeveralNames {
+    /// Returns whether no other name of a file has come before.
+    fn is_first(&mut self, record: NodeId, links: u32) -> bool {
+        match self.more.get_mut(&record) {
+            Some(1) => {
+                self.more.remove(&record);
+                false
+            }
+            Some(more) => {
+                *more -= 1;
+                false
+            }
+            None => {
+                if links > 1 {
+                    self.more.insert(record, links - 1);
+                }
+                true
+            }
+        }
+    }
+}
+
 /// Sums up the files that are in a directory itself.
-fn enter(view: &View, node: NodeId, path: TreePath) -> anyhow::Result<Summed> {
+fn enter(
+    view: &View,
+    node: NodeId,
+    path: TreePath,
+    names: &mut SeveralNames,
+) -> anyhow::Result<Summed> {
     let mut open = Summed {
         path,
         bytes: 0,
@@ -107,7 +143,7 @@ fn enter(view: &View, node: NodeId, path: TreePath) -> anyhow::Result<Summed> {
     view.list(node, None, |child| {
         match child.attributes.kind {
             Kind::Directory => open.below.push(child.node),
-            Kind::File if child.attributes.link_to.is_none() => {
+            Kind::File if names.is_first(child.inode, child.attributes.links) => {
                 open.bytes = open.bytes.saturating_add(child.attributes.size);
                 open.files += 1;
             }

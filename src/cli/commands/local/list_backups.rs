@@ -268,7 +268,8 @@ fn warn(found: &Found, session: &Session) {
         } = unproven;
         let objects = several(*objects, "object", "objects");
         session.output.warn(format_args!(
-            "{objects} under the name {:?} could not be authenticated, and the name neither: {error}",
+            "{objects} under the name {:?} could not be authenticated, and the name neither: \
+             {error}",
             name.to_string()
         ));
     }

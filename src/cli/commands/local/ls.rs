@@ -191,11 +191,21 @@ struct EntryDocument {
     device: Option<[u32; 2]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     xattrs: Vec<PathText>,
+    /// In hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_hash: Option<String>,
+    /// As `chattr` names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inode_flags: Option<String>,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    birth: Option<String>,
 }
 
 impl EntryDocument {
     fn of(entry: &Entry) -> Self {
         let metadata = &entry.metadata;
+        let extensions = &metadata.extensions;
         let (target, device) = match &entry.content {
             Content::Symlink(target) => (Some(target.to_vec().into()), None),
             Content::CharDevice(device) | Content::BlockDevice(device) => {
@@ -230,6 +240,9 @@ impl EntryDocument {
                 .iter()
                 .map(|xattr| xattr.name.to_vec().into())
                 .collect(),
+            content_hash: extensions.content_hash.map(|hash| hash.to_string()),
+            inode_flags: extensions.inode_flags.map(|flags| flags.to_string()),
+            birth: extensions.birth.and_then(when::rfc3339),
         }
     }
 }

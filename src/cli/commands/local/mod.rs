@@ -4,6 +4,7 @@ pub(in crate::cli) mod backup;
 pub(in crate::cli) mod cat;
 pub(in crate::cli) mod check;
 pub(in crate::cli) mod completions;
+mod contents;
 mod damage;
 pub(in crate::cli) mod diff;
 pub(in crate::cli) mod du;

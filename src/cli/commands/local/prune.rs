@@ -268,12 +268,13 @@ fn show(plan: &Plan, session: &mut Session) -> anyhow::Result<()> {
                         .join(", "),
                 ),
             };
-            let level = point
-                .number
-                .map_or_else(|| "?".to_owned(), |number| number.to_string());
-            let started = when::show(point.date, &session.zone);
+            // Of one that cannot be read, only the name of its object is known.
+            let (point_in_time, level) = match point.number {
+                Some(number) => (when::show(point.date, &session.zone), number.to_string()),
+                None => (point.level.to_string(), "?".to_owned()),
+            };
             [
-                started,
+                point_in_time,
                 level,
                 show_bytes(point.stored_bytes).to_string(),
                 fate.to_owned(),

@@ -115,7 +115,7 @@ impl RepairReport<'_> {
             ));
         }
         for point in &repaired.unreadable {
-            let level = when::show(point.level.started(), &session.zone);
+            let level = &point.level;
             output.note(format_args!("{backup}@{level} {}", self.fate_of(point)));
         }
         if repaired.checked.files_touched > 0 {

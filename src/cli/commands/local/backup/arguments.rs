@@ -232,8 +232,8 @@ pub(in crate::cli) struct Arguments {
     pub(super) checkpoint_interval: TimeLength,
 
     /// How long one call to a file system of PATH may take (90s, 10m; a number alone counts
-    /// seconds; 0: for ever). What does not answer, such as a network mount whose server is gone, is
-    /// named and left out
+    /// seconds; 0: for ever). What does not answer, such as a network mount whose server is gone,
+    /// is named and left out
     #[arg(
         long,
         value_name = "TIME",
