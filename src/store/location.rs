@@ -245,7 +245,7 @@ fn without_secrets(url: &str) -> String {
         None => rest.to_owned(),
     };
     let hidden = |pair: &str| match pair.split_once('=') {
-        Some((key, value)) if value.is_empty() => format!("{key}="),
+        Some((key, "")) => format!("{key}="),
         Some((key, _)) => format!("{key}=***"),
         None => "***".to_owned(),
     };

@@ -21,10 +21,11 @@ use super::error::about;
 use super::selection::LeftToRead;
 use super::{
     Error, ErrorKind, HeldUntil, Join, ObjectInfo, ObjectName, Operation, Powers, Rope, Selection,
-    Store, StoreExt,
+    Store, StoreExt, check_prefix,
 };
 use everywhere::{Everywhere, MirrorStep};
 use jiff::Timestamp;
+use listing::PlaceNames;
 use place::MirrorPlace;
 use std::sync::Arc;
 
@@ -162,6 +163,22 @@ impl Mirror {
         }
     }
 
+    /// Lists what any place has, and holds at most `most` names of each.
+    fn list_holding(
+        &self,
+        most: usize,
+        prefix: &str,
+        found: &mut dyn FnMut(ObjectInfo) -> bool,
+    ) -> Result<(), Error> {
+        let mut next = |after: Option<ObjectName>| {
+            let below = prefix.to_owned();
+            self.everywhere(Operation::List, None, move |store| {
+                PlaceNames::read(store, &below, after.as_ref(), most)
+            })
+        };
+        listing::merge(&mut next, found)
+    }
+
     /// Joins where the places can. Nothing leans on it, so a place that cannot do it stays.
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<(), Error> {
         let mut outcome = Ok(());
@@ -240,7 +257,8 @@ impl Store for Mirror {
     }
 
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        listing::list(self, MOST_NAMES, prefix, found)
+        check_prefix(prefix)?;
+        self.list_holding(MOST_NAMES, prefix, found)
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {

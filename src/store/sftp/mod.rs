@@ -362,11 +362,11 @@ impl Sftp {
     }
 }
 
+/// Names of a folder, with their attributes.
+type NamedFiles = Vec<(Vec<u8>, SftpAttributes)>;
+
 /// Returns the next names of a folder; `None` at its end.
-fn next_names(
-    session: &SessionCall,
-    handle: &[u8],
-) -> Result<Option<Vec<(Vec<u8>, SftpAttributes)>>, SftpTrouble> {
+fn next_names(session: &SessionCall, handle: &[u8]) -> Result<Option<NamedFiles>, SftpTrouble> {
     match session.ask(Request::ReadDirectory(handle))?.wait()? {
         SftpAnswer::Names(names) if !names.is_empty() => Ok(Some(names)),
         SftpAnswer::Status {
