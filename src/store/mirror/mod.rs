@@ -10,6 +10,7 @@
 
 mod anywhere;
 mod everywhere;
+mod listing;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -24,9 +25,12 @@ use super::{
 };
 use everywhere::{Everywhere, MirrorStep};
 use jiff::Timestamp;
+use listing::PlaceNames;
 use place::MirrorPlace;
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// How many names of each place a listing holds in memory.
+const MOST_NAMES: usize = 500_000;
 
 /// How a call ends when one of several places fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +163,22 @@ impl Mirror {
         }
     }
 
+    /// Lists what any place has, and holds at most `most` names of each.
+    fn list_holding(
+        &self,
+        most: usize,
+        prefix: &str,
+        found: &mut dyn FnMut(ObjectInfo) -> bool,
+    ) -> Result<(), Error> {
+        let mut next = |after: Option<ObjectName>| {
+            let below = prefix.to_owned();
+            self.everywhere(Operation::List, None, move |store| {
+                PlaceNames::read(store, &below, after.as_ref(), most)
+            })
+        };
+        listing::merge(&mut next, found)
+    }
+
     /// Joins where the places can. Nothing leans on it, so a place that cannot do it stays.
     fn join(&self, whole: &ObjectName, parts: &str, count: u64) -> Result<(), Error> {
         let mut outcome = Ok(());
@@ -236,29 +256,9 @@ impl Store for Mirror {
         Err(lacking.unwrap_or_else(|| self.nobody_left(Operation::Get, Some(name))))
     }
 
-    /// Holds all names in memory: meant for the few listings of a backup.
     fn list(&self, prefix: &str, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
         check_prefix(prefix)?;
-        let below = prefix.to_owned();
-        let listings = self.everywhere(Operation::List, None, move |store| {
-            let mut objects = Vec::new();
-            store.list(&below, &mut |object| {
-                objects.push(object);
-                true
-            })?;
-            Ok(objects)
-        })?;
-        let all: BTreeMap<ObjectName, u64> = listings
-            .into_iter()
-            .flatten()
-            .map(|object| (object.name, object.length))
-            .collect();
-        for (name, length) in all {
-            if !found(ObjectInfo { name, length }) {
-                break;
-            }
-        }
-        Ok(())
+        self.list_holding(MOST_NAMES, prefix, found)
     }
 
     fn delete(&self, name: &ObjectName) -> Result<(), Error> {

@@ -334,3 +334,42 @@ fn pieces_that_a_place_did_not_bring_come_from_the_next_and_none_twice() {
         .expect("nobody wants the second");
     assert_eq!(first, [b"abcd"]);
 }
+
+#[test]
+fn what_any_place_has_is_shown_once_and_in_order_however_few_names_are_held() {
+    let places = [MemoryStore::default(), MemoryStore::default()].map(Arc::new);
+    let name = |number: u32| ObjectName::new(format!("d/{number:03}")).expect("legal");
+    for number in 0..40 {
+        // Some are in both, and the second has none between 10 and 30.
+        if number % 3 != 0 {
+            places[0].put(&name(number), &vec![]).expect("stored");
+        }
+        if number % 2 == 0 && !(10..30).contains(&number) {
+            places[1].put(&name(number), &vec![]).expect("stored");
+        }
+    }
+    let expected: Vec<String> = (0..40)
+        .filter(|number| number % 3 != 0 || number % 2 == 0 && !(10..30).contains(number))
+        .map(|number| name(number).to_string())
+        .collect();
+    let stores: Vec<Arc<dyn Store>> = vec![places[0].clone(), places[1].clone()];
+    let mirror = Mirror::new(stores, OnFailure::Abort, MINUTE);
+    for most in [1, 2, 7, 100] {
+        let mut names = Vec::new();
+        let mut show = |object: ObjectInfo| {
+            names.push(object.name.to_string());
+            true
+        };
+        mirror.list_holding(most, "d/", &mut show).expect("listed");
+        assert_eq!(names, expected, "{most} at once");
+    }
+    let mut shown = 0;
+    let mut three = |_| {
+        shown += 1;
+        shown < 3
+    };
+    mirror
+        .list_holding(2, "d/", &mut three)
+        .expect("as far as was wanted");
+    assert_eq!(shown, 3);
+}
