@@ -25,7 +25,7 @@ const MOST_ALIKE: usize = 8;
 /// A stretch of the earlier version whose blocks are all known. They follow each other in the file
 /// and in the stream, and only the last may be shorter.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+struct KnownStretch {
     /// Where it begins in the earlier version.
     at: u64,
     length: u64,
@@ -63,7 +63,7 @@ pub(in crate::backup) struct KnownBlocks {
     pub(in crate::backup) block_bytes: u32,
     pub(in crate::backup) key: SignatureKey,
     /// Sorted by `at`.
-    stretches: Vec<Stretch>,
+    stretches: Vec<KnownStretch>,
     /// Indices of the stretches, sorted by `first`.
     by_first: Vec<u32>,
     strong: Vec<StrongSum>,
@@ -143,7 +143,7 @@ impl KnownBlocks {
         })
     }
 
-    fn block(&self, stretch: &Stretch, number: u64) -> KnownBlock<'_> {
+    fn block(&self, stretch: &KnownStretch, number: u64) -> KnownBlock<'_> {
         let offset = number * u64::from(self.block_bytes);
         KnownBlock {
             at: stretch.at + offset,
@@ -157,7 +157,7 @@ impl KnownBlocks {
     /// Returns the first block that begins at `at` or after it in the earlier version. `hint` is
     /// the index of the stretch that was found last.
     pub(super) fn next_from(&self, at: u64, hint: &mut usize) -> Option<KnownBlock<'_>> {
-        let ends_after = |stretch: &Stretch| stretch.at + stretch.length > at;
+        let ends_after = |stretch: &KnownStretch| stretch.at + stretch.length > at;
         let is_first = |number: usize| {
             self.stretches.get(number).is_some_and(&ends_after)
                 && (number == 0 || !ends_after(&self.stretches[number - 1]))
@@ -188,7 +188,7 @@ impl KnownBlocks {
 /// The signatures that are read so far.
 struct Loading {
     head: SignatureHead,
-    stretches: Vec<Stretch>,
+    stretches: Vec<KnownStretch>,
     weak: Vec<u32>,
     strong: Vec<StrongSum>,
 }
@@ -243,7 +243,7 @@ impl Loading {
                     loading.weak.truncate(begun);
                     return Err(error);
                 }
-                loading.stretches.push(Stretch {
+                loading.stretches.push(KnownStretch {
                     first: begun,
                     ..blocks.stretch
                 });
@@ -277,7 +277,7 @@ impl Loading {
 
 /// Whole blocks of a signature.
 struct WholeBlocks {
-    stretch: Stretch,
+    stretch: KnownStretch,
     /// Number of the first block in the signature.
     number: u64,
     count: u64,
@@ -297,7 +297,7 @@ fn whole_blocks(extent: &Extent, run: &SignedRun, block_bytes: u32) -> Option<Wh
     };
     let length = end.checked_sub(start).filter(|length| *length > 0)?;
     let at = extent.at.0.checked_add(start - extent.stream.0)?;
-    let stretch = Stretch {
+    let stretch = KnownStretch {
         at,
         length,
         level: extent.level,

@@ -92,8 +92,8 @@ impl User {
         std::fs::write(path, content).expect("written");
     }
 
-    /// Waits until a file is older than a tick of the file system's clock. One that is read within a
-    /// tick of its change is stored again by the next backup.
+    /// Waits until a file is older than a tick of the file system's clock. One that is read within
+    /// a tick of its change is stored again by the next backup.
     fn outlive_a_tick(&self, below_home: &str) {
         let path = self.path(below_home);
         let age = || {

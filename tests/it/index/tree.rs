@@ -366,7 +366,8 @@ fn a_file_of_a_million_extents_has_a_block_of_its_own_and_a_small_root() {
         file(path("sparse"), 1_000_000),
         file(path("z"), 1),
     ];
-    for entries in [&entries[..], &entries[2..3]] {
+    let fewer = [entries[0].clone(), entries[2].clone()];
+    for entries in [&entries[..], &fewer] {
         let (root, blocks) = write(entries).expect("sound entries");
         assert!(root.node.len() < 1000);
         assert_eq!(root.height, 1);
