@@ -6,8 +6,8 @@ use super::place::{Place, home_with_key};
 use super::remote::{open, s3_settings};
 use crate::support::servers::{self, Server};
 use crate::support::torture::noise;
-use freezer::catalog::names::{self, Folder};
-use freezer::model::{BackupName, Cancel, LevelId};
+use freezer::catalog::names;
+use freezer::model::{Cancel, LevelId};
 use freezer::platform::pause;
 use freezer::store::{ErrorKind, LockMode, ObjectInfo, ObjectLock, ObjectName, Store, StoreExt};
 use jiff::{SignedDuration, Timestamp};
@@ -221,13 +221,12 @@ fn when_the_time_is_over_a_prune_removes_it_for_good() {
         holds: names::is_lasting,
     };
     let locking = open(&place.url, s3_settings(&server).with_object_lock(lock)).expect("opened");
-    let backup = BackupName::new("here", "tree").expect("legal");
-    let cut_off = names::data_name(
-        &backup,
-        &LevelId::new(Timestamp::now(), 7),
-        Folder::Segments,
-        0,
-    );
+    // Names of hosts and backups are hidden: it lies beside the data of the others.
+    let data = listed(place.store.as_ref(), "data/");
+    let of_backup: Vec<&str> = data[0].as_str().split('/').take(3).collect();
+    let level = LevelId::new(Timestamp::now(), 7);
+    let cut_off = format!("{}/{level}/segments/00000000", of_backup.join("/"));
+    let cut_off = ObjectName::new(cut_off).expect("legal");
     locking.put(&cut_off, &vec![vec![1; 1000]]).expect("stored");
 
     for object in ["manifests/", "data/"]
