@@ -51,6 +51,33 @@ fn too_many(most: u64, what: &str) -> store::Error {
     store::Error::of_store(ErrorKind::Failed, Operation::List).because(why)
 }
 
+/// Counts what a listing of hidden names holds in memory before any of it is shown.
+#[derive(Default)]
+pub struct HeldNames {
+    objects: usize,
+    backups: u64,
+}
+
+impl HeldNames {
+    /// Counts one object more, of so many backups. Returns `false` when it is one too many.
+    pub fn has_room(&mut self, backups: usize) -> bool {
+        self.objects += 1;
+        self.backups = backups as u64;
+        self.objects <= MOST_OBJECTS && self.backups <= MOST_BACKUPS
+    }
+
+    /// Fails when there was one too many.
+    pub fn check(&self) -> Result<(), store::Error> {
+        if self.backups > MOST_BACKUPS {
+            Err(too_many(MOST_BACKUPS, "backups"))
+        } else if self.objects > MOST_OBJECTS {
+            Err(too_many(MOST_OBJECTS as u64, "objects in one place"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// Returns every object below `prefix`. Memory holds all of them.
 ///
 /// # Errors
@@ -84,7 +111,7 @@ pub fn is_any_below(store: &dyn Store, prefix: &str) -> Result<bool, store::Erro
 
 #[cfg(test)]
 mod tests {
-    use super::{CatalogSize, MOST_BACKUPS, MOST_LEVELS};
+    use super::{CatalogSize, HeldNames, MOST_BACKUPS, MOST_LEVELS, MOST_OBJECTS};
     use crate::catalog::names::LevelOf;
     use crate::model::{BackupName, LevelId};
     use crate::store::ErrorKind;
@@ -94,6 +121,18 @@ mod tests {
             backup: BackupName::new("h", &format!("b{backup}")).expect("a name"),
             level: LevelId::new(jiff::Timestamp::UNIX_EPOCH, level),
         }
+    }
+
+    #[test]
+    fn hidden_names_that_never_end_are_ended() {
+        let mut held = HeldNames::default();
+        assert!((0..MOST_OBJECTS).all(|_| held.has_room(1)));
+        held.check().expect("as many as there may be");
+        assert!(!held.has_room(1));
+        held.check().expect_err("too many objects");
+        let mut held = HeldNames::default();
+        assert!(held.has_room(100_000) && !held.has_room(100_001));
+        held.check().expect_err("too many backups");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A store below which names are hidden.
 
 use super::book::{BackupPath, NameBook, UnknownBackup};
+use crate::catalog::listing::HeldNames;
 use crate::catalog::names;
 use crate::model::LevelId;
 use crate::store::{
@@ -118,19 +119,26 @@ impl HiddenStore {
     ) -> Result<(), Error> {
         let mut strangers = Vec::new();
         let mut backups: BTreeMap<BackupPath, Vec<ObjectInfo>> = BTreeMap::new();
+        let mut held = HeldNames::default();
         let hidden_prefix = self.hidden_prefix(prefix);
         self.inner.list(&hidden_prefix, &mut |object| {
-            match PrefixScope::read(object.name.as_str()) {
+            let is_held = match PrefixScope::read(object.name.as_str()) {
                 PrefixScope::One { path, .. } => {
+                    let is_new = !backups.contains_key(&path);
                     let objects = backups.entry(path).or_default();
                     if folder != names::DATA {
                         objects.push(object);
                     }
+                    is_new || folder != names::DATA
                 }
-                PrefixScope::Elsewhere | PrefixScope::Several { .. } => strangers.push(object),
-            }
-            true
+                PrefixScope::Elsewhere | PrefixScope::Several { .. } => {
+                    strangers.push(object);
+                    true
+                }
+            };
+            !is_held || held.has_room(backups.len())
         })?;
+        held.check()?;
         self.find_out(folder, &backups)?;
         let mut goes_on = strangers.into_iter().all(&mut *found);
         let shown: BTreeMap<BackupPath, Vec<ObjectInfo>> = backups
@@ -177,10 +185,12 @@ impl HiddenStore {
             if folder == names::MANIFESTS {
                 objects.iter().for_each(note);
             } else {
+                let mut held = HeldNames::default();
                 self.inner.list(&prefix, &mut |object| {
                     note(&object);
-                    true
+                    held.has_room(1)
                 })?;
+                held.check()?;
             }
             levels.reverse();
             if !levels.is_empty() {
@@ -196,13 +206,15 @@ impl HiddenStore {
 
     /// Lists everything, with the objects of backups under their shown names.
     fn list_all(&self, found: &mut dyn FnMut(ObjectInfo) -> bool) -> Result<(), Error> {
-        let mut others = Vec::new();
+        let (mut others, mut held) = (Vec::new(), HeldNames::default());
         self.inner.list("", &mut |object| {
-            if split_folder(object.name.as_str()).is_none() {
-                others.push(object);
+            if split_folder(object.name.as_str()).is_some() {
+                return true;
             }
-            true
+            others.push(object);
+            held.has_room(0)
         })?;
+        held.check()?;
         let mut others = others.into_iter().peekable();
         let mut goes_on = true;
         for folder in names::OF_BACKUPS {
