@@ -50,7 +50,7 @@ pub(in crate::cli) struct Session {
     pub(in crate::cli) plain_hosts: PlainHosts,
     /// The longest that a call of a store may take, if there is a limit.
     patience: Option<Duration>,
-    /// The passphrase that the user gave, once it was read.
+    /// The passphrase that the user gave in a way that gives it only once.
     passphrase: OnceLock<Arc<Passphrase>>,
 }
 
@@ -226,7 +226,9 @@ impl Session {
     }
 
     /// Reads the passphrase of `--encrypt-pass-file` or `--password-command`, if one is given.
-    /// Reads it once: standard input has it no second time, and a command may ask for it.
+    ///
+    /// Keeps only what it cannot get again: standard input has it once, and a command may ask for
+    /// it. A file is read again, so that no passphrase stays in memory.
     pub(in crate::cli) fn given_passphrase(&self) -> anyhow::Result<Option<Arc<Passphrase>>> {
         if let Some(passphrase) = self.passphrase.get() {
             return Ok(Some(Arc::clone(passphrase)));
@@ -236,11 +238,23 @@ impl Session {
             self.common.encrypt_pass_file.as_deref(),
         ) {
             (Some(command), _) => passphrase_of_command(command)?,
-            (None, Some(path)) => self.passphrase_in(path)?,
+            (None, Some(path)) => {
+                let passphrase = self.passphrase_in(path)?;
+                if path != Path::new("-") {
+                    return Ok(Some(Arc::new(passphrase)));
+                }
+                passphrase
+            }
             (None, None) => return Ok(None),
         };
         let passphrase = self.passphrase.get_or_init(|| Arc::new(passphrase));
         Ok(Some(Arc::clone(passphrase)))
+    }
+
+    /// Wipes a passphrase that was kept, once nothing more is to be opened with it.
+    #[cfg(unix)]
+    pub(in crate::cli) fn forget_passphrase(&mut self) {
+        self.passphrase.take();
     }
 
     /// Reads a passphrase or another secret: the first line of a file. Warns if others may read it.

@@ -194,6 +194,7 @@ fn tell_mounted(
 fn serve(arguments: &Arguments, session: &mut Session) -> anyhow::Result<Completion> {
     session.wait_no_longer_than(arguments.read_timeout.0);
     let access = session.access_for_reading()?;
+    session.forget_passphrase();
     let read_options = read_options(arguments, session)?;
     let reader = Arc::new(FileReader::new(&read_options).context("could not start reading")?);
     let forest = forest(arguments, session, access, reader)?;
